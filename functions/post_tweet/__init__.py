@@ -1,0 +1,1 @@
+"""Take one unused text from the pool and post it, once. Imports nothing of `training`."""

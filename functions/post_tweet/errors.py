@@ -1,0 +1,45 @@
+"""What a person or a retry must see. Every message is one sentence that says what to do.
+
+PostError                  nothing was lost; the message says what to do
+├── Busy                   another invocation is at work: retry after its lease
+├── Undecided              X's answer was lost: the retry settles it
+├── Account                X refuses the account (keys, credits, cap, rate): the operator must act
+├── EmptyPool              no text is left: fill the pool
+├── PoolBroken             a pool file is unreadable, altered or of a newer version
+├── Unreachable            the store cannot be used: bucket, permission, network, disk
+└── BadInput               wrong event, pool address or credentials
+"""
+
+from __future__ import annotations
+
+
+class PostError(Exception):
+    exit_code = 1
+
+
+class Busy(PostError):
+    pass
+
+
+class Undecided(PostError):
+    pass
+
+
+class Account(PostError):
+    pass
+
+
+class EmptyPool(PostError):
+    pass
+
+
+class PoolBroken(PostError):
+    pass
+
+
+class Unreachable(PostError):
+    pass
+
+
+class BadInput(PostError):
+    exit_code = 2

@@ -1,0 +1,220 @@
+"""The pool's layout: the only thing that training and posting share.
+
+    state.json                  the only object that changes, by compare-and-swap alone
+    batches/<batch>.jsonl       immutable; every record padded to the batch's record_bytes, so that
+                                text number i is one range request away, whatever the pool's size
+    posts/<YYYY>/<index>.json   one record a post, for people and for analysis
+
+A batch is put before the state that names it: a crash between the two leaves an object that
+nothing refers to and that the next fill of the same texts takes up again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from post_tweet.errors import PoolBroken, Unreachable
+from post_tweet.store import Conflict, Missing, Store
+
+FORMAT = 1
+RECENT = 64
+STATE = "state.json"
+
+
+@dataclass(frozen=True)
+class Batch:
+    id: str
+    count: int
+    record_bytes: int
+    sha256: str
+    created: str
+    run: str
+
+    @property
+    def key(self) -> str:
+        return f"batches/{self.id}.jsonl"
+
+
+@dataclass(frozen=True)
+class Claim:
+    slot: str
+    owner: str
+    index: int
+    text: str
+    since: str
+    """Start of the present lease."""
+    first: str
+    """First attempt to post this text: X's own duplicate check is trusted for 6 hours from here."""
+    attempts: int = 1
+    released: bool = False
+
+
+@dataclass(frozen=True)
+class Settled:
+    slot: str
+    index: int
+    outcome: str
+    """posted, refused or abandoned."""
+    tweet_id: str | None
+    time: str
+
+
+@dataclass(frozen=True)
+class State:
+    seq: int = 0
+    writer: str = ""
+    """Who wrote this: how a writer knows its own write again after a conflict."""
+    batches: tuple[Batch, ...] = ()
+    next: int = 0
+    claim: Claim | None = None
+    recent: tuple[Settled, ...] = ()
+    withdrawn: tuple[int, ...] = ()
+
+    @property
+    def total(self) -> int:
+        return sum(batch.count for batch in self.batches)
+
+    @property
+    def remaining(self) -> int:
+        return self.total - self.next - sum(1 for index in self.withdrawn if index >= self.next)
+
+    def dump(self) -> bytes:
+        return (json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, ensure_ascii=False, indent=1) + "\n").encode()
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> State:
+        """Raises PoolBroken for anything but a state of this version or an older one."""
+        try:
+            raw = json.loads(data)
+            version = raw.pop("format")
+            if version > FORMAT:
+                raise PoolBroken(f"{where} was written by a newer version (format {version}, this one knows "
+                                 f"{FORMAT}); update deepproverbs here.")
+            return cls(seq=int(raw["seq"]), writer=str(raw["writer"]), next=int(raw["next"]),
+                       batches=tuple(Batch(**batch) for batch in raw["batches"]),
+                       claim=Claim(**raw["claim"]) if raw["claim"] else None,
+                       recent=tuple(Settled(**entry) for entry in raw["recent"]),
+                       withdrawn=tuple(int(index) for index in raw["withdrawn"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PoolBroken(f"{where} is no pool state ({type(error).__name__}: {error}); restore its last good "
+                             "version, nothing was changed.") from error
+
+
+@dataclass(frozen=True)
+class Appended:
+    batch: str
+    added: int
+    already: int
+
+
+class Pool:
+    """Reads and writes a pool in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def load(self) -> tuple[State, str | None]:
+        """(state, etag); a pool that does not exist yet is an empty state with etag None."""
+        try:
+            data, etag = self.store.get(STATE)
+        except Missing:
+            return State(), None
+        return State.parse(data, f"{self.store.url}/{STATE}"), etag
+
+    def save(self, state: State, etag: str | None) -> str | None:
+        """Compare-and-swap. Returns the new etag, or None: somebody else's write came first. A
+        conflict with a write of one's own (its answer was lost and it was sent again) is a success."""
+        try:
+            return self.store.put_if(STATE, state.dump(), etag)
+        except Conflict:
+            now, found = self.load()
+            return found if now == state else None
+
+    def record(self, state: State, index: int) -> dict[str, Any]:
+        """The record of text number `index`, in one range request.
+
+        Raises:
+            PoolBroken: it is not where the state says, or no record.
+        """
+        at = index
+        for batch in state.batches:
+            if at < batch.count:
+                try:
+                    data = self.store.get_range(batch.key, at * batch.record_bytes, batch.record_bytes)
+                    record: dict[str, Any] = json.loads(data)
+                    record["id"], record["text"].strip
+                except (Missing, ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise PoolBroken(f"Text {index} of {self.store.url} ({batch.key}) cannot be read ({error}); "
+                                     "run `deepproverbs pool verify`.") from error
+                return record
+            at -= batch.count
+        raise IndexError(index)
+
+    def records(self, state: State | None = None) -> Iterator[dict[str, Any]]:
+        """Every record ever appended, in order."""
+        for batch in (state or self.load()[0]).batches:
+            try:
+                data, _ = self.store.get(batch.key)
+                yield from map(json.loads, data.splitlines())
+            except (Missing, ValueError) as error:
+                raise PoolBroken(f"{self.store.url}/{batch.key} is missing or damaged ({error}); "
+                                 "restore it, nothing was changed.") from error
+
+    def append(self, records: Iterable[dict[str, Any]], run: str) -> Appended:
+        """Add one batch of the records whose id the pool does not know yet.
+
+        Two refills at once both land: who loses the race checks its texts against the winner's
+        and tries again.
+        """
+        records = list(records)
+        for _ in range(10):
+            state, etag = self.load()
+            known = {record["id"] for record in self.records(state)}
+            fresh = list({r["id"]: r for r in records if r["id"] not in known}.values())
+            already = len(records) - len(fresh)
+            if not fresh:
+                return Appended("", 0, already)
+            batch, data = packed(fresh, run)
+            try:
+                self.store.put_if(batch.key, data, None)
+            except Conflict:
+                # An orphan of an earlier crash, or our own write sent twice: the same texts.
+                if self.store.get(batch.key)[0] != data:
+                    raise PoolBroken(f"{self.store.url}/{batch.key} exists with other bytes; remove it.") from None
+            new = replace(state, seq=state.seq + 1, writer=uuid.uuid4().hex, batches=(*state.batches, batch))
+            if self.save(new, etag):
+                return Appended(batch.id, len(fresh), already)
+        raise Unreachable(f"{self.store.url} kept changing during ten tries to append; try again.")
+
+    def note(self, index: int, record: dict[str, Any]) -> None:
+        """Write the record of a post."""
+        self.store.put(f"posts/{record['time'][:4]}/{index}.json",
+                       (json.dumps(record, ensure_ascii=False) + "\n").encode())
+
+    def status(self) -> dict[str, Any]:
+        """What an owner wants to know, JSON-ready."""
+        state, etag = self.load()
+        posted = [entry for entry in state.recent if entry.outcome == "posted"]
+        return {"pool": self.store.url, "exists": etag is not None, "texts": state.total, "next": state.next,
+                "remaining": state.remaining, "withdrawn": len(state.withdrawn), "batches": len(state.batches),
+                "claim": dataclasses.asdict(state.claim) if state.claim else None,
+                "last_post": dataclasses.asdict(posted[-1]) if posted else None,
+                "recent": {outcome: sum(e.outcome == outcome for e in state.recent)
+                           for outcome in ("posted", "refused", "abandoned")}}
+
+
+def packed(records: list[dict[str, Any]], run: str) -> tuple[Batch, bytes]:
+    """A batch and its bytes; its id comes from the texts, so the same fill makes the same batch."""
+    lines = [json.dumps(record, ensure_ascii=False).encode() for record in records]
+    width = max(map(len, lines)) + 1
+    data = b"".join(line.ljust(width - 1) + b"\n" for line in lines)
+    digest = hashlib.sha256(data).hexdigest()
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Batch(digest[:16], len(records), width, digest, created, run), data

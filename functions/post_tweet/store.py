@@ -1,0 +1,218 @@
+"""Where the pool lies: S3 or a directory, behind one small protocol.
+
+`put_if` is compare-and-swap: the data is written only if the object is still the one with that
+etag. Both stores answer a lost race with Conflict; everything else that fails is Unreachable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlparse
+
+from post_tweet.errors import BadInput, Unreachable
+
+
+class Missing(Exception):
+    """There is no object of that name."""
+
+
+class Conflict(Exception):
+    """The object is no longer what the writer had read. The write may still be its own: read again."""
+
+
+class Store(Protocol):
+    url: str
+    requests: int
+
+    def get(self, key: str) -> tuple[bytes, str]: ...
+    def get_range(self, key: str, start: int, length: int) -> bytes: ...
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str: ...
+    def put(self, key: str, data: bytes) -> None: ...
+    def list(self, prefix: str) -> list[str]: ...
+
+
+def open_store(url: str) -> Store:
+    """`s3://bucket/prefix`, or a directory.
+
+    Raises:
+        BadInput: some other address.
+    """
+    parts = urlparse(url)
+    if parts.scheme == "s3" and parts.netloc:
+        return S3Store(parts.netloc, parts.path.strip("/"))
+    if "://" in url or not url:
+        raise BadInput(f"{url!r} is no pool: give s3://bucket/prefix or a directory.")
+    return DirectoryStore(Path(url))
+
+
+class DirectoryStore:
+    """A folder of files. Writers hold a lock; a file is replaced whole, by a rename."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.url, self.requests = folder, str(folder), 0
+
+    def _path(self, key: str) -> Path:
+        path = self.folder / key
+        if ".." in Path(key).parts or Path(key).is_absolute():
+            raise BadInput(f"{key!r} leads out of the pool.")
+        return path
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        self.requests += 1
+        with _clear(self.url):
+            try:
+                data = self._path(key).read_bytes()
+            except FileNotFoundError as error:
+                raise Missing(key) from error
+        return data, hashlib.sha256(data).hexdigest()
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        self.requests += 1
+        with _clear(self.url):
+            try:
+                with self._path(key).open("rb") as file:
+                    file.seek(start)
+                    return file.read(length)
+            except FileNotFoundError as error:
+                raise Missing(key) from error
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str:
+        self.requests += 1
+        with _clear(self.url):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                try:
+                    now = hashlib.sha256(self._path(key).read_bytes()).hexdigest()
+                except FileNotFoundError:
+                    now = None
+                if now != etag:
+                    raise Conflict(key)
+                self._replace(key, data)
+        return hashlib.sha256(data).hexdigest()
+
+    def put(self, key: str, data: bytes) -> None:
+        self.requests += 1
+        with _clear(self.url):
+            self._replace(key, data)
+
+    def _replace(self, key: str, data: bytes) -> None:
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+            raise
+
+    def list(self, prefix: str) -> list[str]:
+        self.requests += 1
+        root = self.folder / prefix
+        with _clear(self.url):
+            return sorted(str(p.relative_to(self.folder)) for p in root.rglob("*")
+                          if p.is_file() and not p.name.startswith("."))
+
+
+@contextlib.contextmanager
+def _clear(where: str) -> Iterator[None]:
+    """Turn what the system says of a directory into one sentence."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise Unreachable(f"The pool {where} is a file, not a folder; choose another with --pool.") from error
+    except OSError as error:
+        raise Unreachable(f"Cannot use the pool {where}: {error.strerror}; free some space, allow writing, "
+                          "or choose another with --pool.") from error
+
+
+class S3Store:
+    """A prefix in a bucket, with S3's conditional writes.
+
+    botocore repeats a PUT whose answer was lost by itself, and the repetition comes back as a
+    conflict with the caller's own write: whoever gets a Conflict must read again.
+    """
+
+    def __init__(self, bucket: str, prefix: str, client: Any = None) -> None:
+        self.bucket, self.prefix = bucket, f"{prefix}/" if prefix else ""
+        self.url, self.requests = f"s3://{bucket}/{prefix}", 0
+        self.client = client or self._client()
+
+    def _client(self) -> Any:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+        config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
+        try:
+            client = boto3.client("s3", config=config)
+        except (BotoCoreError, ValueError) as error:
+            raise Unreachable(f"Cannot use {self.url}: {error}; set AWS_REGION or run `aws configure`.") from error
+        if "IfMatch" not in client.meta.service_model.operation_model("PutObject").input_shape.members:
+            raise Unreachable("This boto3 knows no conditional writes; add boto3>=1.40 to the function's requirements.")
+        return client
+
+    def _call(self, name: str, key: str, **arguments: Any) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+        self.requests += 1
+        try:
+            return getattr(self.client, name)(Bucket=self.bucket, **arguments)
+        except ClientError as error:
+            code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if code == "NoSuchBucket":
+                raise Unreachable(f"The bucket {self.bucket} does not exist; check POOL, or `make deploy` "
+                                  "makes one.") from error
+            if status in (409, 412) or (status == 404 and name == "put_object"):
+                raise Conflict(key) from error
+            if status in (404, 416):
+                raise Missing(key) from error
+            if status in (401, 403):
+                raise Unreachable(f"AWS does not allow {name} on {self.url}/{key} ({code}); check the keys, their "
+                                  "permissions and the bucket's name.") from error
+            raise Unreachable(f"S3 failed at {name} on {self.url}/{key} ({code}); try again later.") from error
+        except NoCredentialsError as error:
+            raise Unreachable(f"No AWS credentials for {self.url}; run `aws configure` or set AWS_PROFILE.") from error
+        except BotoCoreError as error:
+            raise Unreachable(f"Cannot reach {self.url}: {error}; check the network and the bucket's name.") from error
+
+    def _read(self, key: str, **arguments: Any) -> tuple[bytes, str]:
+        answer = self._call("get_object", key, Key=self.prefix + key, **arguments)
+        try:
+            return answer["Body"].read(), answer["ETag"]
+        except Exception as error:  # urllib3's and botocore's own, when the body breaks off
+            raise Unreachable(f"Reading {self.url}/{key} broke off: {error}; try again.") from error
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        return self._read(key)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        return self._read(key, Range=f"bytes={start}-{start + length - 1}")[0]
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str:
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        answer = self._call("put_object", key, Key=self.prefix + key, Body=data, **condition)
+        return str(answer["ETag"])
+
+    def put(self, key: str, data: bytes) -> None:
+        self._call("put_object", key, Key=self.prefix + key, Body=data)
+
+    def list(self, prefix: str) -> list[str]:
+        keys: list[str] = []
+        token: dict[str, str] = {}
+        while True:
+            page = self._call("list_objects_v2", prefix, Prefix=self.prefix + prefix, **token)
+            keys += [item["Key"][len(self.prefix):] for item in page.get("Contents", [])]
+            if not page.get("IsTruncated"):
+                return keys
+            token = {"ContinuationToken": page["NextContinuationToken"]}

@@ -1,0 +1,192 @@
+"""Speak to X: `post(text)` and `did_post(text)`, every outcome as a value.
+
+Nothing but these values comes back: an answer that nobody foresaw is Unknown, never an exception,
+because the post may exist.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from post_tweet.errors import BadInput
+
+API = "https://api.x.com"
+TIMEOUT = (3.05, 15.0)
+"""Seconds to connect and to read; tweepy passes none of its own and would wait for ever."""
+_TWEEPY_HOST = "https://api.twitter.com"
+
+for _name in ("tweepy", "requests_oauthlib", "oauthlib"):
+    # At DEBUG these log signed headers.
+    logging.getLogger(_name).setLevel(logging.INFO)
+
+
+@dataclass(frozen=True)
+class Posted:
+    tweet_id: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """X said no, for sure: nothing was posted."""
+
+    scope: Literal["text", "account"]
+    reason: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """The post may exist."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Found:
+    tweet_id: str
+
+
+@dataclass(frozen=True)
+class NotFound:
+    pass
+
+
+@dataclass(frozen=True)
+class CannotTell:
+    reason: str
+
+
+class Poster(Protocol):
+    def post(self, text: str) -> Posted | Refused | Unknown: ...
+    def did_post(self, text: str) -> Found | NotFound | CannotTell: ...
+
+
+@dataclass(frozen=True)
+class Credentials:
+    consumer_key: str = field(repr=False)
+    consumer_secret: str = field(repr=False)
+    access_token: str = field(repr=False)
+    access_token_secret: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str, where: str) -> Credentials:
+        """From twitter.json, with the tutorial's names (access_key, access_secret) or X's own.
+
+        Raises:
+            BadInput: no JSON, or a key is missing or empty; never quotes a value.
+        """
+        try:
+            raw = json.loads(text)
+            if not isinstance(raw, dict):
+                raise ValueError
+        except ValueError:
+            raise BadInput(f"{where} is not a JSON object with consumer_key, consumer_secret, access_token and "
+                           "access_token_secret.") from None
+        both = {"access_token": "access_key", "access_token_secret": "access_secret"}
+        values = {}
+        for name in ("consumer_key", "consumer_secret", "access_token", "access_token_secret"):
+            value = raw.get(name) or raw.get(both.get(name, name))
+            if not isinstance(value, str) or not value.strip():
+                raise BadInput(f"{where} lacks {name}; copy it from the app's page \"Keys and tokens\" at X.")
+            values[name] = value.strip()
+        return cls(**values)
+
+
+class XPoster:
+    """tweepy over a session that has time-outs and knows where the API is."""
+
+    def __init__(self, credentials: Credentials, base_url: str = API,
+                 timeout: tuple[float, float] = TIMEOUT) -> None:
+        import requests
+        import tweepy
+
+        class Session(requests.Session):
+            def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+                # tweepy names its host in every call; rewritten here, before the signature is made.
+                kwargs["timeout"] = timeout
+                kwargs["allow_redirects"] = False
+                return super().request(method, str(url).replace(_TWEEPY_HOST, base_url.rstrip("/")), *args, **kwargs)
+
+        self.client = tweepy.Client(
+            consumer_key=credentials.consumer_key, consumer_secret=credentials.consumer_secret,
+            access_token=credentials.access_token, access_token_secret=credentials.access_token_secret)
+        self.client.session = Session()
+
+    def post(self, text: str) -> Posted | Refused | Unknown:
+        """Publish `text`, once: neither tweepy nor the session tries again."""
+        try:
+            response = self.client.create_tweet(text=text, user_auth=True)
+            return Posted(str(response.data["id"]))
+        except Exception as error:  # every kind occurs: tweepy's, requests', json's, AttributeError, TypeError
+            return understood(error)
+
+    def did_post(self, text: str) -> Found | NotFound | CannotTell:
+        """Look for `text` among the account's latest 5 posts (a read costs $0.001 a post)."""
+        try:
+            me = self.client.get_me(user_auth=True)
+            posts = self.client.get_users_tweets(me.data["id"], max_results=5, user_auth=True)
+            if posts.errors:
+                return CannotTell("X answered with errors")
+            for tweet in posts.data or []:
+                if _same(tweet["text"], text):
+                    return Found(str(tweet["id"]))
+            return NotFound()
+        except Exception as error:  # as above; a reading that fails decides nothing
+            return CannotTell(type(error).__name__)
+
+
+def _same(a: str, b: str) -> bool:
+    return " ".join(html.unescape(a).split()) == " ".join(b.split())
+
+
+def understood(error: Exception) -> Refused | Unknown:
+    """What an exception of create_tweet means."""
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    if status is None or status >= 500 or status < 400:
+        return Unknown(f"{type(error).__name__}{f', status {status}' if status else ''}")
+    try:
+        body = response.text.lower()  # type: ignore[union-attr]
+    except Exception:  # an unreadable body still has its status
+        body = ""
+
+    def account(reason: str, sentence: str) -> Refused:
+        return Refused("account", reason, sentence)
+
+    if "duplicate content" in body:
+        return Refused("text", "duplicate", "it is a duplicate of an earlier post")
+    if "too long" in body:
+        return Refused("text", "too-long", "it is too long")
+    if status == 402 or "creditsdepleted" in body:
+        return account("credits", "X has no credits left for this app; buy some in the developer portal under Billing.")
+    if "spend-cap" in body:
+        return account("spend-cap", "The app's spending cap at X is reached; raise it in the developer portal or wait "
+                       "for the next period.")
+    if "oauth1-permissions" in body:
+        return account("permissions", "The X app may only read; set its permissions to Read and write, then make the "
+                       "access token anew and store it with `make secrets`.")
+    if "453" in body or "access level" in body or "client-not-enrolled" in body:
+        return account("access-level", "The X app's access level does not allow posting; enrol it in pay per use in "
+                       "the developer portal.")
+    if status == 401:
+        return account("keys", "X does not know these keys; make the access token anew and store it with `make secrets`.")
+    if status == 429:
+        return account("rate-limit", f"X's rate limit is reached{_reset(response)}; the next slot tries again.")
+    if status == 400:
+        return Refused("text", "invalid", "X calls the request invalid")
+    return account("forbidden", f"X refused with status {status}; look at the account and the app in the developer portal.")
+
+
+def _reset(response: Any) -> str:
+    """When the spent limit is full again: of the limits with nothing remaining, the last reset."""
+    resets = []
+    for kind in ("x-rate-limit", "x-app-limit-24hour", "x-user-limit-24hour"):
+        left, reset = response.headers.get(f"{kind}-remaining"), response.headers.get(f"{kind}-reset")
+        if reset and reset.isdigit() and left in ("0", None):
+            resets.append(int(reset))
+    return time.strftime(" until %Y-%m-%d %H:%M:%S UTC", time.gmtime(max(resets))) if resets else ""

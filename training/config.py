@@ -1,0 +1,205 @@
+"""Settings: one commented TOML file a bot in, frozen dataclasses out.
+
+`load(Path("data/proverbs/bot.toml"))` reads the file; what it leaves out keeps the default here.
+Command-line options override single values with `override(bot, "finetune", epochs=2)`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from training.errors import WrongUse
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    file: str = "corpus.txt"
+    """The texts: delimited, one a line, CSV or JSONL. Relative to the bot's folder."""
+    prepare: str = ""
+    """A Python file in the bot's folder that writes `file` when it is missing. Empty: none."""
+    reference: tuple[str, ...] = ()
+    """More texts that nothing in the pool may copy (the rest of the book, earlier posts)."""
+    field: str = "text"
+    """The column or key that holds the text in CSV and JSONL."""
+    style: Literal["keep", "plain"] = "keep"
+    """`plain`: lower case, only , . ' - stay, one full stop at the end. `keep`: as written."""
+    hold_out: float = 0.1
+    """Share of the texts that are kept back to measure the loss, 0.01 to 0.5."""
+    seed: int = 1
+    """Chooses which texts are held out."""
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    recipe: Literal["texts", "windows"] = "texts"
+    """`texts`: batches of whole texts, as sampling uses them. `windows`: gpt-2-simple's finetune()."""
+    epochs: int = 4
+    """At most so many passes over the training texts; more copies the corpus."""
+    batch_size: int = 0
+    """Texts (or windows of 1,024 tokens) a step. 0: the default of the model's size."""
+    learning_rate: float = 0.0
+    """Peak rate of Adam. 0: the default of the model's size."""
+    layers: Literal["auto", "all", "transformer"] = "auto"
+    """Which weights train: all, or all but the embeddings. auto: by the model's size."""
+    memory_saving: Literal["auto", "on", "off"] = "auto"
+    """Recompute activations in the backward pass: slower, a fraction of the memory."""
+    seed: int = 1
+    """Order of the texts."""
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    budget: int = 0
+    """Stop after so many candidates, even when too few were kept. 0: 20 times the wanted texts."""
+    temperatures: tuple[float, ...] = (0.9,)
+    """Candidates are divided evenly among these."""
+    top_k: int = 0
+    """Sample among the k most probable tokens. 0: all."""
+    top_p: float = 1.0
+    """Sample among the most probable tokens that together hold this probability, 0 < p <= 1."""
+    prefixes: tuple[str, ...] = ("",)
+    """Every text starts with one of these, in turn. Empty: the model is free."""
+    max_tokens: int = 96
+    """A text that has not ended by then is cut off (and dropped as unfinished)."""
+    seed: int = 1
+    """The same seed, settings and machine give the same candidates."""
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    characters: str = "abcdefghijklmnopqrstuvwxyz ,.'-"
+    """Every character that a text may hold. Empty: anything printable but @ # $ and digits."""
+    max_length: int = 280
+    """Longest text, in X's weighted characters; X takes 280."""
+    min_words: int = 4
+    """Shortest text."""
+    closed_vocabulary: bool = True
+    """Every word must occur in the corpus or its reference texts."""
+    copy_ratio: float = 75.0
+    """A text this like one of the corpus or reference is a copy: rapidfuzz's ratio, 0 to 100."""
+    copy_run: int = 8
+    """So many words in a row from the corpus or reference are a copy."""
+    near_ratio: float = 75.0
+    """Two texts of the pool this like one another: the first one stays."""
+
+
+@dataclass(frozen=True)
+class Bot:
+    name: str
+    """Names the run's folder."""
+    folder: Path
+    """Where the bot's files lie."""
+    model: str = "124M"
+    """Base model: 124M, 355M, 774M, 1558M, nano, or a folder in OpenAI's layout."""
+    count: int = 20_000
+    """Texts wanted in the pool."""
+    pool: str = "pool"
+    """Where the pool lies: s3://bucket/prefix or a directory."""
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
+    finetune: FinetuneSettings = field(default_factory=FinetuneSettings)
+    sample: SampleSettings = field(default_factory=SampleSettings)
+    filter: FilterSettings = field(default_factory=FilterSettings)
+
+    @property
+    def corpus_file(self) -> Path:
+        return self.folder / self.corpus.file
+
+    @property
+    def reference_files(self) -> list[Path]:
+        return [self.folder / name for name in self.corpus.reference]
+
+
+SECTIONS = {"corpus": CorpusSettings, "finetune": FinetuneSettings, "sample": SampleSettings, "filter": FilterSettings}
+TOP = ("name", "model", "count", "pool")
+RANGES: dict[str, tuple[float, float]] = {
+    "count": (1, 10_000_000), "corpus.hold_out": (0.01, 0.5), "finetune.epochs": (1, 1000),
+    "finetune.batch_size": (0, 4096), "finetune.learning_rate": (0, 1), "sample.budget": (0, 10**9),
+    "sample.top_k": (0, 100_000), "sample.top_p": (1e-6, 1), "sample.max_tokens": (2, 1023),
+    "sample.temperatures": (0.01, 10), "filter.max_length": (1, 280), "filter.min_words": (1, 100),
+    "filter.copy_ratio": (1, 101), "filter.copy_run": (2, 1000), "filter.near_ratio": (1, 101),
+}
+
+
+def load(path: Path) -> Bot:
+    """Read a bot's TOML file.
+
+    Raises:
+        WrongUse: the file is missing, is no TOML, or holds an unknown name or a value out of range.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise WrongUse(f"Cannot read the bot's settings {path}: {error.strerror}; "
+                       "name another file with --bot.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WrongUse(f"{path} is not a TOML file: {error}") from error
+    known = [*TOP, *SECTIONS]
+    for name in raw:
+        if name not in known:
+            raise WrongUse(f"{path}: unknown setting {name!r}{_nearest(name, known)}.")
+    values: dict[str, Any] = {name: _checked(name, raw[name], get_type_hints(Bot)[name], path)
+                              for name in TOP if name in raw}
+    values.setdefault("name", path.parent.resolve().name)
+    for section, cls in SECTIONS.items():
+        values[section] = _section(section, cls, raw.get(section, {}), path)
+    return Bot(folder=path.parent, **values)
+
+
+def override(bot: Bot, section: str, **values: Any) -> Bot:
+    """Return `bot` with `values` (those that are not None) set in `section`; "" is the top."""
+    given = {name: value for name, value in values.items() if value is not None}
+    hints = get_type_hints(SECTIONS[section] if section else Bot)
+    where = Path("the command line")
+    given = {name: _checked(f"{section}.{name}" if section else name, value, hints[name], where)
+             for name, value in given.items()}
+    if not section:
+        return dataclasses.replace(bot, **given)
+    return dataclasses.replace(bot, **{section: dataclasses.replace(getattr(bot, section), **given)})
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """A dataclass as JSON-ready values, for manifests."""
+    return {name: str(value) if isinstance(value, Path) else value
+            for name, value in dataclasses.asdict(settings).items()}
+
+
+def _section(section: str, cls: type[Any], raw: Any, path: Path) -> Any:
+    if not isinstance(raw, dict):
+        raise WrongUse(f"{path}: [{section}] must be a table.")
+    hints = get_type_hints(cls)
+    for name in raw:
+        if name not in hints:
+            raise WrongUse(f"{path}: unknown setting {name!r} in [{section}]{_nearest(name, list(hints))}.")
+    return cls(**{name: _checked(f"{section}.{name}", value, hints[name], path) for name, value in raw.items()})
+
+
+def _checked(name: str, value: Any, kind: Any, path: Path) -> Any:
+    """`value` as the type `kind` of setting `name`, or WrongUse."""
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise WrongUse(f"{path}: {name} must be one of {', '.join(get_args(kind))}, not {value!r}.")
+        return value
+    if get_origin(kind) is tuple:
+        inner = get_args(kind)[0]
+        items = value if isinstance(value, list | tuple) else [value]
+        if not items and inner is not str:
+            raise WrongUse(f"{path}: {name} must not be empty.")
+        return tuple(_checked(name, item, inner, path) for item in items)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+        raise WrongUse(f"{path}: {name} must be a {kind.__name__}, not {value!r}.")
+    low, high = RANGES.get(name, (float("-inf"), float("inf")))
+    if isinstance(value, int | float) and not low <= value <= high:
+        raise WrongUse(f"{path}: {name} must lie between {low:g} and {high:g}, not {value!r}.")
+    return value
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
