@@ -60,6 +60,7 @@ def run_program(name: str, arguments: dict[str, Any], log: Path, python: Path | 
             if process.poll() is None:
                 process.terminate()
                 process.wait()
+            process.stdout.close()
     if interrupted:
         raise KeyboardInterrupt
     if code:

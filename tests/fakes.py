@@ -1,0 +1,77 @@
+"""The world in memory: a store, and an X that really refuses duplicates. Faults are injected by call number."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from post_tweet.store import Conflict, Missing
+from post_tweet.x import CannotTell, Found, NotFound, Posted, Refused, Unknown
+
+
+class Crash(BaseException):
+    """The function is gone, mid-call."""
+
+
+class MemoryStore:
+    url = "memory"
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.requests = 0
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        self.requests += 1
+        if key not in self.objects:
+            raise Missing(key)
+        return self.objects[key], hashlib.sha256(self.objects[key]).hexdigest()
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        return self.get(key)[0][start:start + length]
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str:
+        self.requests += 1
+        now = hashlib.sha256(self.objects[key]).hexdigest() if key in self.objects else None
+        if now != etag:
+            raise Conflict(key)
+        self.objects[key] = data
+        return hashlib.sha256(data).hexdigest()
+
+    def put(self, key: str, data: bytes) -> None:
+        self.requests += 1
+        self.objects[key] = data
+
+    def list(self, prefix: str) -> list[str]:
+        return sorted(key for key in self.objects if key.startswith(prefix))
+
+
+@dataclass
+class MemoryX:
+    """`answers` scripts the next posts; without one a post is published, or refused as a duplicate."""
+
+    published: list[str] = field(default_factory=list)
+    answers: list[Any] = field(default_factory=list)
+    readable: bool = True
+    asked: int = 0
+
+    def post(self, text: str) -> Posted | Refused | Unknown:
+        if self.answers:
+            answer: Posted | Refused | Unknown = self.answers.pop(0)
+            return answer
+        if text in self.published:
+            return Refused("text", "duplicate", "it is a duplicate")
+        self.published.append(text)
+        return Posted(str(len(self.published)))
+
+    def did_post(self, text: str) -> Found | NotFound | CannotTell:
+        self.asked += 1
+        if not self.readable:
+            return CannotTell("not allowed")
+        return Found(str(self.published.index(text) + 1)) if text in self.published[-5:] else NotFound()
+
+
+def records(count: int, start: int = 0) -> list[dict[str, Any]]:
+    """Pool records with different texts."""
+    return [{"id": f"{n:016x}", "text": f"the saying of the day {'abcdefghij'[n % 10]} {'x' * (n // 10 + 1)}.",
+             "score": -2.0, "nearest": "", "nearest_ratio": 0.0} for n in range(start, start + count)]

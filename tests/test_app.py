@@ -1,0 +1,133 @@
+"""The handler with moto's S3 and SSM, real tweepy, and X on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from post_tweet import app
+from post_tweet.errors import Account, BadInput, EmptyPool, PostError, Undecided
+from post_tweet.pool import Pool
+from post_tweet.store import open_store
+
+from tests.fakes import records
+from tests.locked_moto import BUCKET, locked_moto
+from tests.loopback_x import KEYS, LoopbackX, loopback_x
+
+EVENT = {"schedule_arn": "arn:aws:scheduler:eu-central-1:1:schedule/default/s", "scheduled_time": "2026-01-01T09:00:00Z"}
+CONTEXT = SimpleNamespace(aws_request_id="request-1")
+
+
+@pytest.fixture
+def x(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackX]:
+    with locked_moto(), loopback_x() as server:
+        boto3.client("ssm").put_parameter(Name="/bot/x", Type="SecureString", Value=server.twitter_json)
+        for name, value in {"POOL_URL": f"s3://{BUCKET}/bot", "X_CREDENTIALS_PARAMETER": "/bot/x", "BOT_NAME": "bot",
+                            "X_API_URL": server.url, "METRICS_NAMESPACE": "Deepproverbs"}.items():
+            monkeypatch.setenv(name, value)
+        app.secret.cache_clear()
+        Pool(open_store(f"s3://{BUCKET}/bot")).append(records(3), "test")
+        yield server
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_slot_posts_once(x: LoopbackX) -> None:
+    first = app.handler(EVENT, CONTEXT)
+    assert first["outcome"] == "posted" and first["tweet_id"] == "1001" and first["remaining"] == 2
+    assert app.handler(EVENT, CONTEXT)["outcome"] == "already-settled"
+    assert x.published == [records(1)[0]["text"]]
+    note = json.loads(boto3.client("s3").get_object(Bucket=BUCKET, Key="bot/posts/" + first_year() + "/0.json")["Body"].read())
+    assert note["tweet_id"] == "1001" and note["text"] == x.published[0]
+
+
+def first_year() -> str:
+    from datetime import UTC, datetime
+    return str(datetime.now(UTC).year)
+
+
+def test_a_normal_post_costs_five_requests_and_says_so(x: LoopbackX, capsys: pytest.CaptureFixture[str]) -> None:
+    app.handler(EVENT, CONTEXT)
+    logged = lines(capsys)
+    metrics = next(line for line in logged if line["event"] == "metrics")
+    assert metrics["S3Requests"] == 5 and metrics["Posted"] == 1 and metrics["PoolRemaining"] == 2
+    names = {m["Name"] for m in metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert names <= metrics.keys() and metrics["Bot"] == "bot"
+
+
+def test_a_dry_run_needs_no_credentials(x: LoopbackX, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("X_CREDENTIALS_PARAMETER")
+    assert app.handler({**EVENT, "dry_run": True}, CONTEXT)["outcome"] == "dry-run"
+    assert x.requests == []
+
+
+def test_a_lost_answer_raises_and_the_retry_settles_it(x: LoopbackX) -> None:
+    x.script(drop=True, publish=True)
+    with pytest.raises(Undecided):
+        app.handler(EVENT, CONTEXT)
+    assert app.handler(EVENT, CONTEXT)["tweet_id"] == "1001"
+    assert len(x.published) == 1
+
+
+@pytest.mark.parametrize("value", [None, "{}", "no json", json.dumps({**KEYS, "consumer_key": ""})])
+def test_missing_or_broken_keys_stop_before_a_claim(x: LoopbackX, value: str | None) -> None:
+    ssm = boto3.client("ssm")
+    ssm.delete_parameter(Name="/bot/x")
+    if value is not None:
+        ssm.put_parameter(Name="/bot/x", Type="SecureString", Value=value)
+    with pytest.raises(PostError, match="make secrets|lacks consumer_key|not a JSON object"):
+        app.handler(EVENT, CONTEXT)
+    assert Pool(open_store(f"s3://{BUCKET}/bot")).load()[0].claim is None and x.requests == []
+
+
+def test_an_account_refusal_raises_and_is_counted(x: LoopbackX, capsys: pytest.CaptureFixture[str]) -> None:
+    x.script(status=402, body="{}")
+    with pytest.raises(Account, match="credits"):
+        app.handler(EVENT, CONTEXT)
+    assert next(line for line in lines(capsys) if line["event"] == "metrics")["Refused"] == 1
+
+
+def test_an_empty_pool_raises(x: LoopbackX, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("POOL_URL", f"s3://{BUCKET}/another")
+    with pytest.raises(EmptyPool):
+        app.handler(EVENT, CONTEXT)
+    assert next(line for line in lines(capsys) if line["event"] == "metrics")["PoolRemaining"] == 0
+
+
+@pytest.mark.parametrize("event", [None, {}, [], {"slot": ""}, {"slot": 5}, {"schedule_arn": "a"},
+                                   {"slot": "x", "dry_run": "yes"}])
+def test_wrong_events(x: LoopbackX, event: Any) -> None:
+    with pytest.raises(BadInput, match="The event must hold"):
+        app.handler(event, CONTEXT)
+
+
+@pytest.mark.parametrize("name", ["POOL_URL", "X_CREDENTIALS_PARAMETER"])
+def test_a_missing_setting_is_named(x: LoopbackX, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.delenv(name)
+    with pytest.raises(BadInput, match=name):
+        app.handler(EVENT, CONTEXT)
+
+
+def test_secrets_are_in_no_output(x: LoopbackX, capsys: pytest.CaptureFixture[str]) -> None:
+    x.script(status=500, body="oops")
+    with pytest.raises(Undecided) as error:
+        app.handler(EVENT, CONTEXT)
+    app.handler(EVENT, CONTEXT)
+    said = capsys.readouterr()
+    for secret in (KEYS["consumer_secret"], KEYS["access_token_secret"], KEYS["access_token"]):
+        assert secret not in said.out + said.err + str(error.value)
+
+
+def test_a_directory_pool_and_a_file_with_keys(x: LoopbackX, tmp_path: Path) -> None:
+    (tmp_path / "twitter.json").write_text(x.twitter_json)
+    Pool(open_store(str(tmp_path / "pool"))).append(records(1), "test")
+    from training import tweet
+    assert tweet.post(str(tmp_path / "pool"), tmp_path / "twitter.json", "one")["outcome"] == "posted"
+    assert tweet.post(str(tmp_path / "pool"), tmp_path / "twitter.json", "one")["outcome"] == "already-settled"
