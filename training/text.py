@@ -15,7 +15,7 @@ DELIMITER = "\n==========\n"
 """Between two texts of a corpus file: the original bot's format."""
 
 _TYPOGRAPHIC = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "..."})
-_NOT_NORMAL = re.compile(r"[^\w']+|_")
+_NOT_NORMAL = re.compile(r"(?:[^\w']|_)+")
 
 
 @dataclass(frozen=True)

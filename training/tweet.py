@@ -14,7 +14,7 @@ from post_tweet.pool import Pool
 from post_tweet.store import open_store
 from post_tweet.x import XPoster
 
-from training import convert, corpus, fill, run
+from training import convert, fill, run
 from training.config import Bot
 from training.errors import WrongUse
 from training.manifest import locked

@@ -45,7 +45,9 @@ class LikenessIndex:
                 found.append(number)
 
     def nearest(self, normal: str, ratio: float) -> Relative | None:
-        """The most similar text with at least this rapidfuzz ratio (0 to 100), if any."""
+        """The most similar text with at least this rapidfuzz ratio (0 to 100; above: never), if any."""
+        if ratio > 100:
+            return None
         numbers: set[int] = set()
         for run in runs(normal.split(), 3):
             found = self.where.get(run, ())

@@ -65,8 +65,8 @@ def vocabulary(text: str, context: Context) -> str | None:
 
 RULES: list[tuple[str, Rule]] = [
     ("characters", characters),
+    ("too-short", too_short),
     ("length", length),
     ("link", link),
-    ("too-short", too_short),
     ("vocabulary", vocabulary),
 ]
