@@ -69,7 +69,7 @@ run-jupyter:  ## JupyterLab in the GPU image, port 8989
 secrets: $(PROJECT)  ## put the X keys into AWS, encrypted [TWITTER_CREDS=twitter.json BOT=]
 	@$(BIN)/python scripts/put_secret.py $(bot) $(if $(TWITTER_CREDS),'$(TWITTER_CREDS)',twitter.json)
 
-deploy: $(SAM)  ## bucket, function and schedule [SCHEDULE= TIME_ZONE= ENABLE=yes|no EMAIL= STACK=]
+deploy: $(SAM)  ## bucket, function and schedule [SCHEDULE= TIME_ZONE= ENABLE=yes|no EMAIL= STACK= BOT_NAME=]
 	@scripts/deploy
 
 requirements:  ## pin requirements/*.in anew (needs uv)

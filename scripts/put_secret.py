@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -28,9 +29,11 @@ def put(creds: Path, bot: str) -> str:
     """Check the keys and store them; returns the parameter's name."""
     credentials = from_file(creds)
     name = f"/deepproverbs/{bot}/twitter"
+    # boto3 itself reads AWS_DEFAULT_REGION alone; sam and the AWS CLI read both.
+    ssm = boto3.client("ssm", region_name=os.environ.get("AWS_REGION"))
     # Stored under X's own names, whichever spelling the file has.
-    boto3.client("ssm").put_parameter(Name=name, Value=json.dumps(asdict(credentials)), Type="SecureString",
-                                      Overwrite=True, Description="X keys of the bot")
+    ssm.put_parameter(Name=name, Value=json.dumps(asdict(credentials)), Type="SecureString", Overwrite=True,
+                      Description="X keys of the bot")
     return name
 
 
@@ -40,25 +43,26 @@ def main() -> int:
     arguments.add_argument("--bot", type=Path, default=ROOT / "data" / "proverbs" / "bot.toml",
                            help="the bot's settings (default: data/proverbs/bot.toml)")
     args = arguments.parse_args()
+    code = 1
     try:
         name = put(args.creds, config.load(args.bot).name)
     except (PostError, DeepproverbsError) as error:
-        sentence = str(error)
+        sentence, code = str(error), error.exit_code
     except NoCredentialsError:
         sentence = "No AWS credentials; run `aws configure` or set AWS_PROFILE."
     except NoRegionError:
         sentence = "No AWS region; set AWS_REGION, for example to eu-central-1."
     except ClientError as error:
-        # The code alone: a message of SSM may quote what it was sent.
-        code = error.response["Error"]["Code"]
-        sentence = f"AWS did not take the X keys ({code}); check that you may call ssm:PutParameter there."
+        # Its code alone: a message of SSM may quote what it was sent.
+        kind = error.response["Error"]["Code"]
+        sentence = f"AWS did not take the X keys ({kind}); check that you may call ssm:PutParameter there."
     except BotoCoreError as error:
         sentence = f"Cannot reach AWS ({type(error).__name__}); check the network, the region and the profile."
     else:
         print(f"The X keys are in the SSM parameter {name}. Next: make deploy")
         return 0
     print(f"secrets: {sentence}", file=sys.stderr)
-    return 1
+    return code
 
 
 if __name__ == "__main__":

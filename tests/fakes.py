@@ -28,7 +28,7 @@ class MemoryStore:
         return self.objects[key], hashlib.sha256(self.objects[key]).hexdigest()
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        return self.get(key)[0][start:start + length]
+        return self.get(key)[0][start : start + length]
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str:
         self.requests += 1
@@ -73,5 +73,13 @@ class MemoryX:
 
 def records(count: int, start: int = 0) -> list[dict[str, Any]]:
     """Pool records with different texts."""
-    return [{"id": f"{n:016x}", "text": f"the saying of the day {'abcdefghij'[n % 10]} {'x' * (n // 10 + 1)}.",
-             "score": -2.0, "nearest": "", "nearest_ratio": 0.0} for n in range(start, start + count)]
+    return [
+        {
+            "id": f"{n:016x}",
+            "text": f"the saying of the day {'abcdefghij'[n % 10]} {'x' * (n // 10 + 1)}.",
+            "score": -2.0,
+            "nearest": "",
+            "nearest_ratio": 0.0,
+        }
+        for n in range(start, start + count)
+    ]

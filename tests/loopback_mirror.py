@@ -112,10 +112,10 @@ class LoopbackMirror:
         if self.etags:
             handler.send_header("ETag", tag)
         handler.end_headers()
-        rest = rest[:fault.drop_after]
+        rest = rest[: fault.drop_after]
         try:
             for at in range(0, len(rest), 1 << 16):
-                block = rest[at:at + (1 << 16)]
+                block = rest[at : at + (1 << 16)]
                 request.sent += len(block)  # before the write: the client may be done before this thread is
                 handler.wfile.write(block)
                 sleep(fault.block_pause)

@@ -16,8 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-KEYS = {"consumer_key": "ck-test", "consumer_secret": "cs-secret-1", "access_token": "at-test",
-        "access_token_secret": "ats-secret-2"}
+KEYS = {
+    "consumer_key": "ck-test",
+    "consumer_secret": "cs-secret-1",
+    "access_token": "at-test",
+    "access_token_secret": "ats-secret-2",
+}
 
 
 @dataclass
@@ -57,8 +61,10 @@ def signature_is_right(method: str, url: str, header: str) -> bool:
     oauth = {name: unquote(value.strip('"')) for name, value in pairs.items()}
     given = oauth.pop("oauth_signature", "")
     parts = urlsplit(url)
-    parameters = sorted((quote(k, safe="~"), quote(v, safe="~")) for k, v in
-                        [*((k, v) for k, v in oauth.items() if k != "realm"), *parse_qsl(parts.query)])
+    parameters = sorted(
+        (quote(k, safe="~"), quote(v, safe="~"))
+        for k, v in [*((k, v) for k, v in oauth.items() if k != "realm"), *parse_qsl(parts.query)]
+    )
     joined = "&".join(f"{k}={v}" for k, v in parameters)
     base = "&".join(quote(part, safe="~") for part in (method, f"{parts.scheme}://{parts.netloc}{parts.path}", joined))
     key = f"{KEYS['consumer_secret']}&{KEYS['access_token_secret']}".encode()
@@ -97,8 +103,17 @@ def loopback_x() -> Iterator[LoopbackX]:
             answer = x.answers.pop(0) if x.answers else Answer(publish=True)
             time.sleep(answer.wait)
             if answer.publish and text in x.published:
-                self.reply(403, json.dumps({"detail": "You are not allowed to create a Tweet with duplicate content.",
-                                            "title": "Forbidden", "type": "about:blank", "status": 403}))
+                self.reply(
+                    403,
+                    json.dumps(
+                        {
+                            "detail": "You are not allowed to create a Tweet with duplicate content.",
+                            "title": "Forbidden",
+                            "type": "about:blank",
+                            "status": 403,
+                        }
+                    ),
+                )
                 return
             if answer.publish:
                 x.published.append(text)
@@ -116,9 +131,18 @@ def loopback_x() -> Iterator[LoopbackX]:
             elif self.path.startswith("/2/users/me"):
                 self.reply(200, json.dumps({"data": {"id": "7", "name": "bot", "username": "bot"}}))
             else:
-                latest = [{"id": str(1001 + n), "text": text, "edit_history_tweet_ids": [str(1001 + n)]} for n, text in enumerate(x.published)][-5:]
-                self.reply(200, json.dumps({"data": latest[::-1], "meta": {"result_count": len(latest)}}
-                                           if latest else {"meta": {"result_count": 0}}))
+                latest = [
+                    {"id": str(1001 + n), "text": text, "edit_history_tweet_ids": [str(1001 + n)]}
+                    for n, text in enumerate(x.published)
+                ][-5:]
+                self.reply(
+                    200,
+                    json.dumps(
+                        {"data": latest[::-1], "meta": {"result_count": len(latest)}}
+                        if latest
+                        else {"meta": {"result_count": 0}}
+                    ),
+                )
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -19,7 +19,10 @@ from tests.fakes import records
 from tests.locked_moto import BUCKET, locked_moto
 from tests.loopback_x import KEYS, LoopbackX, loopback_x
 
-EVENT = {"schedule_arn": "arn:aws:scheduler:eu-central-1:1:schedule/default/s", "scheduled_time": "2026-01-01T09:00:00Z"}
+EVENT = {
+    "schedule_arn": "arn:aws:scheduler:eu-central-1:1:schedule/default/s",
+    "scheduled_time": "2026-01-01T09:00:00Z",
+}
 CONTEXT = SimpleNamespace(aws_request_id="request-1")
 
 
@@ -27,8 +30,13 @@ CONTEXT = SimpleNamespace(aws_request_id="request-1")
 def x(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackX]:
     with locked_moto(), loopback_x() as server:
         boto3.client("ssm").put_parameter(Name="/bot/x", Type="SecureString", Value=server.twitter_json)
-        for name, value in {"POOL_URL": f"s3://{BUCKET}/bot", "X_CREDENTIALS_PARAMETER": "/bot/x", "BOT_NAME": "bot",
-                            "X_API_URL": server.url, "METRICS_NAMESPACE": "Deepproverbs"}.items():
+        for name, value in {
+            "POOL_URL": f"s3://{BUCKET}/bot",
+            "X_CREDENTIALS_PARAMETER": "/bot/x",
+            "BOT_NAME": "bot",
+            "X_API_URL": server.url,
+            "METRICS_NAMESPACE": "Deepproverbs",
+        }.items():
             monkeypatch.setenv(name, value)
         app.secret.cache_clear()
         Pool(open_store(f"s3://{BUCKET}/bot")).append(records(3), "test")
@@ -44,12 +52,15 @@ def test_a_slot_posts_once(x: LoopbackX) -> None:
     assert first["outcome"] == "posted" and first["tweet_id"] == "1001" and first["remaining"] == 2
     assert app.handler(EVENT, CONTEXT)["outcome"] == "already-settled"
     assert x.published == [records(1)[0]["text"]]
-    note = json.loads(boto3.client("s3").get_object(Bucket=BUCKET, Key="bot/posts/" + first_year() + "/0.json")["Body"].read())
+    note = json.loads(
+        boto3.client("s3").get_object(Bucket=BUCKET, Key="bot/posts/" + first_year() + "/0.json")["Body"].read()
+    )
     assert note["tweet_id"] == "1001" and note["text"] == x.published[0]
 
 
 def first_year() -> str:
     from datetime import UTC, datetime
+
     return str(datetime.now(UTC).year)
 
 
@@ -82,7 +93,7 @@ def test_missing_or_broken_keys_stop_before_a_claim(x: LoopbackX, value: str | N
     ssm.delete_parameter(Name="/bot/x")
     if value is not None:
         ssm.put_parameter(Name="/bot/x", Type="SecureString", Value=value)
-    with pytest.raises(PostError, match="make secrets|lacks consumer_key|not a JSON object"):
+    with pytest.raises(PostError, match=r"make secrets|lacks consumer_key|not a JSON object"):
         app.handler(EVENT, CONTEXT)
     assert Pool(open_store(f"s3://{BUCKET}/bot")).load()[0].claim is None and x.requests == []
 
@@ -94,15 +105,18 @@ def test_an_account_refusal_raises_and_is_counted(x: LoopbackX, capsys: pytest.C
     assert next(line for line in lines(capsys) if line["event"] == "metrics")["Refused"] == 1
 
 
-def test_an_empty_pool_raises(x: LoopbackX, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_pool_raises(
+    x: LoopbackX, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("POOL_URL", f"s3://{BUCKET}/another")
     with pytest.raises(EmptyPool):
         app.handler(EVENT, CONTEXT)
     assert next(line for line in lines(capsys) if line["event"] == "metrics")["PoolRemaining"] == 0
 
 
-@pytest.mark.parametrize("event", [None, {}, [], {"slot": ""}, {"slot": 5}, {"schedule_arn": "a"},
-                                   {"slot": "x", "dry_run": "yes"}])
+@pytest.mark.parametrize(
+    "event", [None, {}, [], {"slot": ""}, {"slot": 5}, {"schedule_arn": "a"}, {"slot": "x", "dry_run": "yes"}]
+)
 def test_wrong_events(x: LoopbackX, event: Any) -> None:
     with pytest.raises(BadInput, match="The event must hold"):
         app.handler(event, CONTEXT)
@@ -129,5 +143,6 @@ def test_a_directory_pool_and_a_file_with_keys(x: LoopbackX, tmp_path: Path) -> 
     (tmp_path / "twitter.json").write_text(x.twitter_json)
     Pool(open_store(str(tmp_path / "pool"))).append(records(1), "test")
     from training import tweet
+
     assert tweet.post(str(tmp_path / "pool"), tmp_path / "twitter.json", "one")["outcome"] == "posted"
     assert tweet.post(str(tmp_path / "pool"), tmp_path / "twitter.json", "one")["outcome"] == "already-settled"

@@ -94,8 +94,10 @@ def content(folder: Path) -> dict[str, bytes]:
 
 # -- download ------------------------------------------------------------------------------------
 
-def test_a_size_is_downloaded_once(cloud: Cloud, monkeypatch: pytest.MonkeyPatch,
-                                   caplog: pytest.LogCaptureFixture) -> None:
+
+def test_a_size_is_downloaded_once(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     model = locate("124M", cloud.cache, progress=False)
     assert (model.name, model.folder, model.hparams) == ("124M", cloud.cache / "124M", HPARAMS)
@@ -217,8 +219,10 @@ def test_drops_without_progress_end(cloud: Cloud) -> None:
     assert len(cloud.mirror.asked(DATA)) == download.TRIES
 
 
-@pytest.mark.parametrize(("status", "words"), [(404, "is not there (answer 404); check DEEPPROVERBS_MIRROR"),
-                                               (403, "was refused (answer 403)")])
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(404, "is not there (answer 404); check DEEPPROVERBS_MIRROR"), (403, "was refused (answer 403)")],
+)
 def test_a_file_that_is_not_given_is_not_asked_for_again(cloud: Cloud, status: int, words: str) -> None:
     cloud.mirror.faults[DATA] = [Fault(status=status)] * 5
     assert words in refused("124M", cloud.cache)
@@ -290,8 +294,13 @@ base_model.locate("124M", Path(sys.argv[1]))
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_download_goes_on(cloud: Cloud, how: signal.Signals) -> None:
     cloud.mirror.faults[DATA] = [Fault(block_pause=0.1)]  # 7 s for the whole
-    process = subprocess.Popen([sys.executable, "-c", LOCATE, str(cloud.cache)], cwd=ROOT, stderr=subprocess.PIPE,
-                               env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOCATE, str(cloud.cache)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+    )
     part = cloud.cache / "124M" / (WEIGHTS + ".part")
     deadline = time.monotonic() + 30
     while not (part.exists() and part.stat().st_size >= 2 * download.BLOCK):
@@ -343,7 +352,8 @@ def test_sums_that_nobody_published_hold_from_the_first_time(cloud: Cloud, caplo
     folder = locate("774M", cloud.cache, progress=False).folder
     noted = json.loads((folder / "sha256.json").read_text())["files"]
     assert {file: facts["from"] for file, facts in noted.items()} == {
-        file: "published" if file in ("encoder.json", "vocab.bpe") else "seen first" for file in FILES}
+        file: "published" if file in ("encoder.json", "vocab.bpe") else "seen first" for file in FILES
+    }
     assert f"{noted[WEIGHTS]['sha256']}, not published, noted as seen first" in caplog.text
     (folder / WEIGHTS).unlink()
     cloud.mirror.faults[f"774M/{WEIGHTS}"] = [Fault(body=b"x" * LENGTH)] * 2
@@ -351,9 +361,15 @@ def test_sums_that_nobody_published_hold_from_the_first_time(cloud: Cloud, caplo
     assert content(locate("774M", cloud.cache, progress=False).folder) == cloud.files
 
 
-@pytest.mark.parametrize(("file", "body"), [
-    ("hparams.json", b"<html>"), ("hparams.json", json.dumps({**HPARAMS, "n_layer": 3}).encode()),
-    ("checkpoint", b"<html>"), ("model.ckpt.index", b"<html>")])
+@pytest.mark.parametrize(
+    ("file", "body"),
+    [
+        ("hparams.json", b"<html>"),
+        ("hparams.json", json.dumps({**HPARAMS, "n_layer": 3}).encode()),
+        ("checkpoint", b"<html>"),
+        ("model.ckpt.index", b"<html>"),
+    ],
+)
 def test_an_error_page_is_noticed_before_the_weights(cloud: Cloud, file: str, body: bytes) -> None:
     cloud.mirror.faults[f"774M/{file}"] = [Fault(body=body)]
     assert "holds another model than 774M, or error pages" in refused("774M", cloud.cache)
@@ -364,7 +380,11 @@ def test_an_error_page_is_noticed_before_the_weights(cloud: Cloud, file: str, bo
 def test_what_is_known_of_the_sizes() -> None:
     assert tuple(RELEASES) == SIZES
     assert [parameters(RELEASES[size].hparams) for size in SIZES] == [
-        124_439_808, 354_823_168, 774_030_080, 1_557_611_200]
+        124_439_808,
+        354_823_168,
+        774_030_080,
+        1_557_611_200,
+    ]
     for release in RELEASES.values():
         assert {"encoder.json", "vocab.bpe"} <= set(release.sha256) <= set(FILES)
         assert all(len(bytes.fromhex(value)) == 32 for value in release.sha256.values())
@@ -376,6 +396,7 @@ def test_what_is_known_of_the_sizes() -> None:
 
 
 # -- folders -------------------------------------------------------------------------------------
+
 
 def test_a_folder_of_gpt_2_simple_is_taken_as_it_is(tmp_path: Path) -> None:
     files = {name.replace("model.ckpt", "model-123"): body for name, body in model_files().items()}
@@ -395,21 +416,28 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     (folder / missing).unlink()
     shown = "model.ckpt.data-*" if missing == WEIGHTS else missing
     assert refused(str(folder), tmp_path / "cache", WrongUse) == (
-        f"{folder} is not a model in OpenAI's layout: {shown} is missing.")
+        f"{folder} is not a model in OpenAI's layout: {shown} is missing."
+    )
 
 
-@pytest.mark.parametrize(("file", "body", "words"), [
-    ("hparams.json", b"{", "must hold n_vocab"),
-    ("hparams.json", json.dumps({**HPARAMS, "n_head": 3}).encode(), "n_embd a multiple of n_head"),
-    ("hparams.json", json.dumps({**HPARAMS, "n_layer": 3}).encode(), "are cut short"),
-    ("hparams.json", json.dumps({**HPARAMS, "n_embd": "128"}).encode(), "whole numbers"),
-    ("encoder.json", b'{"a": 0}', "are no vocabulary"), ("encoder.json", b"\xff", "are no vocabulary"),
-    ("vocab.bpe", b"", "are no vocabulary"),
-    ("model.ckpt.index", b"<html>", "index is damaged"), (WEIGHTS, b"short", "are cut short (5 bytes"),
-    ("checkpoint", b"", 'write in it: model_checkpoint_path: "model.ckpt"'),
-    ("checkpoint", b'model_checkpoint_path: "/content/run1/model.ckpt"', "in another folder; write in it"),
-    ("checkpoint", b'model_checkpoint_path: "model-9"', "model-9.index, model-9.data-* are missing"),
-    ("model.ckpt.data-00000-of-00002", b"", "2 of model.ckpt's")])
+@pytest.mark.parametrize(
+    ("file", "body", "words"),
+    [
+        ("hparams.json", b"{", "must hold n_vocab"),
+        ("hparams.json", json.dumps({**HPARAMS, "n_head": 3}).encode(), "n_embd a multiple of n_head"),
+        ("hparams.json", json.dumps({**HPARAMS, "n_layer": 3}).encode(), "are cut short"),
+        ("hparams.json", json.dumps({**HPARAMS, "n_embd": "128"}).encode(), "whole numbers"),
+        ("encoder.json", b'{"a": 0}', "are no vocabulary"),
+        ("encoder.json", b"\xff", "are no vocabulary"),
+        ("vocab.bpe", b"", "are no vocabulary"),
+        ("model.ckpt.index", b"<html>", "index is damaged"),
+        (WEIGHTS, b"short", "are cut short (5 bytes"),
+        ("checkpoint", b"", 'write in it: model_checkpoint_path: "model.ckpt"'),
+        ("checkpoint", b'model_checkpoint_path: "/content/run1/model.ckpt"', "in another folder; write in it"),
+        ("checkpoint", b'model_checkpoint_path: "model-9"', "model-9.index, model-9.data-* are missing"),
+        ("model.ckpt.data-00000-of-00002", b"", "2 of model.ckpt's"),
+    ],
+)
 def test_a_folder_with_something_wrong(tmp_path: Path, file: str, body: bytes, words: str) -> None:
     folder = write(tmp_path / "model", {**model_files(), file: body})
     if file.endswith("-of-00002"):
@@ -418,8 +446,9 @@ def test_a_folder_with_something_wrong(tmp_path: Path, file: str, body: bytes, w
     assert words in refused(str(folder), tmp_path / "cache", WrongUse)
 
 
-@pytest.mark.parametrize("name", ["125M", "124m", "", " ", "gpt2", "no/such/folder", "~nobody-at-all/x", "a\0b",
-                                  "x" * 5000])
+@pytest.mark.parametrize(
+    "name", ["125M", "124m", "", " ", "gpt2", "no/such/folder", "~nobody-at-all/x", "a\0b", "x" * 5000]
+)
 def test_an_unknown_name(tmp_path: Path, name: str) -> None:
     message = refused(name, tmp_path / "cache", WrongUse)
     assert "choose 124M, 355M, 774M, 1558M, nano, or a folder in OpenAI's layout" in message
@@ -437,8 +466,12 @@ TINY = {"n_vocab": 64, "n_ctx": 32, "n_embd": 8, "n_head": 2, "n_layer": 2}
 
 def tiny_arrays(seed: int) -> dict[str, np.ndarray]:
     d = TINY["n_embd"]
-    shapes: dict[str, tuple[int, ...]] = {"model/wte": (TINY["n_vocab"], d), "model/wpe": (TINY["n_ctx"], d),
-                                          "model/ln_f/g": (d,), "model/ln_f/b": (d,)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "model/wte": (TINY["n_vocab"], d),
+        "model/wpe": (TINY["n_ctx"], d),
+        "model/ln_f/g": (d,),
+        "model/ln_f/b": (d,),
+    }
     for layer in range(TINY["n_layer"]):
         for name, width in (("ln_1", 0), ("ln_2", 0), ("attn/c_attn", 3 * d), ("attn/c_proj", d), ("mlp/c_fc", 4 * d)):
             key = f"model/h{layer}/{name}"
@@ -451,8 +484,14 @@ def tiny_arrays(seed: int) -> dict[str, np.ndarray]:
 
 def nano_source(folder: Path, seed: int = 1, changed: dict[str, np.ndarray] | None = None) -> Path:
     files = model_files()
-    write(folder, {"hparams.json": json.dumps(TINY).encode(), "encoder.json": files["encoder.json"],
-                   "vocab.bpe": files["vocab.bpe"]})
+    write(
+        folder,
+        {
+            "hparams.json": json.dumps(TINY).encode(),
+            "encoder.json": files["encoder.json"],
+            "vocab.bpe": files["vocab.bpe"],
+        },
+    )
     np.savez(folder / "weights.npz", **(tiny_arrays(seed) | (changed or {})))  # type: ignore[arg-type]
     return folder
 
@@ -468,7 +507,8 @@ np.savez(sys.argv[2], **dict(zip([v.op.name for v in variables], session.run(var
 
 
 def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(base_model, "NANO_SOURCE", nano_source(tmp_path / "source"))
     cache = tmp_path / "cache"
@@ -479,8 +519,9 @@ def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
     assert f"nano: built in {cache / 'nano'}, {parameters(TINY):,} parameters" in caplog.text
     assert {path.name for path in cache.iterdir()} == {"nano", ".nano.lock"}
 
-    subprocess.run([str(tf1_python()), "-c", LOAD, str(cache), str(tmp_path / "loaded.npz")], check=True,
-                   capture_output=True)
+    subprocess.run(
+        [str(tf1_python()), "-c", LOAD, str(cache), str(tmp_path / "loaded.npz")], check=True, capture_output=True
+    )
     with np.load(tmp_path / "loaded.npz") as loaded:
         assert set(loaded.files) == set(tiny_arrays(1))
         for name, value in tiny_arrays(1).items():
@@ -500,12 +541,17 @@ def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
     assert other.sha != model.sha and not (cache / ".nano-killed").exists()
 
 
-@pytest.mark.parametrize(("changed", "words"), [
-    ({"model/wte": np.zeros((3, 8), np.float16)}, "model/wte has shape (3, 8), not (64, 8)"),
-    ({"model/wpe": np.full((32, 8), np.nan, np.float16)}, "model/wpe holds values that are no finite floats"),
-    ({"model/h2/ln_1/g": np.zeros(8, np.float16)}, "model/h2/ln_1/g is no variable of this model")])
-def test_weights_that_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, np.ndarray],
-                                 words: str) -> None:
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"model/wte": np.zeros((3, 8), np.float16)}, "model/wte has shape (3, 8), not (64, 8)"),
+        ({"model/wpe": np.full((32, 8), np.nan, np.float16)}, "model/wpe holds values that are no finite floats"),
+        ({"model/h2/ln_1/g": np.zeros(8, np.float16)}, "model/h2/ln_1/g is no variable of this model"),
+    ],
+)
+def test_weights_that_do_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, np.ndarray], words: str
+) -> None:
     monkeypatch.setattr(base_model, "NANO_SOURCE", nano_source(tmp_path / "source", changed=changed))
     assert words in refused("nano", tmp_path / "cache")
     assert not (tmp_path / "cache/nano").exists()

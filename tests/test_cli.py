@@ -77,8 +77,14 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("command", "code", "sentence"), WRONG, ids=[w[0] for w in WRONG])
-def test_wrong_use_is_one_sentence(command: str, code: int, sentence: str, tmp_path: Path,
-                                   monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_use_is_one_sentence(
+    command: str,
+    code: int,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.chdir(tmp_path)
     files(tmp_path)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
@@ -98,7 +104,19 @@ def test_the_parser_s_own_refusals_exit_with_2(arguments: str) -> None:
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     commands = next(a for a in parser()._subparsers._group_actions if a.choices).choices  # type: ignore[union-attr]
-    assert set(commands) == {"corpus", "base", "finetune", "convert", "sample", "filter", "fill", "run", "demo", "post", "pool"}
+    assert set(commands) == {
+        "corpus",
+        "base",
+        "finetune",
+        "convert",
+        "sample",
+        "filter",
+        "fill",
+        "run",
+        "demo",
+        "post",
+        "pool",
+    }
     for name, command in commands.items():
         assert all(action.help for action in command._actions), name
 
@@ -108,8 +126,19 @@ def test_filter_works_on_text_this_project_never_saw(tmp_path: Path, capsys: pyt
     (tmp_path / "corpus.txt").write_text("\n".join(corpus))
     good = "all other ones the before comes number"
     (tmp_path / "candidates.jsonl").write_text("\n".join(json.dumps({"text": t}) for t in [corpus[0], good, good]))
-    assert main(["filter", str(tmp_path / "candidates.jsonl"), "--corpus", str(tmp_path / "corpus.txt"),
-                 "--out", str(tmp_path / "pool.jsonl")]) == 0
+    assert (
+        main(
+            [
+                "filter",
+                str(tmp_path / "candidates.jsonl"),
+                "--corpus",
+                str(tmp_path / "corpus.txt"),
+                "--out",
+                str(tmp_path / "pool.jsonl"),
+            ]
+        )
+        == 0
+    )
     verdicts = [json.loads(line)["verdict"] for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
     assert verdicts == ["copied-run", "kept", "duplicate"]
     assert main(["fill", str(tmp_path / "pool.jsonl"), "--pool", str(tmp_path / "pool")]) == 0
@@ -122,13 +151,20 @@ def test_filter_works_on_text_this_project_never_saw(tmp_path: Path, capsys: pyt
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
-    hold = "import sys, time\nfrom pathlib import Path\nfrom training.manifest import locked\n" \
-           "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(30)\n"
+    hold = (
+        "import sys, time\nfrom pathlib import Path\nfrom training.manifest import locked\n"
+        "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(30)\n"
+    )
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"}
     process = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE, env=environment)
     assert process.stdout is not None and process.stdout.readline() == b"held\n"
-    result = subprocess.run([sys.executable, "-m", "training.cli", "run", "--run", str(tmp_path), "--model", "nano"],
-                            capture_output=True, text=True, env=environment, cwd=ROOT)
+    result = subprocess.run(
+        [sys.executable, "-m", "training.cli", "run", "--run", str(tmp_path), "--model", "nano"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+    )
     process.kill()
     process.communicate()
     assert result.returncode == 1 and "Another run is at work" in result.stderr

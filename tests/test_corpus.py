@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,12 @@ from training.errors import DeepproverbsError
 from training.text import DELIMITER, Style, normal_form, restyle, text_id
 
 NANO = Path(__file__).resolve().parents[1] / "data" / "base" / "nano"
-SAYINGS = [f"a wise man number {word} holdeth his peace, and the fool speaketh." for word in
-           "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-           "seventeen eighteen nineteen twenty twentyone twentytwo twentythree twentyfour twentyfive".split()]
+NUMBERS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+SAYINGS = [
+    f"a wise man number {tens}{word} holdeth his peace, and the fool speaketh."
+    for tens in ("", "twenty ")
+    for word in NUMBERS.split()
+][:25]
 SHAPES = {
     "delimited.txt": DELIMITER.join(SAYINGS) + "\n",
     "long-delimiters.txt": "\n====================\n".join(SAYINGS),
@@ -52,7 +56,8 @@ def test_the_field_can_be_named(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "empty.txt": (b"", "is empty"), "blank.txt": (b" \n\n ", "is empty"),
+    "empty.txt": (b"", "is empty"),
+    "blank.txt": (b" \n\n ", "is empty"),
     "binary.bin": (b"\x7fELF\0\0\0" * 100, "is a binary file"),
     "latin.txt": ("grün\n".encode("latin-1") * 30, "is not UTF-8 .* iconv"),
     "table.csv": (b"id,words\n1,x\n", "no column 'text' but 'id', 'words'"),
@@ -84,13 +89,17 @@ def test_the_arrays_hold_the_texts_and_real_end_tokens(tmp_path: Path) -> None:
     parts = {}
     for part in ("train", "held_out"):
         tokens, offsets = arrays[part], arrays[f"{part}_offsets"]
-        rows = [tokens[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        rows = [tokens[a:b] for a, b in pairwise(offsets)]
         assert all(row[-1] == arrays["end"] and arrays["end"] not in row[:-1] for row in rows)
         parts[part] = [tokenizer.decode(row[:-1]) for row in rows]
     assert sorted(parts["train"] + parts["held_out"]) == sorted(SAYINGS)
     assert len(parts["held_out"]) == 5 == counts.held_out_texts
     assert counts.duplicates == 1 and counts.texts == 25
-    assert counts.tokens == counts.training_tokens + counts.held_out_tokens == len(arrays["train"]) + len(arrays["held_out"])
+    assert (
+        counts.tokens
+        == counts.training_tokens + counts.held_out_tokens
+        == len(arrays["train"]) + len(arrays["held_out"])
+    )
     assert corpus.split(SAYINGS, 0.2, 1) == (parts["train"], parts["held_out"])
     assert corpus.split(SAYINGS, 0.2, 2) != (parts["train"], parts["held_out"])
 

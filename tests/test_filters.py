@@ -6,6 +6,7 @@ import random
 from dataclasses import replace
 
 import pytest
+import pythonbible
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz import fuzz
@@ -16,11 +17,11 @@ from training.filters import KEPT, Judge
 from training.filters.likeness import LikenessIndex
 from training.text import normal_form
 
-import pythonbible
-
 OPEN = FilterSettings(closed_vocabulary=False)
-ORIGINALS = ["a soft answer turneth away wrath but grievous words stir up anger.",
-             "a wise son maketh a glad father but a foolish son is the heaviness of his mother."]
+ORIGINALS = [
+    "a soft answer turneth away wrath but grievous words stir up anger.",
+    "a wise son maketh a glad father but a foolish son is the heaviness of his mother.",
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +29,22 @@ def proverbs() -> list[str]:
     return verses(PROVERBS)
 
 
-@pytest.mark.parametrize(("text", "rule"), [
-    ("the righteous shall inherit @king", "characters"), ("the 12 righteous shall inherit", "characters"),
-    ("the righteous shall\ninherit the land", "characters"), ("The righteous shall inherit", "characters"),
-    ("the righteous shall inherit. 🙂", "characters"), ("go unto him.in the house", "link"),
-    ("the righteous " * 30, "length"), ("three words only", "too-short"), ("", "too-short"),
-    ("and a soft answer turneth away wrath but grievous things are many", "copied-run"),
-    ("a wise son maketh a glad fathers but one foolish son is the heaviness of his mothers.", "copy")])
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("the righteous shall inherit @king", "characters"),
+        ("the 12 righteous shall inherit", "characters"),
+        ("the righteous shall\ninherit the land", "characters"),
+        ("The righteous shall inherit", "characters"),
+        ("the righteous shall inherit. 🙂", "characters"),
+        ("go unto him.in the house", "link"),
+        ("the righteous " * 30, "length"),
+        ("three words only", "too-short"),
+        ("", "too-short"),
+        ("and a soft answer turneth away wrath but grievous things are many", "copied-run"),
+        ("a wise son maketh a glad fathers but one foolish son is the heaviness of his mothers.", "copy"),
+    ],
+)
 def test_each_rule_says_its_name(text: str, rule: str) -> None:
     assert Judge(OPEN, ORIGINALS).judge(text).verdict == rule
 

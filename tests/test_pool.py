@@ -88,7 +88,7 @@ def test_a_broken_state_is_named_and_left_alone(data: bytes) -> None:
     pool = filled(3)
     pool.store.put("state.json", data)
     for call in (pool.load, lambda: pool.append(records(1, 9), "run"), pool.status):
-        with pytest.raises(PoolBroken, match="memory/state.json"):
+        with pytest.raises(PoolBroken, match=r"memory/state\.json"):
             call()
     assert pool.store.get("state.json")[0] == data
 

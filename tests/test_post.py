@@ -33,8 +33,14 @@ class World:
         self.owners = itertools.count()
         self.warnings: list[str] = []
 
-    def invoke(self, slot: str, crash_at: int | None = None, after: bool = False, dry_run: bool = False,
-               trace: list[Any] | None = None) -> dict[str, Any]:
+    def invoke(
+        self,
+        slot: str,
+        crash_at: int | None = None,
+        after: bool = False,
+        dry_run: bool = False,
+        trace: list[Any] | None = None,
+    ) -> dict[str, Any]:
         """Run one invocation; crash before (or after) performing its request number `crash_at`."""
         running = self.steps(slot, crash_at, after, dry_run, trace)
         while True:
@@ -44,8 +50,14 @@ class World:
                 result: dict[str, Any] = end.value
                 return result
 
-    def steps(self, slot: str, crash_at: int | None = None, after: bool = False, dry_run: bool = False,
-              trace: list[Any] | None = None) -> Generator[None, None, dict[str, Any]]:
+    def steps(
+        self,
+        slot: str,
+        crash_at: int | None = None,
+        after: bool = False,
+        dry_run: bool = False,
+        trace: list[Any] | None = None,
+    ) -> Generator[None, None, dict[str, Any]]:
         """The same, a request at a time."""
         steps = post.posting(post.Call(slot, f"owner-{next(self.owners)}", LEASE, dry_run))
         answer, etag = None, None
@@ -102,8 +114,13 @@ def test_a_slot_posts_the_next_text_and_a_second_call_posts_nothing() -> None:
 def test_a_normal_post_costs_five_store_requests() -> None:
     world, trace = World(), list[Any]()
     world.invoke("monday", trace=trace)
-    assert [type(r).__name__ for r in trace if isinstance(r, post.Load | post.Save | post.Read | post.Note)] == \
-        ["Load", "Read", "Save", "Note", "Save"]
+    assert [type(r).__name__ for r in trace if isinstance(r, post.Load | post.Save | post.Read | post.Note)] == [
+        "Load",
+        "Read",
+        "Save",
+        "Note",
+        "Save",
+    ]
 
 
 def test_the_claim_is_written_before_the_post() -> None:
@@ -124,8 +141,9 @@ def test_a_dry_run_writes_and_posts_nothing() -> None:
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("first", range(9))
 @pytest.mark.parametrize("second", [None, *range(9)])
-def test_crashes_anywhere_lose_nothing_and_double_nothing(first: int, second: int | None, after: bool,
-                                                          readable: bool) -> None:
+def test_crashes_anywhere_lose_nothing_and_double_nothing(
+    first: int, second: int | None, after: bool, readable: bool
+) -> None:
     """One crash or two in the same slot, X readable or not, then calls until the slot is settled."""
     world = World()
     world.x.readable = readable

@@ -46,21 +46,21 @@ def drawn(model: Path, settings: SampleSettings, chunks: int, first: int = 0) ->
     try:
         return [c.text for chunk in islice(source, chunks) for c in chunk]
     finally:
-        source.close()  # type: ignore[attr-defined]
+        source.close()
 
 
 def test_a_seed_repeats_a_run_and_another_does_not(model: Path) -> None:
     one = drawn(model, SETTINGS, 4)
     assert one == drawn(model, SETTINGS, 4)
     assert one != drawn(model, replace(SETTINGS, seed=2), 4)
-    assert one[:CHUNK] != one[CHUNK:2 * CHUNK], "two workers must not share a random stream"
-    assert drawn(model, SETTINGS, 2, first=2) != one[2 * CHUNK:], "a resumed run draws anew"
+    assert one[:CHUNK] != one[CHUNK : 2 * CHUNK], "two workers must not share a random stream"
+    assert drawn(model, SETTINGS, 2, first=2) != one[2 * CHUNK :], "a resumed run draws anew"
 
 
 def test_temperatures_and_prefixes_take_turns(model: Path) -> None:
     source = sample(model, replace(SETTINGS, temperatures=(0.5, 1.0), prefixes=("thou shall not",)), 0)
     chunks = list(islice(source, 2))
-    source.close()  # type: ignore[attr-defined]
+    source.close()
     assert [{c.temperature for c in chunk} for chunk in chunks] == [{0.5}, {1.0}]
     assert all(c.text.startswith("thou shall not") for chunk in chunks for c in chunk)
 
@@ -68,7 +68,7 @@ def test_temperatures_and_prefixes_take_turns(model: Path) -> None:
 def test_finished_means_that_the_end_token_came(model: Path) -> None:
     source = sample(model, SETTINGS, 0)
     candidates = next(source)
-    source.close()  # type: ignore[attr-defined]
+    source.close()
     assert {c.finished for c in candidates} == {True, False}
     assert all(c.tokens == SETTINGS.max_tokens for c in candidates if not c.finished)
     assert all("<|endoftext|>" not in c.text and c.tokens <= SETTINGS.max_tokens for c in candidates)
@@ -79,7 +79,7 @@ def test_a_file_cut_at_any_byte_is_repaired(model: Path, tmp_path: Path) -> None
     source = sample(model, SETTINGS, 0)
     for chunk in islice(source, 3):
         store.append(chunk)
-    source.close()  # type: ignore[attr-defined]
+    source.close()
     whole = store.path.read_bytes()
     chunk_ends = [0]
     for n, text in enumerate(whole.splitlines(keepends=True), 1):
@@ -100,7 +100,7 @@ def test_other_settings_start_a_new_file(model: Path, tmp_path: Path) -> None:
     store = Candidates(tmp_path, model, SETTINGS)
     source = sample(model, SETTINGS, 0)
     store.append(next(source))
-    source.close()  # type: ignore[attr-defined]
+    source.close()
     assert len(list(Candidates(tmp_path, model, replace(SETTINGS, budget=99)).read())) == CHUNK
     assert list(Candidates(tmp_path, model, replace(SETTINGS, top_k=5)).read()) == []
 
@@ -111,12 +111,13 @@ def test_a_full_disk_leaves_whole_chunks(model: Path, tmp_path: Path, monkeypatc
     store.append(next(source))
     before = store.path.read_bytes()
     chunk = next(source)
-    source.close()  # type: ignore[attr-defined]
+    source.close()
     real = Path.open
 
     def full(self: Path, *args: object, **kwargs: object) -> object:
         file = real(self, *args, **kwargs)  # type: ignore[call-overload]
         if self == store.path:
+
             class Full:
                 def __enter__(self) -> Full:
                     return self
@@ -126,6 +127,7 @@ def test_a_full_disk_leaves_whole_chunks(model: Path, tmp_path: Path, monkeypatc
 
                 def write(self, data: bytes) -> int:
                     return int(file.write(data[:100]))
+
             return Full()
         return file
 
@@ -138,8 +140,15 @@ def test_a_full_disk_leaves_whole_chunks(model: Path, tmp_path: Path, monkeypatc
 
 def bot(tmp_path: Path, **settings: object) -> Bot:
     (tmp_path / "corpus.txt").write_text("\n".join(f"the saying {n} of the wise" for n in range(30)))
-    return Bot("t", tmp_path, corpus=CorpusSettings(), sample=SETTINGS, count=300,
-               filter=FilterSettings(characters="", closed_vocabulary=False, min_words=1, near_ratio=101), **settings)
+    return Bot(
+        "t",
+        tmp_path,
+        corpus=CorpusSettings(),
+        sample=SETTINGS,
+        count=300,
+        filter=FilterSettings(characters="", closed_vocabulary=False, min_words=1, near_ratio=101),
+        **settings,
+    )
 
 
 def test_the_loop_stops_when_enough_is_kept_and_is_not_done_twice(model: Path, tmp_path: Path) -> None:
@@ -166,13 +175,19 @@ def test_the_budget_ends_the_loop(model: Path, tmp_path: Path) -> None:
 
 def test_kill_9_while_sampling_loses_no_chunk_and_repeats_none(model: Path, tmp_path: Path) -> None:
     """Real processes, killed at random moments; the file is whole after each, and grows."""
-    code = (f"from pathlib import Path; from training import run; from training.config import *; import sys\n"
-            f"b = Bot('t', Path(sys.argv[1]), sample=SampleSettings(max_tokens=16), count=10**7)\n"
-            f"run.sample_only(b, Path(sys.argv[1]), Path({str(model)!r}), 10**7)\n")
+    code = (
+        f"from pathlib import Path; from training import run; from training.config import *; import sys\n"
+        f"b = Bot('t', Path(sys.argv[1]), sample=SampleSettings(max_tokens=16), count=10**7)\n"
+        f"run.sample_only(b, Path(sys.argv[1]), Path({str(model)!r}), 10**7)\n"
+    )
     sizes, rng = [0], random.Random(5)
     for _ in range(4):
-        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stderr=subprocess.DEVNULL,
-                                   env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"})
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
+        )
         file, deadline = tmp_path / "candidates.jsonl", time.monotonic() + 60
         while (not file.exists() or file.stat().st_size <= sizes[-1]) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -186,5 +201,5 @@ def test_kill_9_while_sampling_loses_no_chunk_and_repeats_none(model: Path, tmp_
         assert before.startswith(file.read_bytes()) and file.stat().st_size > sizes[-1]
         sizes.append(file.stat().st_size)
     lines = file.read_bytes().splitlines()
-    chunks = {tuple(json.loads(line)["text"] for line in lines[i:i + CHUNK]) for i in range(0, len(lines), CHUNK)}
+    chunks = {tuple(json.loads(line)["text"] for line in lines[i : i + CHUNK]) for i in range(0, len(lines), CHUNK)}
     assert len(chunks) == len(lines) // CHUNK, "no chunk was drawn twice"

@@ -90,8 +90,9 @@ def test_refills_by_several_processes_all_land(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_directory_that_cannot_be_written_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                          code: int) -> None:
+def test_a_directory_that_cannot_be_written_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     store = DirectoryStore(tmp_path)
     store.put("state", b"old")
 
@@ -132,8 +133,12 @@ def test_no_credentials_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_an_unreachable_endpoint_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "eu-central-1",
-                        "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}.items():
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    }.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(Unreachable, match="check the network"):
         open_store("s3://bucket/x").get("state.json")
@@ -150,8 +155,11 @@ class FlakyClient:
 
     def put_object(self, **arguments: Any) -> Any:
         from botocore.exceptions import ClientError
+
         self.client.put_object(**arguments)
-        raise ClientError({"Error": {"Code": self.code}, "ResponseMetadata": {"HTTPStatusCode": self.status}}, "PutObject")
+        raise ClientError(
+            {"Error": {"Code": self.code}, "ResponseMetadata": {"HTTPStatusCode": self.status}}, "PutObject"
+        )
 
 
 @pytest.mark.parametrize(("code", "status"), [("PreconditionFailed", 412), ("ConditionalRequestConflict", 409)])

@@ -64,9 +64,16 @@ def test_wrong_keys_are_refused_by_their_signature(x: LoopbackX) -> None:
 
 
 def test_the_rate_limit_tells_when_the_last_spent_limit_is_full_again(x: LoopbackX) -> None:
-    x.script(status=429, body=body(title="Too Many Requests"), headers={
-        "x-rate-limit-remaining": "5", "x-rate-limit-reset": "1800000000",
-        "x-user-limit-24hour-remaining": "0", "x-user-limit-24hour-reset": "1800003600"})
+    x.script(
+        status=429,
+        body=body(title="Too Many Requests"),
+        headers={
+            "x-rate-limit-remaining": "5",
+            "x-rate-limit-reset": "1800000000",
+            "x-user-limit-24hour-remaining": "0",
+            "x-user-limit-24hour-reset": "1800003600",
+        },
+    )
     result = poster(x).post("a text")
     assert isinstance(result, Refused) and result.reason == "rate-limit"
     assert "2027-01-15 09:00:00 UTC" in result.sentence
@@ -125,9 +132,22 @@ def test_signed_headers_are_not_logged(x: LoopbackX, caplog: pytest.LogCaptureFi
     assert "oauth_signature" not in caplog.text and KEYS["access_token"] not in caplog.text
 
 
-@pytest.mark.parametrize(("text", "length"), [
-    ("abc", 3), ("’“—", 3), ("…", 2), ("€", 2), ("日本", 4), ("é", 1), ("e\u0301", 1), ("🙂", 2),
-    ("https://example.com/a/very/long/path/indeed/it/is", 49), ("see king.To now", 4 + 23 + 4), ("notes.md", 23)])
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("abc", 3),
+        ("’“—", 3),
+        ("…", 2),
+        ("€", 2),
+        ("日本", 4),
+        ("é", 1),
+        ("e\u0301", 1),
+        ("🙂", 2),
+        ("https://example.com/a/very/long/path/indeed/it/is", 49),
+        ("see king.To now", 4 + 23 + 4),
+        ("notes.md", 23),
+    ],
+)
 def test_weighted_length(text: str, length: int) -> None:
     assert weighted_length(text) == length
 
@@ -135,13 +155,30 @@ def test_weighted_length(text: str, length: int) -> None:
 @given(st.text(alphabet=st.characters(max_codepoint=4351, exclude_characters=".．。｡:/"), max_size=300))
 def test_texts_without_a_dot_weigh_one_a_character(text: str) -> None:
     import unicodedata
+
     normal = unicodedata.normalize("NFC", text)
     if all(ord(c) <= 4351 for c in normal):
         assert weighted_length(text) == len(normal)
 
 
-@pytest.mark.parametrize("text", ["", "  ", "a" * 281, "日" * 141, "look at him.In the house", "a\x00b", "a\ufeffb",
-                                  "hail @king", "＠king", "#wise", "$GOLD", "http://x.y", "x" * 260 + " a.b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  ",
+        "a" * 281,
+        "日" * 141,
+        "look at him.In the house",
+        "a\x00b",
+        "a\ufeffb",
+        "hail @king",
+        "＠king",
+        "#wise",
+        "$GOLD",
+        "http://x.y",
+        "x" * 260 + " a.b",
+    ],
+)
 def test_texts_that_must_not_be_posted(text: str) -> None:
     assert problems(text)
 

@@ -93,22 +93,38 @@ def _hparams(width: int, heads: int, layers: int) -> dict[str, int]:
     return dict(zip(HPARAMS, (50257, 1024, width, heads, layers), strict=True))
 
 
-_ENCODER = {"encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
-            "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"}
+_ENCODER = {
+    "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+    "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+}
 _ENCODER_LENGTHS = {"encoder.json": 1_042_301, "vocab.bpe": 456_318}
 RELEASES = {
     # Sums: two public downloaders of the same files agree on the weights and vocab.bpe, one lists all;
     # those of checkpoint and hparams.json were recomputed from their text. Lengths: the tests of
     # "Build a Large Language Model (From Scratch)" ask OpenAI's server for 124M's and 355M's.
-    "124M": Release(_hparams(768, 12, 12), _ENCODER_LENGTHS, {
-        **_ENCODER,
-        "checkpoint": "dd1b025d2e155283f5e300ce95bf6d5b6bc0f7fe010db73daa6975eb896ab9cb",
-        "hparams.json": "d9d56e4121c427164e0c55c6f03c08e1daf9002b9b672825112d19097b680318",
-        WEIGHTS: "2060c885360cc0cf41d7a6dbc4d24b5127aae20260c8b5ae521b5a6578407118",
-        "model.ckpt.index": "71916f763f9746f9b2a06b12d91996cf1084ae008d0424543d39391c5f2dc687",
-        "model.ckpt.meta": "4668c448fa11531fd6700460487f73e82d3272960cea942252f8744bf225c77b"}),
-    "355M": Release(_hparams(1024, 16, 24), {**_ENCODER_LENGTHS, "checkpoint": 77, "hparams.json": 91,
-                                             "model.ckpt.index": 10_399, "model.ckpt.meta": 926_519}, _ENCODER),
+    "124M": Release(
+        _hparams(768, 12, 12),
+        _ENCODER_LENGTHS,
+        {
+            **_ENCODER,
+            "checkpoint": "dd1b025d2e155283f5e300ce95bf6d5b6bc0f7fe010db73daa6975eb896ab9cb",
+            "hparams.json": "d9d56e4121c427164e0c55c6f03c08e1daf9002b9b672825112d19097b680318",
+            WEIGHTS: "2060c885360cc0cf41d7a6dbc4d24b5127aae20260c8b5ae521b5a6578407118",
+            "model.ckpt.index": "71916f763f9746f9b2a06b12d91996cf1084ae008d0424543d39391c5f2dc687",
+            "model.ckpt.meta": "4668c448fa11531fd6700460487f73e82d3272960cea942252f8744bf225c77b",
+        },
+    ),
+    "355M": Release(
+        _hparams(1024, 16, 24),
+        {
+            **_ENCODER_LENGTHS,
+            "checkpoint": 77,
+            "hparams.json": 91,
+            "model.ckpt.index": 10_399,
+            "model.ckpt.meta": 926_519,
+        },
+        _ENCODER,
+    ),
     "774M": Release(_hparams(1280, 20, 36), _ENCODER_LENGTHS, _ENCODER),
     "1558M": Release(_hparams(1600, 25, 48), _ENCODER_LENGTHS, _ENCODER),
 }
@@ -135,6 +151,7 @@ def locate(name_or_path: str, cache: Path, tf1_python: Path | None = None, progr
 
 # -- OpenAI's sizes ------------------------------------------------------------------------------
 
+
 def _released(name: str, cache: Path, progress: bool) -> BaseModel:
     release, folder = RELEASES[name], cache / name
     record = Record(folder)
@@ -155,8 +172,9 @@ def _download(name: str, release: Release, record: Record, progress: bool) -> No
     if WEIGHTS in absent:
         part = record.folder / (WEIGHTS + ".part")
         check_space(record.folder, lengths[WEIGHTS] - (part.stat().st_size if part.is_file() else 0))
-        log.info("%s: downloading %d files, %s of weights, from %s",
-                 name, len(absent), size_text(lengths[WEIGHTS]), base)
+        log.info(
+            "%s: downloading %d files, %s of weights, from %s", name, len(absent), size_text(lengths[WEIGHTS]), base
+        )
     for file in FILES:
         target, published, seen = record.folder / file, release.sha256.get(file), record.sum_of(file)
         known = published or seen
@@ -173,36 +191,58 @@ def _download(name: str, release: Release, record: Record, progress: bool) -> No
                 continue
             log.warning("%s: %s is not the right file; downloading it again", name, target)
             target.unlink()
-        found = fetch(f"{base}/{name}/{file}", target, size=lengths.get(file), sha256=known, progress=progress,
-                      known_from="published" if published else f"the first one seen, in {record.path},")
+        found = fetch(
+            f"{base}/{name}/{file}",
+            target,
+            size=lengths.get(file),
+            sha256=known,
+            progress=progress,
+            known_from="published" if published else f"the first one seen, in {record.path},",
+        )
         record.add(file, found, "published" if published else "seen first")
         record.save()
-        log.info("%s: %s downloaded; SHA-256 %s", name, file, "as published" if published else
-                 "as seen first" if seen else f"{found}, not published, noted as seen first")
+        log.info(
+            "%s: %s downloaded; SHA-256 %s",
+            name,
+            file,
+            "as published"
+            if published
+            else "as seen first"
+            if seen
+            else f"{found}, not published, noted as seen first",
+        )
 
 
 def _check_small(name: str, release: Release, record: Record, source: str) -> None:
     """Look into the files that have no published sum before gigabytes follow them."""
     try:
-        right = (read_hparams(record.folder) == release.hparams and checkpoint_name(record.folder) == "model.ckpt"
-                 and index_is_whole(record.folder / "model.ckpt.index"))
+        right = (
+            read_hparams(record.folder) == release.hparams
+            and checkpoint_name(record.folder) == "model.ckpt"
+            and index_is_whole(record.folder / "model.ckpt.index")
+        )
     except WrongUse:
         right = False
     if not right:
         for file in {*FILES} - {*release.sha256, WEIGHTS}:
             record.drop(file)
-        raise DeepproverbsError(f"{source} holds another model than {name}, or error pages; its small files were "
-                                "deleted: name another mirror in DEEPPROVERBS_MIRROR.")
+        raise DeepproverbsError(
+            f"{source} holds another model than {name}, or error pages; its small files were "
+            "deleted: name another mirror in DEEPPROVERBS_MIRROR."
+        )
 
 
 # -- nano ----------------------------------------------------------------------------------------
+
 
 def _nano(cache: Path, tf1_python: Path | None) -> BaseModel:
     sources = [NANO_SOURCE / file for file in (*VOCABULARY, "weights.npz")]
     for path in sources:
         if not path.is_file():
-            raise DeepproverbsError(f"The weights of nano are incomplete, {path} is missing; check the files out again "
-                                    "or train them with `make nano`.")
+            raise DeepproverbsError(
+                f"The weights of nano are incomplete, {path} is missing; check the files out again "
+                "or train them with `make nano`."
+            )
     if tf1_python is not None and not tf1_python.exists():
         raise DeepproverbsError(f"TensorFlow 1.15 is not installed, {tf1_python} is missing; run `make setup`.")
     sha = sha_of({path.name: digest(path) for path in sources})
@@ -220,8 +260,14 @@ def _nano(cache: Path, tf1_python: Path | None) -> BaseModel:
             new.mkdir()
             for path in sources[:3]:
                 shutil.copyfile(path, new / path.name)
-            events = list(run_program("build_checkpoint", {"weights": sources[3].resolve(), "folder": new.resolve()},
-                                      cache / "nano.log", tf1_python))
+            events = list(
+                run_program(
+                    "build_checkpoint",
+                    {"weights": sources[3].resolve(), "folder": new.resolve()},
+                    cache / "nano.log",
+                    tf1_python,
+                )
+            )
             (cache / "nano.log").unlink()
             check_layout(new)
             record = Record(new, source=sha)
@@ -236,6 +282,7 @@ def _nano(cache: Path, tf1_python: Path | None) -> BaseModel:
 
 
 # -- any folder ----------------------------------------------------------------------------------
+
 
 def _folder(name: str, cache: Path) -> BaseModel:
     choices = f"choose {', '.join(SIZES)}, {NANO}, or a folder in OpenAI's layout"
@@ -276,5 +323,7 @@ def _held(cache: Path, name: str) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
     except OSError as error:
-        raise DeepproverbsError(f"Cannot write in the cache {cache}: {error.strerror or error}; make room, "
-                                "make it writable, or choose another.") from error
+        raise DeepproverbsError(
+            f"Cannot write in the cache {cache}: {error.strerror or error}; make room, "
+            "make it writable, or choose another."
+        ) from error

@@ -36,10 +36,10 @@ def bot_of(args: argparse.Namespace) -> Bot:
     given = vars(args)
     bot = config.override(bot, "", **{n: given.get(n) for n in ("model", "count", "pool")})
     bot = config.override(bot, "corpus", field=given.get("field"), style=given.get("style"))
-    names = ("recipe", "epochs", "batch_size", "learning_rate")
-    bot = config.override(bot, "finetune", **{n: given.get(n) for n in names})
-    names = ("temperatures", "top_k", "top_p", "prefixes", "seed", "budget")
-    return config.override(bot, "sample", **{n: given.get(n) for n in names})
+    tuned = ("recipe", "epochs", "batch_size", "learning_rate")
+    bot = config.override(bot, "finetune", **{n: given.get(n) for n in tuned})
+    sampled = ("temperatures", "top_k", "top_p", "prefixes", "seed", "budget")
+    return config.override(bot, "sample", **{n: given.get(n) for n in sampled})
 
 
 def run_folder(args: argparse.Namespace, bot: Bot) -> Path:
@@ -158,7 +158,9 @@ def pool_command(args: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--bot", type=Path, default=DEFAULT_BOT, help="the bot's settings (default: data/proverbs/bot.toml)")
+    common.add_argument(
+        "--bot", type=Path, default=DEFAULT_BOT, help="the bot's settings (default: data/proverbs/bot.toml)"
+    )
     common.add_argument("--debug", action="store_true", help="show tracebacks")
     staged = argparse.ArgumentParser(add_help=False, parents=[common])
     staged.add_argument("--run", help="the run's folder (default: runs/NAME)")
@@ -171,19 +173,26 @@ def parser() -> argparse.ArgumentParser:
     sampled = argparse.ArgumentParser(add_help=False)
     sampled.add_argument("--count", type=int, help="texts wanted")
     sampled.add_argument("--budget", type=int, help="most candidates; 0: 20 times the count")
-    sampled.add_argument("--temperature", dest="temperatures", type=float, action="append", help="may be given several times")
+    sampled.add_argument(
+        "--temperature", dest="temperatures", type=float, action="append", help="may be given several times"
+    )
     sampled.add_argument("--top-k", type=int, help="sample among the k most probable tokens; 0: all")
     sampled.add_argument("--top-p", type=float, help="sample among the tokens that hold this probability")
-    sampled.add_argument("--prefix", dest="prefixes", action="append", help="start of every text; may be given several times")
+    sampled.add_argument(
+        "--prefix", dest="prefixes", action="append", help="start of every text; may be given several times"
+    )
     sampled.add_argument("--seed", type=int, help="the same seed gives the same candidates")
     pooled = argparse.ArgumentParser(add_help=False)
     pooled.add_argument("--pool", help="s3://bucket/prefix or a directory (default: the bot's)")
 
-    top = argparse.ArgumentParser(prog="deepproverbs", description="Fine-tune GPT-2 on short texts, fill a pool, post from it.")
+    top = argparse.ArgumentParser(
+        prog="deepproverbs", description="Fine-tune GPT-2 on short texts, fill a pool, post from it."
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, function: Callable[[argparse.Namespace], None], help: str,
-            *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def add(
+        name: str, function: Callable[[argparse.Namespace], None], help: str, *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help, parents=list(parents))
         sub.set_defaults(function=function)
         return sub
@@ -202,7 +211,9 @@ def parser() -> argparse.ArgumentParser:
     add("sample", sample_command, "sample candidates from the run's model", staged, sampled)
     c = add("filter", filter_command, "judge candidates and write a pool", common)
     c.add_argument("candidates", type=Path, help="JSONL with a text a line")
-    c.add_argument("--corpus", type=Path, required=True, action="append", help="what nothing may copy; may be given several times")
+    c.add_argument(
+        "--corpus", type=Path, required=True, action="append", help="what nothing may copy; may be given several times"
+    )
     c.add_argument("--out", type=Path, required=True, help="the pool.jsonl to write")
     c.add_argument("--verdicts", type=Path, help="every verdict (default: verdicts.jsonl beside --out)")
     c.add_argument("--history", help="a pool whose texts nothing may repeat")

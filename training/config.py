@@ -117,11 +117,21 @@ class Bot:
 SECTIONS = {"corpus": CorpusSettings, "finetune": FinetuneSettings, "sample": SampleSettings, "filter": FilterSettings}
 TOP = ("name", "model", "count", "pool")
 RANGES: dict[str, tuple[float, float]] = {
-    "count": (1, 10_000_000), "corpus.hold_out": (0.01, 0.5), "finetune.epochs": (1, 1000),
-    "finetune.batch_size": (0, 4096), "finetune.learning_rate": (0, 1), "sample.budget": (0, 10**9),
-    "sample.top_k": (0, 100_000), "sample.top_p": (1e-6, 1), "sample.max_tokens": (2, 1023),
-    "sample.temperatures": (0.01, 10), "filter.max_length": (1, 280), "filter.min_words": (1, 100),
-    "filter.copy_ratio": (1, 101), "filter.copy_run": (2, 1000), "filter.near_ratio": (1, 101),
+    "count": (1, 10_000_000),
+    "corpus.hold_out": (0.01, 0.5),
+    "finetune.epochs": (1, 1000),
+    "finetune.batch_size": (0, 4096),
+    "finetune.learning_rate": (0, 1),
+    "sample.budget": (0, 10**9),
+    "sample.top_k": (0, 100_000),
+    "sample.top_p": (1e-6, 1),
+    "sample.max_tokens": (2, 1023),
+    "sample.temperatures": (0.01, 10),
+    "filter.max_length": (1, 280),
+    "filter.min_words": (1, 100),
+    "filter.copy_ratio": (1, 101),
+    "filter.copy_run": (2, 1000),
+    "filter.near_ratio": (1, 101),
 }
 
 
@@ -134,16 +144,18 @@ def load(path: Path) -> Bot:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise WrongUse(f"Cannot read the bot's settings {path}: {error.strerror}; "
-                       "name another file with --bot.") from error
+        raise WrongUse(
+            f"Cannot read the bot's settings {path}: {error.strerror}; name another file with --bot."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrongUse(f"{path} is not a TOML file: {error}") from error
     known = [*TOP, *SECTIONS]
     for name in raw:
         if name not in known:
             raise WrongUse(f"{path}: unknown setting {name!r}{_nearest(name, known)}.")
-    values: dict[str, Any] = {name: _checked(name, raw[name], get_type_hints(Bot)[name], path)
-                              for name in TOP if name in raw}
+    values: dict[str, Any] = {
+        name: _checked(name, raw[name], get_type_hints(Bot)[name], path) for name in TOP if name in raw
+    }
     values.setdefault("name", path.parent.resolve().name)
     for section, cls in SECTIONS.items():
         values[section] = _section(section, cls, raw.get(section, {}), path)
@@ -155,8 +167,10 @@ def override(bot: Bot, section: str, **values: Any) -> Bot:
     given = {name: value for name, value in values.items() if value is not None}
     hints = get_type_hints(SECTIONS[section] if section else Bot)
     where = Path("the command line")
-    given = {name: _checked(f"{section}.{name}" if section else name, value, hints[name], where)
-             for name, value in given.items()}
+    given = {
+        name: _checked(f"{section}.{name}" if section else name, value, hints[name], where)
+        for name, value in given.items()
+    }
     if not section:
         return dataclasses.replace(bot, **given)
     return dataclasses.replace(bot, **{section: dataclasses.replace(getattr(bot, section), **given)})
@@ -164,8 +178,9 @@ def override(bot: Bot, section: str, **values: Any) -> Bot:
 
 def plain(settings: Any) -> dict[str, Any]:
     """A dataclass as JSON-ready values, for manifests."""
-    return {name: str(value) if isinstance(value, Path) else value
-            for name, value in dataclasses.asdict(settings).items()}
+    return {
+        name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(settings).items()
+    }
 
 
 def _section(section: str, cls: type[Any], raw: Any, path: Path) -> Any:

@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from training.text import END_OF_TEXT
 from training.tf1_process import run_program
 
 
-class OpenAIConverter(ctranslate2.converters.Converter):
+class OpenAIConverter(ctranslate2.converters.Converter):  # type: ignore[misc]
     """GPT-2 weights under OpenAI's names → CTranslate2's specification of a decoder.
 
     `arrays` has `model/wte` [V, D], `model/wpe` [T, D], a layer's linear weights as [1, in, out]
@@ -38,7 +39,8 @@ class OpenAIConverter(ctranslate2.converters.Converter):
     def _load(self) -> Any:
         a, n = self.arrays, self.hparams
         spec = transformer_spec.TransformerDecoderModelSpec.from_config(
-            n["n_layer"], n["n_head"], pre_norm=True, activation=common_spec.Activation.GELUTanh)
+            n["n_layer"], n["n_head"], pre_norm=True, activation=common_spec.Activation.GELUTanh
+        )
         decoder = spec.decoder
         decoder.scale_embeddings = False
         decoder.embeddings.weight = a["model/wte"]
@@ -114,7 +116,7 @@ def precision(model: Path, corpus: Path, compute_type: str = "int8", most: int =
     tokens = vocabulary(model)
     with np.load(corpus) as arrays:
         held, offsets, end = arrays["held_out"], arrays["held_out_offsets"], int(arrays["end"])
-    rows = [[tokens[end], *(tokens[t] for t in held[a:b])] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    rows = [[tokens[end], *(tokens[t] for t in held[a:b])] for a, b in pairwise(offsets)]
     scores = {}
     for kind in ("float32", compute_type):
         generator = ctranslate2.Generator(str(model), compute_type=kind)

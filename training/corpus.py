@@ -67,8 +67,9 @@ def read_texts(path: Path, field: str = "text") -> Iterator[str]:
     except OSError as error:
         raise DeepproverbsError(f"Cannot read {path}: {error.strerror}; check the name.") from error
     if not head.strip():
-        raise DeepproverbsError(f"{path} is empty; give a file with one text a line, "
-                                "or with ========== lines between texts.")
+        raise DeepproverbsError(
+            f"{path} is empty; give a file with one text a line, or with ========== lines between texts."
+        )
     utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if b"\0" in head and not utf16:
         raise DeepproverbsError(f"{path} is a binary file, not text; export it as text, CSV or JSONL first.")
@@ -86,8 +87,10 @@ def read_texts(path: Path, field: str = "text") -> Iterator[str]:
                 lines.seek(0)
                 yield from lines
     except UnicodeDecodeError as error:
-        raise DeepproverbsError(f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}); "
-                                f"convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 {path}") from error
+        raise DeepproverbsError(
+            f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}); "
+            f"convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 {path}"
+        ) from error
 
 
 def _delimited_texts(lines: Iterable[str]) -> Iterator[str]:
@@ -113,8 +116,10 @@ def _csv_texts(path: Path, file: Iterable[str], field: str) -> Iterator[str]:
             column = 0
             yield first[0]
         else:
-            raise DeepproverbsError(f"{path} has no column {field!r} but {', '.join(map(repr, first))}; "
-                                    "name the one with the texts with --field.")
+            raise DeepproverbsError(
+                f"{path} has no column {field!r} but {', '.join(map(repr, first))}; "
+                "name the one with the texts with --field."
+            )
         for row in rows:
             if len(row) > column:
                 yield row[column]
@@ -129,12 +134,15 @@ def _json_texts(path: Path, lines: Iterable[str], field: str) -> Iterator[str]:
         try:
             value: Any = json.loads(line)
         except ValueError as error:
-            raise DeepproverbsError(f"{path}, line {number}: not JSON ({error}); "
-                                    "JSONL holds one object a line.") from error
+            raise DeepproverbsError(
+                f"{path}, line {number}: not JSON ({error}); JSONL holds one object a line."
+            ) from error
         if isinstance(value, dict):
             if field not in value:
-                raise DeepproverbsError(f"{path}, line {number}: no field {field!r} but "
-                                        f"{', '.join(map(repr, value))}; name the one with the texts with --field.")
+                raise DeepproverbsError(
+                    f"{path}, line {number}: no field {field!r} but "
+                    f"{', '.join(map(repr, value))}; name the one with the texts with --field."
+                )
             value = value[field]
         if not isinstance(value, str):
             raise DeepproverbsError(f"{path}, line {number}: {field!r} is {type(value).__name__}, not a text.")
@@ -170,9 +178,12 @@ def build(files: list[Path], out: Path, settings: CorpusSettings, tokenizer: Tok
     if len(unique) < FEWEST_TEXTS:
         raise DeepproverbsError(
             f"Only {len(unique)} different text{'s' * (len(unique) != 1)} in {', '.join(map(str, files))}; at least "
-            f"{FEWEST_TEXTS} are needed and some hundreds make a bot: add texts, or put each on a line of its own.")
+            f"{FEWEST_TEXTS} are needed and some hundreds make a bot: add texts, or put each on a line of its own."
+        )
     training, held_out = split(unique, settings.hold_out, settings.seed)
     end = tokenizer.token_to_id(END_OF_TEXT)
+    if end is None:
+        raise DeepproverbsError(f"The base model's encoder.json lacks {END_OF_TEXT}; it is no GPT-2 vocabulary.")
     train, train_offsets = _encoded(training, tokenizer, end)
     held, held_offsets = _encoded(held_out, tokenizer, end)
     lengths = np.sort(np.concatenate([np.diff(train_offsets), np.diff(held_offsets)]) - 1)
@@ -180,15 +191,30 @@ def build(files: list[Path], out: Path, settings: CorpusSettings, tokenizer: Tok
     write_whole(out / "corpus.txt", DELIMITER.join(unique) + "\n")
     part = out / ".corpus.npz.part"
     with part.open("wb") as file:
-        np.savez(file, train=train, train_offsets=train_offsets, held_out=held,
-                 held_out_offsets=held_offsets, end=np.int32(end))
+        np.savez(
+            file,
+            train=train,
+            train_offsets=train_offsets,
+            held_out=held,
+            held_out_offsets=held_offsets,
+            end=np.int32(end),
+        )
     part.replace(out / "corpus.npz")
-    return Counts(read=read, texts=len(unique), duplicates=read - len(unique),
-                  words=sum(len(t.split()) for t in unique), tokens=int(lengths.sum()) + len(unique),
-                  training_texts=len(training), training_tokens=len(train),
-                  held_out_texts=len(held_out), held_out_tokens=len(held),
-                  length_median=int(lengths[len(lengths) // 2]), length_p90=int(lengths[int(len(lengths) * 0.9)]),
-                  longest=int(lengths[-1]), longest_text=longest)
+    return Counts(
+        read=read,
+        texts=len(unique),
+        duplicates=read - len(unique),
+        words=sum(len(t.split()) for t in unique),
+        tokens=int(lengths.sum()) + len(unique),
+        training_texts=len(training),
+        training_tokens=len(train),
+        held_out_texts=len(held_out),
+        held_out_tokens=len(held),
+        length_median=int(lengths[len(lengths) // 2]),
+        length_p90=int(lengths[int(len(lengths) * 0.9)]),
+        longest=int(lengths[-1]),
+        longest_text=longest,
+    )
 
 
 def _encoded(texts: list[str], tokenizer: Tokenizer, end: int) -> tuple[np.ndarray, np.ndarray]:
@@ -201,9 +227,10 @@ def _encoded(texts: list[str], tokenizer: Tokenizer, end: int) -> tuple[np.ndarr
 def load_tokenizer(folder: Path) -> Tokenizer:
     """GPT-2's byte-level BPE from `encoder.json` and `vocab.bpe`, the names that OpenAI gave them."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
     vocab = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-    merges = [tuple(line.split()) for line in (folder / "vocab.bpe").read_text(encoding="utf-8").split("\n")[1:]
-              if line]
+    lines = (folder / "vocab.bpe").read_text(encoding="utf-8").split("\n")[1:]
+    merges = [(pair[0], pair[1]) for line in lines if len(pair := line.split()) == 2]
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -87,8 +87,10 @@ def check_space(folder: Path, need: int) -> None:
     """Raise DeepproverbsError when the disk under `folder` has less than `need` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < need:
-        raise DeepproverbsError(f"The disk of {folder} is too full: {size_text(need)} more are needed and "
-                                f"{size_text(free)} are free; make room or choose another cache, then start again.")
+        raise DeepproverbsError(
+            f"The disk of {folder} is too full: {size_text(need)} more are needed and "
+            f"{size_text(free)} are free; make room or choose another cache, then start again."
+        )
 
 
 def size_text(count: int) -> str:
@@ -98,8 +100,15 @@ def size_text(count: int) -> str:
     return f"{count / 10**6:.1f} MB" if count < 10**9 else f"{count / 10**9:.2f} GB"
 
 
-def fetch(url: str, target: Path, *, size: int | None = None, sha256: str | None = None,
-          known_from: str = "published", progress: bool = True) -> str:
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    known_from: str = "published",
+    progress: bool = True,
+) -> str:
     """Download `url` to `target` and return its SHA-256.
 
     Args:
@@ -130,11 +139,14 @@ def fetch(url: str, target: Path, *, size: int | None = None, sha256: str | None
                 _mark_path(part).unlink(missing_ok=True)
             log.warning("%s: %s; deleted", target.name, error)
         except KeyboardInterrupt:
-            log.warning("%s: stopped; %s are kept and the next start goes on from there",
-                        target.name, size_text(_length(part)))
+            log.warning(
+                "%s: stopped; %s are kept and the next start goes on from there", target.name, size_text(_length(part))
+            )
             raise
-    raise DeepproverbsError(f"{url} came twice with wrong content ({wrong}) and was deleted; "
-                            "try again later or name another mirror in DEEPPROVERBS_MIRROR.")
+    raise DeepproverbsError(
+        f"{url} came twice with wrong content ({wrong}) and was deleted; "
+        "try again later or name another mirror in DEEPPROVERBS_MIRROR."
+    )
 
 
 def _persist(url: str, part: Path, size: int | None, progress: bool) -> str:
@@ -153,10 +165,13 @@ def _persist(url: str, part: Path, size: int | None, progress: bool) -> str:
         log.warning("%s: %s; next try in %.0f s", part.stem, reason, pause)
         time.sleep(pause)
     if not answered:
-        raise DeepproverbsError(f"Cannot reach {url} ({reason}): check the network, or name a mirror in "
-                                "DEEPPROVERBS_MIRROR.")
-    raise DeepproverbsError(f"The download of {url} broke off again and again ({reason}); {size_text(_length(part))} "
-                            "are kept: start again to go on from there.")
+        raise DeepproverbsError(
+            f"Cannot reach {url} ({reason}): check the network, or name a mirror in DEEPPROVERBS_MIRROR."
+        )
+    raise DeepproverbsError(
+        f"The download of {url} broke off again and again ({reason}); {size_text(_length(part))} "
+        "are kept: start again to go on from there."
+    )
 
 
 def _try(url: str, part: Path, size: int | None, progress: bool) -> str:
@@ -180,8 +195,16 @@ def _try(url: str, part: Path, size: int | None, progress: bool) -> str:
         if not answer.start:  # only now: the mark must never describe the bytes of an earlier file
             _mark_path(part).write_text(json.dumps(asdict(answer.mark)), encoding="utf-8")
         # None: a bar only on a terminal, so that logs stay readable.
-        bar = stack.enter_context(tqdm(total=total, initial=answer.start, unit="B", unit_scale=True, desc=part.stem,
-                                       disable=None if progress else True))
+        bar = stack.enter_context(
+            tqdm(
+                total=total,
+                initial=answer.start,
+                unit="B",
+                unit_scale=True,
+                desc=part.stem,
+                disable=None if progress else True,
+            )
+        )
         for block in answer.blocks:
             file.write(block)
             state.update(block)
@@ -241,8 +264,10 @@ def _ask_http(url: str, have: int, mark: _Mark) -> Iterator[_Answer]:
     try:
         response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
     except requests.exceptions.SSLError as error:
-        raise DeepproverbsError(f"No secure connection to {urlsplit(url).netloc}: check its address, the clock and the "
-                                "proxy, or name a mirror in DEEPPROVERBS_MIRROR.") from error
+        raise DeepproverbsError(
+            f"No secure connection to {urlsplit(url).netloc}: check its address, the clock and the "
+            "proxy, or name a mirror in DEEPPROVERBS_MIRROR."
+        ) from error
     except requests.exceptions.ConnectionError as error:
         raise _Dropped(_reason(error), answered=False) from error
     except requests.exceptions.Timeout as error:
@@ -254,10 +279,15 @@ def _ask_http(url: str, have: int, mark: _Mark) -> Iterator[_Answer]:
         if status in (408, 425, 429) or status >= 500:
             raise _Dropped(f"the server answered {status}")
         if status in (404, 410):
-            raise DeepproverbsError(f"{url} is not there (answer {status}); check DEEPPROVERBS_MIRROR, below which "
-                                    "the files must lie as <size>/<file>.")
-        if status == 206 and (span := re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-                              ) and (int(span[1]), int(span[2])) == (have, mark.total):
+            raise DeepproverbsError(
+                f"{url} is not there (answer {status}); check DEEPPROVERBS_MIRROR, below which "
+                "the files must lie as <size>/<file>."
+            )
+        if (
+            status == 206
+            and (span := re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", "")))
+            and (int(span[1]), int(span[2])) == (have, mark.total)
+        ):
             yield _Answer(have, mark, _blocks(response))
         elif status == 200:
             tag = response.headers.get("ETag")
@@ -281,10 +311,14 @@ def _blocks(response: requests.Response) -> Iterator[bytes]:
 def _reason(error: Exception) -> str:
     """The innermost cause, without urllib3's wrapping of objects in objects."""
     text = str(error)
-    for pattern, words in ((r"Name or service|name resolution|nodename|getaddrinfo", "its name is unknown"),
-                           (r"refused", "connection refused"), (r"timed? ?out", "no answer in time"),
-                           (r"unreachable", "network unreachable"), (r"[Pp]roxy", "the proxy failed"),
-                           (r"broken|reset|IncompleteRead|aborted", "the connection broke")):
+    for pattern, words in (
+        (r"Name or service|name resolution|nodename|getaddrinfo", "its name is unknown"),
+        (r"refused", "connection refused"),
+        (r"timed? ?out", "no answer in time"),
+        (r"unreachable", "network unreachable"),
+        (r"[Pp]roxy", "the proxy failed"),
+        (r"broken|reset|IncompleteRead|aborted", "the connection broke"),
+    ):
         if re.search(pattern, text):
             return words
     return text.split("\n")[0] or type(error).__name__
@@ -297,10 +331,12 @@ def _disk(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DeepproverbsError(f"The disk of {path.parent} is full; what has come so far is kept: make room and "
-                                    "start again.") from error
-        raise DeepproverbsError(f"Cannot write {path}: {error.strerror or error}; make the folder writable or choose "
-                                "another cache.") from error
+            raise DeepproverbsError(
+                f"The disk of {path.parent} is full; what has come so far is kept: make room and start again."
+            ) from error
+        raise DeepproverbsError(
+            f"Cannot write {path}: {error.strerror or error}; make the folder writable or choose another cache."
+        ) from error
 
 
 def _mark_path(part: Path) -> Path:

@@ -47,9 +47,11 @@ class Plan:
     @property
     def arithmetic(self) -> str:
         each = "texts" if self.recipe == "texts" else f"windows of {WINDOW:,} tokens"
-        return (f"{self.texts:,} texts, {self.tokens:,} tokens; {self.batch_size} {each} a step = "
-                f"{self.steps_per_epoch} steps an epoch x {self.epochs} epochs = "
-                f"{self.steps_per_epoch * self.epochs} steps at most")
+        return (
+            f"{self.texts:,} texts, {self.tokens:,} tokens; {self.batch_size} {each} a step = "
+            f"{self.steps_per_epoch} steps an epoch x {self.epochs} epochs = "
+            f"{self.steps_per_epoch * self.epochs} steps at most"
+        )
 
 
 def plan(settings: FinetuneSettings, base: BaseModel, corpus: Path) -> Plan:
@@ -68,8 +70,10 @@ def plan(settings: FinetuneSettings, base: BaseModel, corpus: Path) -> Plan:
         texts, tokens = len(arrays["train_offsets"]) - 1, len(arrays["train"])
     if settings.recipe == "windows":
         if tokens <= WINDOW + 1:
-            raise DeepproverbsError(f"{tokens:,} training tokens are too few for windows of {WINDOW:,}: "
-                                    "use --recipe texts or a larger corpus.")
+            raise DeepproverbsError(
+                f"{tokens:,} training tokens are too few for windows of {WINDOW:,}: "
+                "use --recipe texts or a larger corpus."
+            )
         batch = settings.batch_size or 1
         steps = max(1, round(tokens / (WINDOW * batch)))
     else:
@@ -95,11 +99,16 @@ def finetune(run: Path, base: BaseModel, settings: FinetuneSettings, say: Any = 
     _start_anew_when_changed(run, key)
     say(f"Fine-tuning {base.name} by the recipe {todo.recipe}: {todo.arithmetic}.")
     started = time.monotonic()
-    lines = _texts(todo, base, corpus, checkpoint, resume, metrics, run, say) if todo.recipe == "texts" else \
-        _windows(todo, base, corpus, checkpoint, metrics, run, say)
+    lines = (
+        _texts(todo, base, corpus, checkpoint, resume, metrics, run, say)
+        if todo.recipe == "texts"
+        else _windows(todo, base, corpus, checkpoint, metrics, run, say)
+    )
     best = min(lines[1:], key=lambda line: line["held_out"])
-    say(f"Best: epoch {best['epoch']}, held-out loss {best['held_out']:.3f} (before: {lines[0]['held_out']:.3f}), "
-        f"{lines[-1]['seconds']:.0f} s of training.")
+    say(
+        f"Best: epoch {best['epoch']}, held-out loss {best['held_out']:.3f} (before: {lines[0]['held_out']:.3f}), "
+        f"{lines[-1]['seconds']:.0f} s of training."
+    )
     manifest.record("finetune", key, facts, started, metrics=lines, best_epoch=best["epoch"])
     shutil.rmtree(resume, ignore_errors=True)
     return checkpoint
@@ -113,23 +122,41 @@ def _start_anew_when_changed(run: Path, key: str) -> None:
         write_whole(mark, key)
 
 
-def _texts(todo: Plan, base: BaseModel, corpus: Path, checkpoint: Path, resume: Path, metrics: Path, run: Path,
-           say: Any) -> list[dict[str, Any]]:
-    arguments = {"base": base.folder.resolve(), "corpus": corpus.resolve(), "checkpoint": checkpoint.resolve(),
-                 "resume": resume.resolve(), "metrics": metrics.resolve(), "epochs": todo.epochs,
-                 "batch_size": todo.batch_size, "learning_rate": todo.learning_rate, "layers": todo.layers,
-                 "memory_saving": todo.memory_saving, "seed": todo.seed,
-                 # A save of 124M with Adam's moments writes 1.5 GB: every few minutes is often enough.
-                 "save_seconds": 20 if base.hparams["n_embd"] < 768 else 300}
+def _texts(
+    todo: Plan, base: BaseModel, corpus: Path, checkpoint: Path, resume: Path, metrics: Path, run: Path, say: Any
+) -> list[dict[str, Any]]:
+    arguments = {
+        "base": base.folder.resolve(),
+        "corpus": corpus.resolve(),
+        "checkpoint": checkpoint.resolve(),
+        "resume": resume.resolve(),
+        "metrics": metrics.resolve(),
+        "epochs": todo.epochs,
+        "batch_size": todo.batch_size,
+        "learning_rate": todo.learning_rate,
+        "layers": todo.layers,
+        "memory_saving": todo.memory_saving,
+        "seed": todo.seed,
+        # A save of 124M with Adam's moments writes 1.5 GB: every few minutes is often enough.
+        "save_seconds": 20 if base.hparams["n_embd"] < 768 else 300,
+    }
     follow("finetune_texts", arguments, run, todo, say)
     return [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
 
 
-def _windows(todo: Plan, base: BaseModel, corpus: Path, checkpoint: Path, metrics: Path, run: Path,
-             say: Any) -> list[dict[str, Any]]:
-    arguments = {"base": base.folder.resolve(), "corpus": corpus.resolve(), "checkpoint": checkpoint.resolve(),
-                 "epochs": todo.epochs, "batch_size": todo.batch_size, "learning_rate": todo.learning_rate,
-                 "layers": todo.layers, "seed": todo.seed}
+def _windows(
+    todo: Plan, base: BaseModel, corpus: Path, checkpoint: Path, metrics: Path, run: Path, say: Any
+) -> list[dict[str, Any]]:
+    arguments = {
+        "base": base.folder.resolve(),
+        "corpus": corpus.resolve(),
+        "checkpoint": checkpoint.resolve(),
+        "epochs": todo.epochs,
+        "batch_size": todo.batch_size,
+        "learning_rate": todo.learning_rate,
+        "layers": todo.layers,
+        "seed": todo.seed,
+    }
     before = held_out(base.folder, [""], corpus, run)[""]
     done, losses = follow("finetune_windows", arguments, run, todo, say)
     prefixes = [f"model-{n * todo.steps_per_epoch}" for n in range(1, todo.epochs + 1)]
@@ -139,9 +166,15 @@ def _windows(todo: Plan, base: BaseModel, corpus: Path, checkpoint: Path, metric
     for prefix in prefixes:
         step = int(prefix.split("-")[1])
         part = [loss for s, loss in losses if step - todo.steps_per_epoch < s <= step]
-        lines.append({"epoch": step // todo.steps_per_epoch, "step": step,
-                      "training": round(sum(part) / len(part), 4) if part else None, "held_out": after[prefix],
-                      "seconds": round(done["seconds"] * step / (todo.steps_per_epoch * todo.epochs), 1)})
+        lines.append(
+            {
+                "epoch": step // todo.steps_per_epoch,
+                "step": step,
+                "training": round(sum(part) / len(part), 4) if part else None,
+                "held_out": after[prefix],
+                "seconds": round(done["seconds"] * step / (todo.steps_per_epoch * todo.epochs), 1),
+            }
+        )
     best = min(prefixes, key=lambda p: after[p])
     for path in checkpoint.glob("model-*"):
         if not path.name.startswith(best + "."):
@@ -157,8 +190,9 @@ def held_out(folder: Path, prefixes: list[str], corpus: Path, run: Path) -> dict
     return {event["prefix"]: event["held_out"] for event in run_program("evaluate", arguments, run / "tf1.log")}
 
 
-def follow(program: str, arguments: dict[str, Any], run: Path, todo: Plan,
-           say: Any) -> tuple[dict[str, Any], list[tuple[int, float]]]:
+def follow(
+    program: str, arguments: dict[str, Any], run: Path, todo: Plan, say: Any
+) -> tuple[dict[str, Any], list[tuple[int, float]]]:
     """Run a training program behind a progress bar. Returns its last event and (step, loss) pairs."""
     losses: list[tuple[int, float]] = []
     last: dict[str, Any] = {}

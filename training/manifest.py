@@ -52,8 +52,9 @@ def write_whole(path: Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        raise DeepproverbsError(f"Cannot write {path}: {error.strerror}; free some space or choose "
-                                "another folder, then start again.") from error
+        raise DeepproverbsError(
+            f"Cannot write {path}: {error.strerror}; free some space or choose another folder, then start again."
+        ) from error
 
 
 class Manifest:
@@ -68,20 +69,27 @@ class Manifest:
         except FileNotFoundError:
             self.stages = {}
         except (OSError, ValueError) as error:
-            raise DeepproverbsError(f"{self.path} cannot be read ({error}); delete it and start again: "
-                                    "finished stages are then done anew.") from error
+            raise DeepproverbsError(
+                f"{self.path} cannot be read ({error}); delete it and start again: finished stages are then done anew."
+            ) from error
 
     def done(self, stage: str, key: str, *outputs: Path) -> bool:
         """True when `stage` finished with this key and its outputs are still there."""
         entry = self.stages.get(stage)
-        return bool(entry) and entry.get("key") == key and all(path.exists() for path in outputs)
+        return entry is not None and entry.get("key") == key and all(path.exists() for path in outputs)
 
     def record(self, stage: str, key: str, settings: Any, started: float, **facts: Any) -> None:
         """Note that `stage` finished; `started` is its time.monotonic()."""
         versions = {name: metadata.version(name) for name in PACKAGES}
-        self.stages[stage] = {"key": key, "settings": settings, "seconds": round(time.monotonic() - started, 2),
-                              "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                              "python": platform.python_version(), "packages": versions, **facts}
+        self.stages[stage] = {
+            "key": key,
+            "settings": settings,
+            "seconds": round(time.monotonic() - started, 2),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "python": platform.python_version(),
+            "packages": versions,
+            **facts,
+        }
         write_whole(self.path, json.dumps(self.stages, indent=1, default=str) + "\n")
 
 
@@ -96,12 +104,14 @@ def locked(run: Path) -> Iterator[None]:
         run.mkdir(parents=True, exist_ok=True)
         file = (run / ".lock").open("w")
     except OSError as error:
-        raise DeepproverbsError(f"Cannot write in the run's folder {run}: {error.strerror}; "
-                                "choose another with --run.") from error
+        raise DeepproverbsError(
+            f"Cannot write in the run's folder {run}: {error.strerror}; choose another with --run."
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise DeepproverbsError(f"Another run is at work in {run}; wait for it or choose another "
-                                    "folder with --run.") from error
+            raise DeepproverbsError(
+                f"Another run is at work in {run}; wait for it or choose another folder with --run."
+            ) from error
         yield

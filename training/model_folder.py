@@ -29,20 +29,28 @@ def parameters(hparams: dict[str, int]) -> int:
 
 def check_layout(folder: Path) -> dict[str, int]:
     """Return the hparams of the model in `folder`, or raise WrongUse with what is missing or wrong."""
-    missing = [file for file in ("checkpoint", "encoder.json", "hparams.json", "vocab.bpe")
-               if not (folder / file).is_file()]
+    missing = [
+        file for file in ("checkpoint", "encoder.json", "hparams.json", "vocab.bpe") if not (folder / file).is_file()
+    ]
     prefix = checkpoint_name(folder) if "checkpoint" not in missing else "model.ckpt"
     parts = weight_files(folder, prefix)
-    missing += [file for file in (f"{prefix}.index", f"{prefix}.data-*") if not any(
-        re.fullmatch(re.escape(file).replace(r"\*", r"\d+-of-\d+"), part) for part in parts)]
+    missing += [
+        file
+        for file in (f"{prefix}.index", f"{prefix}.data-*")
+        if not any(re.fullmatch(re.escape(file).replace(r"\*", r"\d+-of-\d+"), part) for part in parts)
+    ]
     if missing:
-        raise WrongUse(f"{folder} is not a model in OpenAI's layout: {', '.join(missing)} "
-                       f"{'is' if len(missing) == 1 else 'are'} missing.")
+        raise WrongUse(
+            f"{folder} is not a model in OpenAI's layout: {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing."
+        )
     hparams = read_hparams(folder)
     shards = [part for part in parts if ".data-" in part]
     if len(shards) != int(shards[0].rsplit("-", 1)[1]):
-        raise WrongUse(f"{folder} is incomplete: {len(shards)} of {prefix}'s {int(shards[0].rsplit('-', 1)[1])} "
-                       "data files are there; copy the others too.")
+        raise WrongUse(
+            f"{folder} is incomplete: {len(shards)} of {prefix}'s {int(shards[0].rsplit('-', 1)[1])} "
+            "data files are there; copy the others too."
+        )
     try:
         encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
         if not isinstance(encoder, dict) or END_OF_TEXT not in encoder or len(encoder) > hparams["n_vocab"]:
@@ -50,18 +58,22 @@ def check_layout(folder: Path) -> dict[str, int]:
         if "\n" not in (folder / "vocab.bpe").read_text(encoding="utf-8"):
             raise ValueError
     except ValueError as error:
-        raise WrongUse(f"encoder.json and vocab.bpe in {folder} are no vocabulary of at most {hparams['n_vocab']:,} "
-                       f"tokens with {END_OF_TEXT}; copy them again.") from error
+        raise WrongUse(
+            f"encoder.json and vocab.bpe in {folder} are no vocabulary of at most {hparams['n_vocab']:,} "
+            f"tokens with {END_OF_TEXT}; copy them again."
+        ) from error
     have, need = sum((folder / shard).stat().st_size for shard in shards), 4 * parameters(hparams)
     if have < need or not index_is_whole(folder / f"{prefix}.index"):
-        raise WrongUse(f"The weights in {folder} are cut short ({have:,} bytes; hparams.json asks for {need:,}) or "
-                       f"their index is damaged; copy {prefix}.* again.")
+        raise WrongUse(
+            f"The weights in {folder} are cut short ({have:,} bytes; hparams.json asks for {need:,}) or "
+            f"their index is damaged; copy {prefix}.* again."
+        )
     return hparams
 
 
 def index_is_whole(path: Path) -> bool:
     """The file ends as TensorFlow's index files do."""
-    return path.read_bytes()[-len(INDEX_END):] == INDEX_END  # 5 to 20 kB
+    return path.read_bytes()[-len(INDEX_END) :] == INDEX_END  # 5 to 20 kB
 
 
 def checkpoint_name(folder: Path) -> str:
@@ -75,15 +87,19 @@ def checkpoint_name(folder: Path) -> str:
         raise WrongUse(f'{folder / "checkpoint"} names no checkpoint; write in it: model_checkpoint_path: "model.ckpt"')
     name = Path(match[1]).name
     if match[1] != name:  # TensorFlow would look in the other folder
-        raise WrongUse(f"{folder / 'checkpoint'} names {match[1]}, in another folder; write in it: "
-                       f'model_checkpoint_path: "{name}"')
+        raise WrongUse(
+            f'{folder / "checkpoint"} names {match[1]}, in another folder; write in it: model_checkpoint_path: "{name}"'
+        )
     return name
 
 
 def weight_files(folder: Path, prefix: str) -> list[str]:
     """Names of the checkpoint's index and data files, sorted."""
-    return sorted(path.name for path in folder.iterdir()
-                  if re.fullmatch(re.escape(prefix) + r"\.(index|data-\d+-of-\d+)", path.name))
+    return sorted(
+        path.name
+        for path in folder.iterdir()
+        if re.fullmatch(re.escape(prefix) + r"\.(index|data-\d+-of-\d+)", path.name)
+    )
 
 
 def read_hparams(folder: Path) -> dict[str, int]:
@@ -99,8 +115,9 @@ def read_hparams(folder: Path) -> dict[str, int]:
         if any(type(value) is not int or value < 1 for value in hparams.values()) or raw["n_embd"] % raw["n_head"]:
             raise ValueError("they describe no model")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WrongUse(f"{path} must hold {', '.join(HPARAMS)} as whole numbers, n_embd a multiple of n_head; "
-                    "copy it again.") from error
+        raise WrongUse(
+            f"{path} must hold {', '.join(HPARAMS)} as whole numbers, n_embd a multiple of n_head; copy it again."
+        ) from error
     return hparams
 
 
@@ -146,8 +163,7 @@ class Record:
 
     def sha(self) -> str:
         # The meta file is left out: it is a graph that nothing reads, and it differs from build to build.
-        return sha_of({file: str(facts["sha256"]) for file, facts in self.files.items()
-                       if not file.endswith(".meta")})
+        return sha_of({file: str(facts["sha256"]) for file, facts in self.files.items() if not file.endswith(".meta")})
 
     def save(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

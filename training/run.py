@@ -40,8 +40,12 @@ def prepare(bot: Bot, say: Say = print) -> None:
         script = bot.folder / bot.corpus.prepare
         if not script.exists():
             raise DeepproverbsError(f"{script} is missing; [corpus] prepare names it.")
-        result = subprocess.run([sys.executable, str(script), str(bot.folder)], capture_output=True, text=True,
-                                env={**os.environ, "PYTHONPATH": str(ROOT)})
+        result = subprocess.run(
+            [sys.executable, str(script), str(bot.folder)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
         if result.returncode:
             last = (result.stderr.strip().splitlines() or ["no message"])[-1]
             raise DeepproverbsError(f"{script} failed: {last}")
@@ -61,9 +65,11 @@ def build_corpus(bot: Bot, files: list[Path], out: Path, tokenizer_folder: Path,
         started = time.monotonic()
         counts = corpus.build(files, out, bot.corpus, corpus.load_tokenizer(tokenizer_folder))
         manifest.record("corpus", key, plain(bot.corpus), started, counts=asdict(counts), files=files)
-    say(f"Corpus: {counts.texts:,} texts ({counts.duplicates} duplicates dropped), {counts.words:,} words, "
+    say(
+        f"Corpus: {counts.texts:,} texts ({counts.duplicates} duplicates dropped), {counts.words:,} words, "
         f"{counts.tokens:,} tokens; median {counts.length_median}, 90 % up to {counts.length_p90}, longest "
-        f"{counts.longest} tokens; {counts.held_out_texts} texts held out.")
+        f"{counts.longest} tokens; {counts.held_out_texts} texts held out."
+    )
     return counts
 
 
@@ -83,7 +89,10 @@ def sample_and_filter(bot: Bot, run: Path, model: Path, history: list[str], say:
     kept: list[tuple[str, float]] = []
     part = run / ".verdicts.part"
     judged = tokens = 0
-    with tqdm(total=bot.count, unit="text", desc="kept", mininterval=1.0) as bar, part.open("w", encoding="utf-8") as out:
+    with (
+        tqdm(total=bot.count, unit="text", desc="kept", mininterval=1.0) as bar,
+        part.open("w", encoding="utf-8") as out,
+    ):
         for chunk in _chunks(store, model, bot):
             for candidate in chunk:
                 verdict = judge.judge(candidate.text, candidate.finished)
@@ -94,19 +103,30 @@ def sample_and_filter(bot: Bot, run: Path, model: Path, history: list[str], say:
             judged += len(chunk)
             bar.update(min(bot.count, len(kept)) - bar.n)
             seconds = time.monotonic() - started
-            bar.set_postfix_str(f"{judged:,} candidates, {judged / seconds:.0f} texts/s, {tokens / seconds:,.0f} tokens/s")
+            bar.set_postfix_str(
+                f"{judged:,} candidates, {judged / seconds:.0f} texts/s, {tokens / seconds:,.0f} tokens/s"
+            )
             if len(kept) >= bot.count or judged >= budget:
                 break
     say(judge.table())
     if len(kept) < bot.count:
         say(f"The budget of {budget:,} candidates is spent: {len(kept):,} of {bot.count:,} texts kept.")
     if not kept:
-        raise DeepproverbsError(f"No text passed the filters; see {verdicts} for the reasons, "
-                                "or widen [filter] in the bot's settings.")
+        raise DeepproverbsError(
+            f"No text passed the filters; see {verdicts} for the reasons, or widen [filter] in the bot's settings."
+        )
     curate.write_pool(pool, list(curate.curate(kept, texts, bot.sample.seed)))
     part.replace(verdicts)
-    manifest.record("filter", key, plain(bot.filter), started, candidates=judged, tokens=tokens,
-                    kept=len(kept), verdicts=dict(judge.counts))
+    manifest.record(
+        "filter",
+        key,
+        plain(bot.filter),
+        started,
+        candidates=judged,
+        tokens=tokens,
+        kept=len(kept),
+        verdicts=dict(judge.counts),
+    )
     say(f"Pool: {len(kept):,} texts in {pool}.")
     return pool
 
@@ -115,7 +135,7 @@ def _chunks(store: Candidates, model: Path, bot: Bot) -> Iterator[list[Any]]:
     """The candidates that are there, then new ones as they are sampled and written."""
     for candidate in store.read():
         yield [candidate]
-    with closing(sample(model, bot.sample, store.next_chunk)) as chunks:  # type: ignore[type-var]
+    with closing(sample(model, bot.sample, store.next_chunk)) as chunks:
         for chunk in chunks:
             store.append(chunk)
             yield chunk
@@ -125,8 +145,10 @@ def sample_only(bot: Bot, run: Path, model: Path, count: int, say: Say = print) 
     """`sample`: at least `count` candidates in candidates.jsonl, no filter."""
     store = Candidates(run, model, bot.sample)
     have = sum(1 for _ in store.read())
-    with tqdm(total=count, initial=min(have, count), unit="text", desc="sampled", mininterval=1.0) as bar, \
-            closing(sample(model, bot.sample, store.next_chunk)) as chunks:  # type: ignore[type-var]
+    with (
+        tqdm(total=count, initial=min(have, count), unit="text", desc="sampled", mininterval=1.0) as bar,
+        closing(sample(model, bot.sample, store.next_chunk)) as chunks,
+    ):
         while have < count:
             chunk = next(chunks)
             store.append(chunk)
@@ -136,8 +158,15 @@ def sample_only(bot: Bot, run: Path, model: Path, count: int, say: Say = print) 
     return store.path
 
 
-def filter_file(candidates: Path, originals: list[str], bot: Bot, out: Path, verdicts: Path,
-                history: Iterable[str], say: Say = print) -> int:
+def filter_file(
+    candidates: Path,
+    originals: list[str],
+    bot: Bot,
+    out: Path,
+    verdicts: Path,
+    history: Iterable[str],
+    say: Say = print,
+) -> int:
     """`filter`: judge a file of candidates ({"text"} a line at least) by itself."""
     judge = Judge(bot.filter, originals, history)
     kept: list[tuple[str, float]] = []
@@ -162,6 +191,8 @@ def train(bot: Bot, run: Path, say: Say = print) -> Path:
     checkpoint = finetune.finetune(run, base, bot.finetune, say)
     model = convert.convert(run, checkpoint, say)
     p = convert.precision(model, run / "corpus.npz")
-    say(f"{p.compute_type}: held-out loss {p.loss:.3f}, float32 {p.loss_float32:.3f}; a token's log-probability "
-        f"differs by {p.mean_difference:.4f} in the mean.")
+    say(
+        f"{p.compute_type}: held-out loss {p.loss:.3f}, float32 {p.loss_float32:.3f}; a token's log-probability "
+        f"differs by {p.mean_difference:.4f} in the mean."
+    )
     return model

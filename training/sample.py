@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,8 +55,9 @@ class Replica:
 
     def __init__(self, model: Path, seed: int, compute_type: str, device: str) -> None:
         ctranslate2.set_random_seed(seed)
-        self.generator = ctranslate2.Generator(str(model), device=device, compute_type=compute_type,
-                                               inter_threads=1, intra_threads=1)
+        self.generator = ctranslate2.Generator(
+            str(model), device=device, compute_type=compute_type, inter_threads=1, intra_threads=1
+        )
         self.generator.generate_batch([[END_OF_TEXT]], max_length=2, sampling_topk=0)
         self.tokenizer = load_tokenizer(model)
         self.executor = ThreadPoolExecutor(1)
@@ -65,14 +66,24 @@ class Replica:
         """Sample one chunk: texts after the end token and `prefix`, up to the next end token."""
         start = [END_OF_TEXT, *self.tokenizer.encode(prefix).tokens]
         results = self.generator.generate_batch(
-            [start] * CHUNK, max_batch_size=BATCH, max_length=s.max_tokens, sampling_topk=s.top_k,
-            sampling_topp=s.top_p, sampling_temperature=temperature, end_token=END_OF_TEXT, return_scores=True,
-            return_end_token=True, include_prompt_in_result=False)
+            [start] * CHUNK,
+            max_batch_size=BATCH,
+            max_length=s.max_tokens,
+            sampling_topk=s.top_k,
+            sampling_topp=s.top_p,
+            sampling_temperature=temperature,
+            end_token=END_OF_TEXT,
+            return_scores=True,
+            return_end_token=True,
+            include_prompt_in_result=False,
+        )
         ids = [result.sequences_ids[0] for result in results]
         ended = [result.sequences[0][-1:] == [END_OF_TEXT] for result in results]
         texts = self.tokenizer.decode_batch([row[:-1] if end else row for row, end in zip(ids, ended, strict=True)])
-        return [Candidate(prefix + text, len(row), round(result.scores[0], 4), end, temperature, chunk)
-                for text, row, end, result in zip(texts, ids, ended, results, strict=True)]
+        return [
+            Candidate(prefix + text, len(row), round(result.scores[0], 4), end, temperature, chunk)
+            for text, row, end, result in zip(texts, ids, ended, results, strict=True)
+        ]
 
 
 class Candidates:
@@ -125,8 +136,10 @@ class Candidates:
         except OSError as error:
             if self.path.exists():
                 os.truncate(self.path, before)
-            raise DeepproverbsError(f"Cannot write {self.path}: {error.strerror}; free some space and start "
-                                    "again, sampling goes on from there.") from error
+            raise DeepproverbsError(
+                f"Cannot write {self.path}: {error.strerror}; free some space and start "
+                "again, sampling goes on from there."
+            ) from error
         self.next_chunk += 1
 
 
@@ -135,7 +148,7 @@ def device_and_type() -> tuple[str, str]:
     return ("cuda", "float16") if ctranslate2.get_cuda_device_count() else ("cpu", "int8")
 
 
-def sample(model: Path, settings: SampleSettings, first: int) -> Iterator[list[Candidate]]:
+def sample(model: Path, settings: SampleSettings, first: int) -> Generator[list[Candidate], None, None]:
     """Yield chunks `first`, first + 1, … in order and without end; close the iterator to stop.
 
     Chunk n has temperature and prefix number n of all their pairs, in turn.

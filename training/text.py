@@ -39,8 +39,10 @@ def restyle(raw: str, style: Style) -> str:
     if style.lowercase:
         text = text.lower()
     if style.marks:
-        text = "".join(c if c.isalnum() or unicodedata.combining(c) or c in style.marks else " " if c.isspace() else ""
-                       for c in text)
+        text = "".join(
+            c if c.isalnum() or unicodedata.combining(c) or c in style.marks else " " if c.isspace() else ""
+            for c in text
+        )
     text = " ".join(text.split())
     if style.full_stop and text:
         text = text.rstrip(" .,;:!?-") + "."

@@ -27,7 +27,9 @@ def tf1_python() -> Path:
     return TF1_PYTHON
 
 
-def run_program(name: str, arguments: dict[str, Any], log: Path, python: Path | None = None) -> Iterator[dict[str, Any]]:
+def run_program(
+    name: str, arguments: dict[str, Any], log: Path, python: Path | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield the events of one program until it ends.
 
     Raises:
@@ -39,7 +41,12 @@ def run_program(name: str, arguments: dict[str, Any], log: Path, python: Path | 
     with log.open("a", encoding="utf-8") as errors:
         process = subprocess.Popen(
             [str(python or tf1_python()), str(PROGRAMS / f"{name}.py"), json.dumps(arguments, default=str)],
-            stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8", env=environment)
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            encoding="utf-8",
+            env=environment,
+        )
         assert process.stdout is not None
         interrupted = False
         try:
@@ -71,7 +78,8 @@ def _failure(name: str, code: int, log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     text = "\n".join(lines[-60:])
     if code == -9 or "ResourceExhausted" in text or "OOM" in text:
-        return f"Out of memory in {name}: choose a smaller --batch-size or --model, or memory_saving = \"on\" ({log})."
+        return f'Out of memory in {name}: choose a smaller --batch-size or --model, or memory_saving = "on" ({log}).'
     if "No space left" in text:
         return f"The disk is full: free some space and start again, it goes on from there ({log})."
-    return f"The TensorFlow program {name} failed (code {code}): {lines[-1] if lines else 'no message'} (all of it: {log})."
+    last = lines[-1] if lines else "no message"
+    return f"The TensorFlow program {name} failed (code {code}): {last} (all of it: {log})."

@@ -43,8 +43,10 @@ def checkpoint_folder(path: Path) -> Path:
     for folder in (path, path / "run1"):
         if (folder / "checkpoint").is_file() and (folder / "encoder.json").is_file():
             return folder
-    raise WrongUse(f"No gpt-2-simple checkpoint in {path}: it must hold the files checkpoint, encoder.json, "
-                   "hparams.json, vocab.bpe and the model's own.")
+    raise WrongUse(
+        f"No gpt-2-simple checkpoint in {path}: it must hold the files checkpoint, encoder.json, "
+        "hparams.json, vocab.bpe and the model's own."
+    )
 
 
 def pool_from(bot: Bot, checkpoint: Path, folder: Path, say: Callable[[str], None]) -> str:
@@ -57,8 +59,11 @@ def pool_from(bot: Bot, checkpoint: Path, folder: Path, say: Callable[[str], Non
         pool = Pool(open_store(url))
         state, _ = pool.load()
         if state.remaining == 0:
-            more = dataclasses.replace(bot, count=SPARE, sample=dataclasses.replace(
-                bot.sample, seed=bot.sample.seed + len(state.batches), budget=0))
+            more = dataclasses.replace(
+                bot,
+                count=SPARE,
+                sample=dataclasses.replace(bot.sample, seed=bot.sample.seed + len(state.batches), budget=0),
+            )
             run.build_corpus(bot, [bot.corpus_file], folder, model, say)
             texts = run.sample_and_filter(more, folder, model, fill.history(url), say)
             fill.fill(texts, url, str(source))
@@ -77,9 +82,11 @@ def pool_status(url: str, as_json: bool) -> str:
     if as_json:
         return json.dumps(status, ensure_ascii=False)
     last, claim = status["last_post"], status["claim"]
-    lines = [f"{status['pool']}: {status['remaining']:,} of {status['texts']:,} texts left, "
-             f"{status['batches']} batch{'es' * (status['batches'] != 1)}, {status['withdrawn']} withdrawn",
-             f"last post: {last['time']} for {last['slot']} (id {last['tweet_id']})" if last else "no post yet"]
+    lines = [
+        f"{status['pool']}: {status['remaining']:,} of {status['texts']:,} texts left, "
+        f"{status['batches']} batch{'es' * (status['batches'] != 1)}, {status['withdrawn']} withdrawn",
+        f"last post: {last['time']} for {last['slot']} (id {last['tweet_id']})" if last else "no post yet",
+    ]
     if claim:
         lines.append(f"text {claim['index']} is claimed for {claim['slot']} since {claim['since']}")
     return "\n".join(lines)

@@ -34,8 +34,10 @@ def verses(book: pythonbible.Book) -> list[str]:
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     bible = [b for b in pythonbible.Book if b.value <= 66]
-    parts = {"corpus.txt": verses(PROVERBS),
-             "kjv.txt": [text for book in bible if book != PROVERBS for text in verses(book)]}
+    parts = {
+        "corpus.txt": verses(PROVERBS),
+        "kjv.txt": [text for book in bible if book != PROVERBS for text in verses(book)],
+    }
     for name, texts in parts.items():
         # Write beside, then rename: an interrupted run leaves no half corpus.
         part = folder / f"{name}.part"

@@ -41,8 +41,12 @@ def run(event: Any, pool_url: str, poster: Callable[[], Poster], request: str = 
     started = time.monotonic()
     slot, dry_run = read_event(event)
     pool = Pool(open_store(pool_url))
-    call = post.Call(slot, f"{request}/{uuid.uuid4().hex[:8]}",
-                     timedelta(seconds=float(os.environ.get("LEASE_SECONDS", LEASE))), dry_run)
+    call = post.Call(
+        slot,
+        f"{request}/{uuid.uuid4().hex[:8]}",
+        timedelta(seconds=float(os.environ.get("LEASE_SECONDS", LEASE))),
+        dry_run,
+    )
     values: dict[str, float] = {}
     try:
         result = perform(post.posting(call), pool, poster, slot)
@@ -58,8 +62,9 @@ def run(event: Any, pool_url: str, poster: Callable[[], Poster], request: str = 
         raise
     finally:
         if namespace := os.environ.get("METRICS_NAMESPACE"):
-            telemetry.metrics(namespace, os.environ.get("BOT_NAME", "bot"),
-                              {**values, "S3Requests": float(pool.store.requests)})
+            telemetry.metrics(
+                namespace, os.environ.get("BOT_NAME", "bot"), {**values, "S3Requests": float(pool.store.requests)}
+            )
         telemetry.log("end", slot=slot, requests=pool.store.requests, ms=round(1000 * (time.monotonic() - started)))
 
 
@@ -101,14 +106,20 @@ def perform(steps: post.Steps, pool: Pool, poster: Callable[[], Poster], slot: s
             case post.Ask(text):
                 answer = x().did_post(text)
             case post.Note(index, record):
-                answer = pool.note(index, record)
+                pool.note(index, record)
+                answer = None
             case post.Warn(message):
-                answer = telemetry.log("warning", slot=slot, message=message)
+                telemetry.log("warning", slot=slot, message=message)
+                answer = None
             case post.Now():
                 answer = datetime.now(UTC)
                 continue
-        telemetry.log(type(request).__name__.lower(), slot=slot, answer=type(answer).__name__,
-                      ms=round(1000 * (time.monotonic() - started)))
+        telemetry.log(
+            type(request).__name__.lower(),
+            slot=slot,
+            answer=type(answer).__name__,
+            ms=round(1000 * (time.monotonic() - started)),
+        )
 
 
 def read_event(event: Any) -> tuple[str, bool]:
@@ -121,8 +132,9 @@ def read_event(event: Any) -> tuple[str, bool]:
                 return f"{arn} {at}", dry
             if slot and isinstance(slot, str):
                 return slot, dry
-    raise BadInput('The event must hold "schedule_arn" and "scheduled_time", or "slot", as texts; "dry_run" is '
-                   "true or false.")
+    raise BadInput(
+        'The event must hold "schedule_arn" and "scheduled_time", or "slot", as texts; "dry_run" is true or false.'
+    )
 
 
 def setting(name: str) -> str:
@@ -145,12 +157,14 @@ def secret(parameter: str) -> Credentials:
     """
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
+
     try:
         answer = boto3.client("ssm").get_parameter(Name=parameter, WithDecryption=True)
     except (ClientError, BotoCoreError) as error:
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-        raise Account(f"Cannot read the X keys in the SSM parameter {parameter} ({code}); store them with "
-                      "`make secrets`.") from None
+        raise Account(
+            f"Cannot read the X keys in the SSM parameter {parameter} ({code}); store them with `make secrets`."
+        ) from None
     return Credentials.parse(answer["Parameter"]["Value"], f"The SSM parameter {parameter}")
 
 
@@ -159,5 +173,6 @@ def from_file(path: Path) -> Credentials:
     try:
         return Credentials.parse(path.read_text(encoding="utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}; "
-                       "name your twitter.json.") from None
+        raise BadInput(
+            f"Cannot read {path}: {getattr(error, 'strerror', None) or error}; name your twitter.json."
+        ) from None

@@ -86,7 +86,9 @@ class State:
         return self.total - self.next - sum(1 for index in self.withdrawn if index >= self.next)
 
     def dump(self) -> bytes:
-        return (json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, ensure_ascii=False, indent=1) + "\n").encode()
+        return (
+            json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, ensure_ascii=False, indent=1) + "\n"
+        ).encode()
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> State:
@@ -95,16 +97,24 @@ class State:
             raw = json.loads(data)
             version = raw.pop("format")
             if version > FORMAT:
-                raise PoolBroken(f"{where} was written by a newer version (format {version}, this one knows "
-                                 f"{FORMAT}); update deepproverbs here.")
-            return cls(seq=int(raw["seq"]), writer=str(raw["writer"]), next=int(raw["next"]),
-                       batches=tuple(Batch(**batch) for batch in raw["batches"]),
-                       claim=Claim(**raw["claim"]) if raw["claim"] else None,
-                       recent=tuple(Settled(**entry) for entry in raw["recent"]),
-                       withdrawn=tuple(int(index) for index in raw["withdrawn"]))
+                raise PoolBroken(
+                    f"{where} was written by a newer version (format {version}, this one knows "
+                    f"{FORMAT}); update deepproverbs here."
+                )
+            return cls(
+                seq=int(raw["seq"]),
+                writer=str(raw["writer"]),
+                next=int(raw["next"]),
+                batches=tuple(Batch(**batch) for batch in raw["batches"]),
+                claim=Claim(**raw["claim"]) if raw["claim"] else None,
+                recent=tuple(Settled(**entry) for entry in raw["recent"]),
+                withdrawn=tuple(int(index) for index in raw["withdrawn"]),
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PoolBroken(f"{where} is no pool state ({type(error).__name__}: {error}); restore its last good "
-                             "version, nothing was changed.") from error
+            raise PoolBroken(
+                f"{where} is no pool state ({type(error).__name__}: {error}); restore its last good "
+                "version, nothing was changed."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -151,8 +161,10 @@ class Pool:
                     record: dict[str, Any] = json.loads(data)
                     record["id"], record["text"].strip
                 except (Missing, ValueError, KeyError, TypeError, AttributeError) as error:
-                    raise PoolBroken(f"Text {index} of {self.store.url} ({batch.key}) cannot be read ({error}); "
-                                     "run `deepproverbs pool verify`.") from error
+                    raise PoolBroken(
+                        f"Text {index} of {self.store.url} ({batch.key}) cannot be read ({error}); "
+                        "run `deepproverbs pool verify`."
+                    ) from error
                 return record
             at -= batch.count
         raise IndexError(index)
@@ -164,8 +176,9 @@ class Pool:
                 data, _ = self.store.get(batch.key)
                 yield from map(json.loads, data.splitlines())
             except (Missing, ValueError) as error:
-                raise PoolBroken(f"{self.store.url}/{batch.key} is missing or damaged ({error}); "
-                                 "restore it, nothing was changed.") from error
+                raise PoolBroken(
+                    f"{self.store.url}/{batch.key} is missing or damaged ({error}); restore it, nothing was changed."
+                ) from error
 
     def append(self, records: Iterable[dict[str, Any]], run: str) -> Appended:
         """Add one batch of the records whose id the pool does not know yet.
@@ -195,19 +208,29 @@ class Pool:
 
     def note(self, index: int, record: dict[str, Any]) -> None:
         """Write the record of a post."""
-        self.store.put(f"posts/{record['time'][:4]}/{index}.json",
-                       (json.dumps(record, ensure_ascii=False) + "\n").encode())
+        self.store.put(
+            f"posts/{record['time'][:4]}/{index}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode()
+        )
 
     def status(self) -> dict[str, Any]:
         """What an owner wants to know, JSON-ready."""
         state, etag = self.load()
         posted = [entry for entry in state.recent if entry.outcome == "posted"]
-        return {"pool": self.store.url, "exists": etag is not None, "texts": state.total, "next": state.next,
-                "remaining": state.remaining, "withdrawn": len(state.withdrawn), "batches": len(state.batches),
-                "claim": dataclasses.asdict(state.claim) if state.claim else None,
-                "last_post": dataclasses.asdict(posted[-1]) if posted else None,
-                "recent": {outcome: sum(e.outcome == outcome for e in state.recent)
-                           for outcome in ("posted", "refused", "abandoned")}}
+        return {
+            "pool": self.store.url,
+            "exists": etag is not None,
+            "texts": state.total,
+            "next": state.next,
+            "remaining": state.remaining,
+            "withdrawn": len(state.withdrawn),
+            "batches": len(state.batches),
+            "claim": dataclasses.asdict(state.claim) if state.claim else None,
+            "last_post": dataclasses.asdict(posted[-1]) if posted else None,
+            "recent": {
+                outcome: sum(e.outcome == outcome for e in state.recent)
+                for outcome in ("posted", "refused", "abandoned")
+            },
+        }
 
 
 def packed(records: list[dict[str, Any]], run: str) -> tuple[Batch, bytes]:

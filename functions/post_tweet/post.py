@@ -115,8 +115,10 @@ def posting(call: Call) -> Steps:
             return outcome("already-settled", call.slot, done.index, done.tweet_id, None, state)
         claim = state.claim
         if claim and not claim.released and now - when(claim.since) < call.lease:
-            raise Busy(f"Another invocation holds text {claim.index} since {claim.since}; retry after its lease "
-                       f"of {call.lease.total_seconds():.0f} s.")
+            raise Busy(
+                f"Another invocation holds text {claim.index} since {claim.since}; retry after its lease "
+                f"of {call.lease.total_seconds():.0f} s."
+            )
         if call.dry_run:
             index = claim.index if claim else following(state)
             record = yield Read(index)
@@ -133,7 +135,9 @@ def posting(call: Call) -> Steps:
             if why := problems(record["text"]):
                 unfit += 1
                 if unfit > UNFIT:
-                    raise PoolBroken(f"{UNFIT} texts in a row may not be posted (the last {why}); filter the pool anew.")
+                    raise PoolBroken(
+                        f"{UNFIT} texts in a row may not be posted (the last {why}); filter the pool anew."
+                    )
                 yield from settle(call, state, Settled(call.slot, index, "refused", None, stamp(now)))
                 continue
             fresh = Claim(call.slot, call.owner, index, record["text"], stamp(now), stamp(now))
@@ -145,8 +149,10 @@ def posting(call: Call) -> Steps:
             return result
         refused += 1
         if refused >= REFUSALS:
-            raise Account(f"X refused {REFUSALS} texts of the pool in a row; read the log and the account's page, "
-                          "then invoke the function again.")
+            raise Account(
+                f"X refused {REFUSALS} texts of the pool in a row; read the log and the account's page, "
+                "then invoke the function again."
+            )
 
 
 def take_over(call: Call, state: State, claim: Claim, now: datetime) -> Generator[Request, Any, Any]:
@@ -163,15 +169,26 @@ def take_over(call: Call, state: State, claim: Claim, now: datetime) -> Generato
         return None
     if isinstance(answer, CannotTell) and now - when(claim.first) > TRUST:
         # Posting again might double it, and nothing can tell any more: leave it and say so.
-        yield Warn(f"Text {claim.index} may have been posted for {claim.slot}; X did not say, so it is not posted "
-                   "again. Look at the account if you want to know.")
+        yield Warn(
+            f"Text {claim.index} may have been posted for {claim.slot}; X did not say, so it is not posted "
+            "again. Look at the account if you want to know."
+        )
         yield from settle(call, state, Settled(claim.slot, claim.index, "abandoned", None, stamp(now)))
         return None
-    taken = changed(state, call, claim=replace(
-        claim, owner=call.owner, since=stamp(now), attempts=claim.attempts + 1, released=False,
-        # Asked and not found: X has told, so the six hours begin anew and the slot is ours.
-        first=stamp(now) if isinstance(answer, NotFound) else claim.first,
-        slot=call.slot if isinstance(answer, NotFound) else claim.slot))
+    taken = changed(
+        state,
+        call,
+        claim=replace(
+            claim,
+            owner=call.owner,
+            since=stamp(now),
+            attempts=claim.attempts + 1,
+            released=False,
+            # Asked and not found: X has told, so the six hours begin anew and the slot is ours.
+            first=stamp(now) if isinstance(answer, NotFound) else claim.first,
+            slot=call.slot if isinstance(answer, NotFound) else claim.slot,
+        ),
+    )
     return taken if (yield Save(taken)) else None
 
 
@@ -204,28 +221,36 @@ def publish(call: Call, state: State, first_try: bool) -> Generator[Request, Any
         raise Account(answer.sentence)
     assert isinstance(answer, Unknown)
     yield Save(changed(state, call, claim=replace(claim, released=True)))
-    raise Undecided(f"X's answer to text {claim.index} was lost ({answer.reason}); the next attempt asks X "
-                    "whether it was posted.")
+    raise Undecided(
+        f"X's answer to text {claim.index} was lost ({answer.reason}); the next attempt asks X whether it was posted."
+    )
 
 
 def settle(call: Call, state: State, entry: Settled) -> Generator[Request, Any, State]:
     """Move `next` past the text and drop the claim. Refills and withdrawals may write in between."""
     while True:
-        new = changed(state, call, claim=None, next=max(state.next, entry.index + 1),
-                      recent=(*state.recent, entry)[-RECENT:])
+        new = changed(
+            state, call, claim=None, next=max(state.next, entry.index + 1), recent=(*state.recent, entry)[-RECENT:]
+        )
         if (yield Save(new)):
             return new
         state = yield Load()
         if state.next > entry.index:
             return state
-        if state.claim and state.claim.index == entry.index and state.claim.owner != call.owner and \
-                entry.outcome != "posted":
+        if (
+            state.claim
+            and state.claim.index == entry.index
+            and state.claim.owner != call.owner
+            and entry.outcome != "posted"
+        ):
             raise Busy(f"Another invocation took over text {entry.index}; retry after its lease.")
 
 
 def record_post(claim: Claim, tweet_id: str | None, now: datetime) -> Generator[Request, Any, None]:
-    yield Note(claim.index, {"index": claim.index, "slot": claim.slot, "text": claim.text,
-                             "tweet_id": tweet_id, "time": stamp(now)})
+    yield Note(
+        claim.index,
+        {"index": claim.index, "slot": claim.slot, "text": claim.text, "tweet_id": tweet_id, "time": stamp(now)},
+    )
 
 
 def changed(state: State, call: Call, **values: Any) -> State:
@@ -244,8 +269,14 @@ def following(state: State) -> int:
 
 
 def outcome(kind: str, slot: str, index: int, tweet_id: str | None, text: str | None, state: State) -> dict[str, Any]:
-    return {"outcome": kind, "slot": slot, "index": index, "tweet_id": tweet_id, "text": text,
-            "remaining": state.remaining}
+    return {
+        "outcome": kind,
+        "slot": slot,
+        "index": index,
+        "tweet_id": tweet_id,
+        "text": text,
+        "remaining": state.remaining,
+    }
 
 
 def stamp(time: datetime) -> str:

@@ -122,8 +122,9 @@ class DirectoryStore:
         self.requests += 1
         root = self.folder / prefix
         with _clear(self.url):
-            return sorted(str(p.relative_to(self.folder)) for p in root.rglob("*")
-                          if p.is_file() and not p.name.startswith("."))
+            return sorted(
+                str(p.relative_to(self.folder)) for p in root.rglob("*") if p.is_file() and not p.name.startswith(".")
+            )
 
 
 @contextlib.contextmanager
@@ -134,8 +135,10 @@ def _clear(where: str) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError) as error:
         raise Unreachable(f"The pool {where} is a file, not a folder; choose another with --pool.") from error
     except OSError as error:
-        raise Unreachable(f"Cannot use the pool {where}: {error.strerror}; free some space, allow writing, "
-                          "or choose another with --pool.") from error
+        raise Unreachable(
+            f"Cannot use the pool {where}: {error.strerror}; free some space, allow writing, "
+            "or choose another with --pool."
+        ) from error
 
 
 class S3Store:
@@ -154,32 +157,38 @@ class S3Store:
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
+
         config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
         try:
             client = boto3.client("s3", config=config)
         except (BotoCoreError, ValueError) as error:
             raise Unreachable(f"Cannot use {self.url}: {error}; set AWS_REGION or run `aws configure`.") from error
-        if "IfMatch" not in client.meta.service_model.operation_model("PutObject").input_shape.members:
+        shape: Any = client.meta.service_model.operation_model("PutObject").input_shape
+        if "IfMatch" not in shape.members:
             raise Unreachable("This boto3 knows no conditional writes; add boto3>=1.40 to the function's requirements.")
         return client
 
     def _call(self, name: str, key: str, **arguments: Any) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
         self.requests += 1
         try:
             return getattr(self.client, name)(Bucket=self.bucket, **arguments)
         except ClientError as error:
             code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
             if code == "NoSuchBucket":
-                raise Unreachable(f"The bucket {self.bucket} does not exist; check POOL, or `make deploy` "
-                                  "makes one.") from error
+                raise Unreachable(
+                    f"The bucket {self.bucket} does not exist; check POOL, or `make deploy` makes one."
+                ) from error
             if status in (409, 412) or (status == 404 and name == "put_object"):
                 raise Conflict(key) from error
             if status in (404, 416):
                 raise Missing(key) from error
             if status in (401, 403):
-                raise Unreachable(f"AWS does not allow {name} on {self.url}/{key} ({code}); check the keys, their "
-                                  "permissions and the bucket's name.") from error
+                raise Unreachable(
+                    f"AWS does not allow {name} on {self.url}/{key} ({code}); check the keys, their "
+                    "permissions and the bucket's name."
+                ) from error
             raise Unreachable(f"S3 failed at {name} on {self.url}/{key} ({code}); try again later.") from error
         except NoCredentialsError as error:
             raise Unreachable(f"No AWS credentials for {self.url}; run `aws configure` or set AWS_PROFILE.") from error
@@ -212,7 +221,7 @@ class S3Store:
         token: dict[str, str] = {}
         while True:
             page = self._call("list_objects_v2", prefix, Prefix=self.prefix + prefix, **token)
-            keys += [item["Key"][len(self.prefix):] for item in page.get("Contents", [])]
+            keys += [item["Key"][len(self.prefix) :] for item in page.get("Contents", [])]
             if not page.get("IsTruncated"):
                 return keys
             token = {"ContinuationToken": page["NextContinuationToken"]}

@@ -19,6 +19,8 @@ def log(event: str, **facts: Any) -> None:
 def metrics(namespace: str, bot: str, values: dict[str, float]) -> None:
     """One line of metrics with the dimension Bot."""
     units = [{"Name": name, "Unit": "Count"} for name in values]
-    about = {"Timestamp": int(time.time() * 1000),
-             "CloudWatchMetrics": [{"Namespace": namespace, "Dimensions": [["Bot"]], "Metrics": units}]}
+    about = {
+        "Timestamp": int(time.time() * 1000),
+        "CloudWatchMetrics": [{"Namespace": namespace, "Dimensions": [["Bot"]], "Metrics": units}],
+    }
     log("metrics", _aws=about, Bot=bot, **values)

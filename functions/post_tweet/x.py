@@ -85,14 +85,16 @@ class Credentials:
             if not isinstance(raw, dict):
                 raise ValueError
         except ValueError:
-            raise BadInput(f"{where} is not a JSON object with consumer_key, consumer_secret, access_token and "
-                           "access_token_secret.") from None
+            raise BadInput(
+                f"{where} is not a JSON object with consumer_key, consumer_secret, access_token and "
+                "access_token_secret."
+            ) from None
         both = {"access_token": "access_key", "access_token_secret": "access_secret"}
         values = {}
         for name in ("consumer_key", "consumer_secret", "access_token", "access_token_secret"):
             value = raw.get(name) or raw.get(both.get(name, name))
             if not isinstance(value, str) or not value.strip():
-                raise BadInput(f"{where} lacks {name}; copy it from the app's page \"Keys and tokens\" at X.")
+                raise BadInput(f'{where} lacks {name}; copy it from the app\'s page "Keys and tokens" at X.')
             values[name] = value.strip()
         return cls(**values)
 
@@ -100,21 +102,23 @@ class Credentials:
 class XPoster:
     """tweepy over a session that has time-outs and knows where the API is."""
 
-    def __init__(self, credentials: Credentials, base_url: str = API,
-                 timeout: tuple[float, float] = TIMEOUT) -> None:
+    def __init__(self, credentials: Credentials, base_url: str = API, timeout: tuple[float, float] = TIMEOUT) -> None:
         import requests
         import tweepy
 
         class Session(requests.Session):
-            def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]
+            def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
                 # tweepy names its host in every call; rewritten here, before the signature is made.
                 kwargs["timeout"] = timeout
                 kwargs["allow_redirects"] = False
                 return super().request(method, str(url).replace(_TWEEPY_HOST, base_url.rstrip("/")), *args, **kwargs)
 
         self.client = tweepy.Client(
-            consumer_key=credentials.consumer_key, consumer_secret=credentials.consumer_secret,
-            access_token=credentials.access_token, access_token_secret=credentials.access_token_secret)
+            consumer_key=credentials.consumer_key,
+            consumer_secret=credentials.consumer_secret,
+            access_token=credentials.access_token,
+            access_token_secret=credentials.access_token_secret,
+        )
         self.client.session = Session()
 
     def post(self, text: str) -> Posted | Refused | Unknown:
@@ -146,12 +150,12 @@ def _same(a: str, b: str) -> bool:
 
 def understood(error: Exception) -> Refused | Unknown:
     """What an exception of create_tweet means."""
-    response = getattr(error, "response", None)
+    response: Any = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     if status is None or status >= 500 or status < 400:
         return Unknown(f"{type(error).__name__}{f', status {status}' if status else ''}")
     try:
-        body = response.text.lower()  # type: ignore[union-attr]
+        body = response.text.lower()
     except Exception:  # an unreadable body still has its status
         body = ""
 
@@ -165,21 +169,32 @@ def understood(error: Exception) -> Refused | Unknown:
     if status == 402 or "creditsdepleted" in body:
         return account("credits", "X has no credits left for this app; buy some in the developer portal under Billing.")
     if "spend-cap" in body:
-        return account("spend-cap", "The app's spending cap at X is reached; raise it in the developer portal or wait "
-                       "for the next period.")
+        return account(
+            "spend-cap",
+            "The app's spending cap at X is reached; raise it in the developer portal or wait for the next period.",
+        )
     if "oauth1-permissions" in body:
-        return account("permissions", "The X app may only read; set its permissions to Read and write, then make the "
-                       "access token anew and store it with `make secrets`.")
+        return account(
+            "permissions",
+            "The X app may only read; set its permissions to Read and write, then make the "
+            "access token anew and store it with `make secrets`.",
+        )
     if "453" in body or "access level" in body or "client-not-enrolled" in body:
-        return account("access-level", "The X app's access level does not allow posting; enrol it in pay per use in "
-                       "the developer portal.")
+        return account(
+            "access-level",
+            "The X app's access level does not allow posting; enrol it in pay per use in the developer portal.",
+        )
     if status == 401:
-        return account("keys", "X does not know these keys; make the access token anew and store it with `make secrets`.")
+        return account(
+            "keys", "X does not know these keys; make the access token anew and store it with `make secrets`."
+        )
     if status == 429:
         return account("rate-limit", f"X's rate limit is reached{_reset(response)}; the next slot tries again.")
     if status == 400:
         return Refused("text", "invalid", "X calls the request invalid")
-    return account("forbidden", f"X refused with status {status}; look at the account and the app in the developer portal.")
+    return account(
+        "forbidden", f"X refused with status {status}; look at the account and the app in the developer portal."
+    )
 
 
 def _reset(response: Any) -> str:

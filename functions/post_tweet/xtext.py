@@ -1,6 +1,11 @@
-"""What X would make of a text. Pure functions over the rules of twitter-text, version 3.
+"""What X would make of a text: its length, and why it must not be posted. Pure; standard library only.
 
-The length may come out too high, never too low: a text that passes here passes there.
+Flows in: a text. Flows out: a number, or a reason. Rules of twitter-text, version 3. The length may come
+out too high, never too low, so a text that passes here passes there: which endings are registered domains
+is a list that grows, so every `word.word` counts as a link.
+
+    >>> weighted_length("the fear of the lord"), weighted_length("fear the king.To depart is evil")
+    (20, 47)
 """
 
 from __future__ import annotations
@@ -12,40 +17,59 @@ LIMIT = 280
 URL_WEIGHT = 23
 _LIGHT = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
 """Code points that weigh 1; all others weigh 2."""
-_INVALID = {"\ufffe", "\ufeff", "\uffff"}
-_LINK = re.compile(r"https?://\S+|\w(?:[\w-]*\w)?(?:[.．。｡]\w(?:[\w-]*\w)?)+(?:[/:?#]\S*)?", re.IGNORECASE)
-"""Bare domains are links to X: `king.To`, `notes.md`. Every word.word counts as one here, whether
-its ending is a registered domain or not: that list grows."""
-_MENTION = re.compile(r"[@＠]")
-_TAG = re.compile(r"[#＃$＄]")
+_INVALID = frozenset("\ufffe\ufeff\uffff")
+
+_PUNCTUATION = re.escape("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+_DOT = re.compile(rf"(?<=[^\s{_PUNCTUATION}])\.(?=[^\s\d{_PUNCTUATION}])")
+"""The dot of a possible domain: any sign but space and punctuation before it (X takes marks and symbols
+too), and no digit after it, so that 3.5 is no link."""
+_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+_LABEL = r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*"
+_URL = re.compile(
+    rf"(?:https?://)?(?<![A-Za-z0-9])({_LABEL}(?:\.{_LABEL})+)"
+    r"(?:/(?:[A-Za-z0-9/=&+~-]*[A-Za-z0-9/])?)?",
+    re.IGNORECASE,
+)
+"""A link that X surely takes as one piece, with a plain path. All else that may be a link is counted dot by
+dot, on top of its own weight."""
+_ENDINGS = frozenset(["com", "org", "net", "edu", "gov", "info", "io", "co", "uk", "de", "fr", "jp", "ch", "eu", "us"])
+"""Endings that are domains for certain. In a.b.zz X may take a.b alone as the link and count the rest."""
+_MENTION = re.compile("[@\uff20]")
+_TAG = re.compile("[#\uff03$\uff04]")
 
 
 def weighted_length(text: str) -> int:
-    """X's length of `text`: 1 or 2 a code point, at least 23 for whatever may be a link."""
+    """X's length of `text`: 1 or 2 a code point, and a link at max(23, its own weight). Never too low."""
     text = unicodedata.normalize("NFC", text)
-    total, at = 0, 0
-    for match in _LINK.finditer(text):
-        total += _weight(text[at:match.start()]) + max(URL_WEIGHT, _weight(match.group()))
+    total, at = _weight(text), 0
+    for match in _URL.finditer(text):
+        labels = match[1].split(".")
+        if labels[-1][0].isdigit() or not (len(labels) == 2 or labels[-1].lower() in _ENDINGS):
+            continue  # its dots are counted below
+        total += URL_WEIGHT * len(_DOT.findall(text, at, match.start()))
+        total += max(0, URL_WEIGHT - _weight(match[0]))
         at = match.end()
-    return total + _weight(text[at:])
+    return total + URL_WEIGHT * len(_DOT.findall(text, at))
 
 
 def _weight(text: str) -> int:
     return sum(1 if any(low <= ord(c) <= high for low, high in _LIGHT) else 2 for c in text)
 
 
-def problems(text: str, *, allow_links: bool = False, allow_mentions: bool = False,
-             allow_tags: bool = False) -> str | None:
-    """Why `text` must not be posted, or None."""
+def problems(
+    text: str, *, allow_links: bool = False, allow_mentions: bool = False, allow_tags: bool = False
+) -> str | None:
+    """Why `text` must not be posted, or None. The reason reads on from the text's name: "weighs 290 of 280"."""
     if not text.strip():
         return "is empty"
     for c in text:
         if c in _INVALID or (unicodedata.category(c) in ("Cc", "Cs") and c != "\n"):
-            return f"holds the character {ord(c):#06x}"
+            return f"holds the character U+{ord(c):04X}"
     if (length := weighted_length(text)) > LIMIT:
         return f"weighs {length} of {LIMIT}"
-    if not allow_links and (found := _LINK.search(text)):
-        return f"holds a link: {found.group()}"
+    if not allow_links and (found := _SCHEME.search(text) or _DOT.search(unicodedata.normalize("NFC", text))):
+        at = found.start()
+        return f"holds a link near {text[max(0, at - 12) : at + 12]!r}"
     if not allow_mentions and _MENTION.search(text):
         return "mentions someone"
     if not allow_tags and (found := _TAG.search(text)):

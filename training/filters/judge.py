@@ -38,7 +38,9 @@ class Judge:
     def __init__(self, settings: FilterSettings, originals: Iterable[str], history: Iterable[str] = ()) -> None:
         self.settings = settings
         known = [normal_form(text) for text in originals]
-        words = frozenset(word for text in known for word in text.split()) if settings.closed_vocabulary else frozenset()
+        words = (
+            frozenset(word for text in known for word in text.split()) if settings.closed_vocabulary else frozenset()
+        )
         self.context = Context(settings, words)
         self.originals, self.original_runs = LikenessIndex(known), RunIndex(known, settings.copy_run)
         self.kept, self.seen = LikenessIndex(), set[str]()
@@ -75,6 +77,9 @@ class Judge:
     def table(self) -> str:
         """How many candidates each rule rejected, in the order in which they are asked."""
         total = sum(self.counts.values()) or 1
-        rows = [f"  {name:<16}{self.counts[name]:>10,}{self.counts[name] / total:>8.1%}"
-                for name in ORDER if self.counts[name]]
+        rows = [
+            f"  {name:<16}{self.counts[name]:>10,}{self.counts[name] / total:>8.1%}"
+            for name in ORDER
+            if self.counts[name]
+        ]
         return "\n".join([f"  {'verdict':<16}{'texts':>10}{'share':>8}", *rows, f"  {'all':<16}{total:>10,}"])

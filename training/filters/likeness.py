@@ -24,7 +24,7 @@ class Relative:
 
 def runs(words: list[str], length: int) -> list[str]:
     """All runs of `length` words; the whole text when it is shorter."""
-    return [" ".join(words[i:i + length]) for i in range(max(1, len(words) - length + 1))]
+    return [" ".join(words[i : i + length]) for i in range(max(1, len(words) - length + 1))]
 
 
 class LikenessIndex:
@@ -53,8 +53,9 @@ class LikenessIndex:
             found = self.where.get(run, ())
             if len(found) <= COMMON:
                 numbers.update(found)
-        best = process.extractOne(normal, [self.texts[n] for n in sorted(numbers)],
-                                  scorer=fuzz.ratio, processor=None, score_cutoff=ratio)
+        best = process.extractOne(
+            normal, [self.texts[n] for n in sorted(numbers)], scorer=fuzz.ratio, processor=None, score_cutoff=ratio
+        )
         return Relative(best[0], round(best[1], 1)) if best else None
 
 

@@ -49,8 +49,12 @@ def build(weights, folder):
             variables[name].load(value.astype(np.float32), session)
         # Relative: the folder is renamed afterwards, and a user may move it.
         tf.compat.v1.train.Saver(save_relative_paths=True).save(session, os.path.join(folder, "model.ckpt"))
-    emit("saved", variables=len(variables), parameters=int(sum(value.size for value in arrays.values())),
-         seconds=round(time.time() - STARTED, 1))
+    emit(
+        "saved",
+        variables=len(variables),
+        parameters=int(sum(value.size for value in arrays.values())),
+        seconds=round(time.time() - STARTED, 1),
+    )
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def latest(folder):
     """The checkpoint that `folder`'s `checkpoint` file names, wherever the folder lies now."""
     found = tf.train.latest_checkpoint(folder)
     if found is None:
-        raise SystemExit("No checkpoint in %s." % folder)
+        raise SystemExit("No checkpoint in {}.".format(folder))
     return found
 
 
@@ -91,13 +91,13 @@ class Texts:
         tokens = np.full((len(indexes), width + 1), self.end, dtype=np.int32)
         mask = np.zeros((len(indexes), width), dtype=np.float32)
         for row, i in enumerate(indexes):
-            tokens[row, 1:len(self.rows[i]) + 1] = self.rows[i]
-            mask[row, :len(self.rows[i])] = 1
+            tokens[row, 1 : len(self.rows[i]) + 1] = self.rows[i]
+            mask[row, : len(self.rows[i])] = 1
         return tokens, mask
 
     def by_length(self, size):
         order = sorted(range(len(self.rows)), key=lambda i: len(self.rows[i]))
-        return [order[i:i + size] for i in range(0, len(order), size)]
+        return [order[i : i + size] for i in range(0, len(order), size)]
 
     def epoch(self, size, seed, number):
         """Batches of epoch `number`: the same for the same seed, so that a resumed run goes on with
@@ -107,8 +107,8 @@ class Texts:
         order = rng.permutation(len(self.rows))
         batches = []
         for start in range(0, len(order), 8 * size):
-            group = sorted(order[start:start + 8 * size], key=lambda i: len(self.rows[i]))
-            batches += [group[i:i + size] for i in range(0, len(group), size)]
+            group = sorted(order[start : start + 8 * size], key=lambda i: len(self.rows[i]))
+            batches += [group[i : i + size] for i in range(0, len(group), size)]
         rng.shuffle(batches)
         return batches
 

@@ -6,8 +6,19 @@ A prefix names a checkpoint's files in the folder ("model-96"); "" is the one th
 
 import os
 
-from common import Texts, arguments, emit, held_out_loss, hparams, latest, model_variables, np, session, tf
-from common import whole_text_loss
+from common import (
+    Texts,
+    arguments,
+    emit,
+    held_out_loss,
+    hparams,
+    latest,
+    model_variables,
+    np,
+    session,
+    tf,
+    whole_text_loss,
+)
 
 a = arguments()
 texts = Texts(np.load(a["corpus"]), "held_out")

@@ -18,7 +18,6 @@ from common import (
     Texts,
     arguments,
     emit,
-    gpt2,
     held_out_loss,
     hparams,
     latest,
@@ -44,6 +43,7 @@ def training_step(total, mask, train_vars, memory_saving, rate):
     loss = total / tf.reduce_sum(mask)
     if memory_saving:
         from gpt_2_simple.src import memory_saving_gradients
+
         grads = memory_saving_gradients.gradients(loss, train_vars)
     else:
         grads = tf.gradients(loss, train_vars)
@@ -68,9 +68,10 @@ class Keeper:
         return place
 
     def save(self, place):
-        place = dict(place, files="state-%d-%d" % (place["epoch"], place["batch"]))
-        self.saver.save(self.sess, os.path.join(self.folder, place["files"]), write_meta_graph=False,
-                        latest_filename="state")
+        place = dict(place, files="state-{epoch}-{batch}".format(**place))
+        self.saver.save(
+            self.sess, os.path.join(self.folder, place["files"]), write_meta_graph=False, latest_filename="state"
+        )
         with open(self.place + ".part", "w") as file:
             json.dump(place, file)
             file.flush()
@@ -118,8 +119,9 @@ def main():
             while place["batch"] < len(batches):
                 done = (place["epoch"] - 1) * per_epoch + place["batch"]
                 rows, counted = texts.batch(batches[place["batch"]])
-                _, loss = sess.run([step_op, loss_op], {tokens: rows, mask: counted,
-                                                        rate: rate_at(done, steps, a["learning_rate"])})
+                _, loss = sess.run(
+                    [step_op, loss_op], {tokens: rows, mask: counted, rate: rate_at(done, steps, a["learning_rate"])}
+                )
                 place["batch"] += 1
                 place["sum"] += float(loss)
                 place["seconds"] = time.time() - started
@@ -130,9 +132,13 @@ def main():
                     saved = time.time()
             now = held_out_loss(sess, held_out, tokens, mask, total)
             place["seconds"] = time.time() - started
-            line = {"epoch": place["epoch"], "step": place["epoch"] * per_epoch,
-                    "training": round(place["sum"] / per_epoch, 4), "held_out": round(now, 4),
-                    "seconds": round(place["seconds"], 1)}
+            line = {
+                "epoch": place["epoch"],
+                "step": place["epoch"] * per_epoch,
+                "training": round(place["sum"] / per_epoch, 4),
+                "held_out": round(now, 4),
+                "seconds": round(place["seconds"], 1),
+            }
             place["risen"] = 0 if place["best"] is None or now < place["best"] else place["risen"] + 1
             if place["risen"] == 0:
                 place["best"] = now
@@ -144,7 +150,7 @@ def main():
     except KeyboardInterrupt:
         keeper.save(place)
         emit("interrupted", epoch=place["epoch"], batch=place["batch"])
-        raise SystemExit(130)
+        raise SystemExit(130) from None
     with open(a["metrics"] + ".part", "w") as file:
         file.writelines(json.dumps(line) + "\n" for line in place["lines"])
     os.replace(a["metrics"] + ".part", a["metrics"])
@@ -157,10 +163,10 @@ def keep_best(sess, saver, a, step):
         shutil.copyfile(os.path.join(a["base"], name), os.path.join(a["checkpoint"], name))
     saver.save(sess, os.path.join(a["checkpoint"], "model"), global_step=step)
     with open(os.path.join(a["checkpoint"], "counter"), "w") as file:
-        file.write("%d\n" % step)
+        file.write("{}\n".format(step))
     # A killed run may have left an older set that this saver does not know.
     for path in glob.glob(os.path.join(a["checkpoint"], "model-*")):
-        if not os.path.basename(path).startswith("model-%d." % step):
+        if not os.path.basename(path).startswith("model-{}.".format(step)):
             os.remove(path)
 
 

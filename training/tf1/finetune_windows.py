@@ -12,9 +12,8 @@ import shutil
 import tempfile
 import time
 
-from common import arguments, emit, leave_with_parent, np, tf
-
 import gpt_2_simple
+from common import arguments, emit, leave_with_parent, np, tf
 from gpt_2_simple import gpt_2
 
 LINE = re.compile(r"\[(\d+) \| [\d.]+\] loss=([\d.]+)")
@@ -37,8 +36,9 @@ def main():
     def listen(*words):
         found = LINE.match(" ".join(map(str, words)))
         if found:
-            emit("step", step=int(found.group(1)), steps=steps, loss=float(found.group(2)),
-                 tokens=1024 * a["batch_size"])
+            emit(
+                "step", step=int(found.group(1)), steps=steps, loss=float(found.group(2)), tokens=1024 * a["batch_size"]
+            )
         leave_with_parent()
 
     gpt_2.print = listen
@@ -50,10 +50,21 @@ def main():
         checkpoint_dir, run_name = os.path.split(os.path.abspath(a["checkpoint"]))
         if done < steps:
             gpt_2_simple.finetune(
-                gpt_2_simple.start_tf_sess(), os.path.join(work, "tokens.npz"), steps=steps - done, model_name=name,
-                model_dir=work, batch_size=a["batch_size"], accumulate_gradients=1,
-                learning_rate=a["learning_rate"], checkpoint_dir=checkpoint_dir, run_name=run_name,
-                sample_every=10 ** 9, save_every=per_epoch, max_checkpoints=a["epochs"] + 1, restore_from="latest")
+                gpt_2_simple.start_tf_sess(),
+                os.path.join(work, "tokens.npz"),
+                steps=steps - done,
+                model_name=name,
+                model_dir=work,
+                batch_size=a["batch_size"],
+                accumulate_gradients=1,
+                learning_rate=a["learning_rate"],
+                checkpoint_dir=checkpoint_dir,
+                run_name=run_name,
+                sample_every=10**9,
+                save_every=per_epoch,
+                max_checkpoints=a["epochs"] + 1,
+                restore_from="latest",
+            )
     if counted(a["checkpoint"]) < steps:
         emit("interrupted", epoch=counted(a["checkpoint"]) // per_epoch + 1, batch=0)
         raise SystemExit(130)

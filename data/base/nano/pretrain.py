@@ -48,8 +48,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, length, width = x.shape
         drop = self.dropout if self.training else 0.0
-        q, k, v = (part.view(batch, length, self.heads, -1).transpose(1, 2)
-                   for part in self.c_attn(self.ln_1(x)).split(width, dim=2))
+        q, k, v = (
+            part.view(batch, length, self.heads, -1).transpose(1, 2)
+            for part in self.c_attn(self.ln_1(x)).split(width, dim=2)
+        )
         a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + F.dropout(self.attn_proj(a.transpose(1, 2).reshape(batch, length, width)), drop)
         h = F.gelu(self.c_fc(self.ln_2(x)), approximate="tanh")
@@ -109,12 +111,12 @@ def batches(texts: list[list[int]], end: int, share: float, rng: np.random.Gener
             rows = torch.full((len(chunk), longest + 2), end)
             mask = torch.zeros((len(chunk), longest + 1), dtype=torch.bool)
             for row, i in enumerate(chunk):
-                rows[row, 1:len(texts[i]) + 1] = torch.tensor(texts[i])
-                mask[row, :len(texts[i]) + 1] = True
+                rows[row, 1 : len(texts[i]) + 1] = torch.tensor(texts[i])
+                mask[row, : len(texts[i]) + 1] = True
             yield rows, mask
             if rng.random() < share / (1 - share):
                 starts = rng.integers(0, len(stream) - WINDOW - 1, TOKENS_A_BATCH // WINDOW)
-                rows = torch.tensor(np.stack([stream[s:s + WINDOW + 1] for s in starts]))
+                rows = torch.tensor(np.stack([stream[s : s + WINDOW + 1] for s in starts]))
                 yield rows, torch.ones((len(rows), WINDOW), dtype=torch.bool)
 
 
@@ -124,13 +126,13 @@ def held_out_loss(model: GPT2, texts: list[list[int]], end: int) -> float:
     model.eval()
     total, count = 0.0, 0
     for start in range(0, len(texts), 64):
-        chunk = texts[start:start + 64]
+        chunk = texts[start : start + 64]
         longest = max(map(len, chunk))
         rows = torch.full((len(chunk), longest + 2), end)
         mask = torch.zeros((len(chunk), longest + 1), dtype=torch.bool)
         for row, text in enumerate(chunk):
-            rows[row, 1:len(text) + 1] = torch.tensor(text)
-            mask[row, :len(text) + 1] = True
+            rows[row, 1 : len(text) + 1] = torch.tensor(text)
+            mask[row, : len(text) + 1] = True
         total += model.loss(rows, mask).item() * int(mask.sum())
         count += int(mask.sum())
     model.train()
@@ -139,15 +141,25 @@ def held_out_loss(model: GPT2, texts: list[list[int]], end: int) -> float:
 
 def openai_arrays(model: GPT2) -> dict[str, np.ndarray]:
     """The weights under the names and in the shapes of OpenAI's checkpoints."""
+
     def half(p: Tensor) -> np.ndarray:
         return p.detach().numpy().astype(np.float16)
-    arrays = {"model/wte": half(model.wte.weight), "model/wpe": half(model.wpe.weight),
-              "model/ln_f/g": half(model.ln_f.weight), "model/ln_f/b": half(model.ln_f.bias)}
+
+    arrays = {
+        "model/wte": half(model.wte.weight),
+        "model/wpe": half(model.wpe.weight),
+        "model/ln_f/g": half(model.ln_f.weight),
+        "model/ln_f/b": half(model.ln_f.bias),
+    }
     for n, b in enumerate(model.blocks):
         for name, norm in (("ln_1", b.ln_1), ("ln_2", b.ln_2)):
             arrays[f"model/h{n}/{name}/g"], arrays[f"model/h{n}/{name}/b"] = half(norm.weight), half(norm.bias)
-        for name, linear in (("attn/c_attn", b.c_attn), ("attn/c_proj", b.attn_proj),
-                             ("mlp/c_fc", b.c_fc), ("mlp/c_proj", b.mlp_proj)):
+        for name, linear in (
+            ("attn/c_attn", b.c_attn),
+            ("attn/c_proj", b.attn_proj),
+            ("mlp/c_fc", b.c_fc),
+            ("mlp/c_proj", b.mlp_proj),
+        ):
             arrays[f"model/h{n}/{name}/w"] = half(linear.weight.T[None].contiguous())
             arrays[f"model/h{n}/{name}/b"] = half(linear.bias)
     return arrays
@@ -183,12 +195,15 @@ def main() -> None:
     texts = [e.ids for e in bpe.encode_batch(raw)]
     unseen = [e.ids for e in bpe.encode_batch(read_texts(args.data / "corpus.txt"))]
     model = GPT2(args.dropout)
-    print(f"{sum(p.numel() for p in model.parameters()):,} parameters; "
-          f"{len(texts):,} texts, {sum(map(len, texts)) + len(texts):,} tokens an epoch")
+    print(
+        f"{sum(p.numel() for p in model.parameters()):,} parameters; "
+        f"{len(texts):,} texts, {sum(map(len, texts)) + len(texts):,} tokens an epoch"
+    )
     decay = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim <= 1]
-    adam = torch.optim.AdamW([{"params": decay, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}],
-                             lr=args.rate, betas=(0.9, 0.98))
+    adam = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}], lr=args.rate, betas=(0.9, 0.98)
+    )
     curve, seen, started, last = [], 0, time.monotonic(), 0.0
     source = batches(texts, end, args.windows, np.random.default_rng(args.seed))
     running = 0.0
@@ -209,17 +224,36 @@ def main() -> None:
         running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
         if time.monotonic() - last > 120 or step == 0:
             last = time.monotonic()
-            curve.append({"minutes": round((last - started) / 60, 1), "tokens": seen, "training": round(running, 3),
-                          "proverbs": round(held_out_loss(model, unseen, end), 3)})
+            curve.append(
+                {
+                    "minutes": round((last - started) / 60, 1),
+                    "tokens": seen,
+                    "training": round(running, 3),
+                    "proverbs": round(held_out_loss(model, unseen, end), 3),
+                }
+            )
             print(json.dumps(curve[-1]), flush=True)
             np.savez(args.out / "weights.part.npz", **openai_arrays(model))
-    curve.append({"minutes": round((time.monotonic() - started) / 60, 1), "tokens": seen, "training": round(running, 3),
-                  "proverbs": round(held_out_loss(model, unseen, end), 3)})
+    curve.append(
+        {
+            "minutes": round((time.monotonic() - started) / 60, 1),
+            "tokens": seen,
+            "training": round(running, 3),
+            "proverbs": round(held_out_loss(model, unseen, end), 3),
+        }
+    )
     print(json.dumps(curve[-1]))
     np.savez_compressed(args.out / "weights.npz", **openai_arrays(model))
     (args.out / "weights.part.npz").unlink(missing_ok=True)
-    cost = {"threads": args.threads, "rate": args.rate, "dropout": args.dropout, "seed": args.seed,
-            "windows": args.windows, "torch": torch.__version__, "curve": curve}
+    cost = {
+        "threads": args.threads,
+        "rate": args.rate,
+        "dropout": args.dropout,
+        "seed": args.seed,
+        "windows": args.windows,
+        "torch": torch.__version__,
+        "curve": curve,
+    }
     (args.out / "curve.json").write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
 
 
