@@ -22,9 +22,9 @@ from post_tweet.pool import Pool
 from post_tweet.store import open_store
 from post_tweet.x import API, Credentials, Poster, XPoster
 
-LEASE = 110
-"""Seconds. Longer than the function's time-out (60), shorter than Lambda's wait before the second
-retry (120): the first retry, after 60 s, may still find the claim alive; the second never does."""
+LEASE = 55
+"""Seconds: longer than the function's time-out (45), shorter than Lambda's wait before the first retry
+(60), so that a retry never finds a live claim of the call that it repeats."""
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
