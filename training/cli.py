@@ -138,8 +138,8 @@ def demo_command(args: argparse.Namespace) -> None:
     say("\nTen texts of the pool:")
     for record in records[:10]:
         say(f"  {record['text']}")
-    say("\nWhat would be posted next (dry run):")
-    say(json.dumps(tweet.post(args.pool, None, "demo", dry_run=True), ensure_ascii=False))
+    say("\nPosted dry, through the function's own code:")
+    say("  " + tweet.post(args.pool, None, "demo", dry_run=True)["text"])
     say(f"\nDone in {time.monotonic() - started:.0f} s. The pool: {args.pool}")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from post_tweet import app
+from post_tweet import app, telemetry
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
 from post_tweet.x import XPoster
@@ -35,7 +35,15 @@ def post(url: str, credentials: Path | None, slot: str, dry_run: bool = False) -
     if not dry_run and credentials is not None:
         app.from_file(credentials)  # a wrong file is said before anything is touched
     event: dict[str, Any] = {"slot": slot, "dry_run": dry_run}
-    return app.run(event, url, lambda: XPoster(app.from_file(credentials or Path()), app.api()), f"cli-{os.getpid()}")
+
+    def poster() -> XPoster:
+        return XPoster(app.from_file(credentials or Path()), app.api())
+
+    telemetry.quiet = True
+    try:
+        return app.run(event, url, poster, f"cli-{os.getpid()}")
+    finally:
+        telemetry.quiet = False
 
 
 def checkpoint_folder(path: Path) -> Path:

@@ -10,9 +10,14 @@ import sys
 import time
 from typing import Any
 
+quiet = False
+"""Set by the command line, whose user wants the result and warnings alone."""
+
 
 def log(event: str, **facts: Any) -> None:
     """One JSON line on standard error (CloudWatch takes both streams; a command's result is on the other)."""
+    if quiet and event != "warning":
+        return
     print(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str), file=sys.stderr, flush=True)
 
 

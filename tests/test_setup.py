@@ -1,0 +1,261 @@
+"""The rooms that install and start everything: scripts/, requirements/, Makefile, Dockerfile, put_secret.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+REQUIREMENTS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "functions" / "requirements.txt"]
+
+
+def run(*command: str | Path, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, **env}
+    )
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """An environment with a PATH that has the basic tools and no Python, no pyenv, no uv."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in (
+        "bash",
+        "env",
+        "sort",
+        "dirname",
+        "cat",
+        "cksum",
+        "mkdir",
+        "rm",
+        "touch",
+        "mv",
+        "flock",
+        "tail",
+        "cut",
+    ):
+        if found := shutil.which(name):
+            (tools / name).symlink_to(found)
+    return {
+        "PATH": str(tools),
+        "HOME": str(tmp_path),
+        "PYENV_ROOT": str(tmp_path / "pyenv"),
+        "PYTHON": "",
+        "TF1_PYTHON": "",
+    }
+
+
+def fake(path: Path, version: str) -> Path:
+    """A program that answers find-python's questions as a Python of that version would."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"""#!{shutil.which("bash")}
+case $3 in
+  *sys.executable*) echo "{path}" ;;
+  *tensorflow*) exit 1 ;;
+  *"(3, 11)"*) [[ {version} =~ ^3.1[1-9]$ ]] ;;
+  *"== '{version}'"*) exit 0 ;;
+  *) exit 1 ;;
+esac
+""")
+    path.chmod(0o755)
+    return path
+
+
+def find(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return run(ROOT / "scripts" / "find-python", *arguments, **env)
+
+
+def one_sentence(result: subprocess.CompletedProcess[str], code: int = 1) -> str:
+    assert result.returncode == code
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_finds_a_python_on_path(bare: dict[str, str], tmp_path: Path) -> None:
+    python = fake(tmp_path / "bin" / "python3.7", "3.7")
+    assert find("3.7", env=bare).stdout.strip() == str(python)
+
+
+def test_prefers_the_newest(bare: dict[str, str], tmp_path: Path) -> None:
+    for version in ("3.11", "3.12"):
+        fake(tmp_path / "bin" / f"python{version}", version)
+    assert find("3.11+", env=bare).stdout.strip().endswith("python3.12")
+
+
+def test_a_shim_that_does_not_run_is_passed_over_for_pyenv_versions(bare: dict[str, str], tmp_path: Path) -> None:
+    shim = fake(tmp_path / "bin" / "python3.7", "3.7")
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    fake(tmp_path / "pyenv" / "versions" / "3.7.2" / "bin" / "python", "3.7")
+    newest = fake(tmp_path / "pyenv" / "versions" / "3.7.16" / "bin" / "python", "3.7")
+    assert find("3.7", env=bare).stdout.strip() == str(newest)
+
+
+def test_asks_uv_last_and_lets_it_install(bare: dict[str, str], tmp_path: Path) -> None:
+    python = tmp_path / "uv" / "python3.7"
+    uv = tmp_path / "bin" / "uv"
+    marker = tmp_path / "installed"
+    uv.write_text(f"""#!{shutil.which("bash")}
+case $2 in
+  find) [[ -e {marker} ]] && echo {python} ;;
+  install) : >{marker} ;;
+esac
+""")
+    uv.chmod(0o755)
+    fake(python, "3.7")
+    assert find("--local", "3.7", env=bare).returncode == 1
+    assert find("3.7", env=bare).stdout.strip() == str(python)
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [("3.7", "TF1_PYTHON"), ("3.11+", "apt-get install python3"), ("3.13", "uv python install 3.13")],
+)
+def test_no_python_is_one_sentence(bare: dict[str, str], version: str, words: str) -> None:
+    assert words in one_sentence(find(version, env=bare))
+
+
+@pytest.mark.parametrize(("version", "variable"), [("3.7", "TF1_PYTHON"), ("3.11+", "PYTHON")])
+def test_a_named_python_that_does_not_fit_is_one_sentence(
+    bare: dict[str, str], tmp_path: Path, version: str, variable: str
+) -> None:
+    old = fake(tmp_path / "python2.7", "2.7")
+    for named in (str(old), "/nowhere/python"):
+        assert named in one_sentence(find(version, env={**bare, variable: named}))
+
+
+def test_setup_without_python_is_one_sentence_and_leaves_nothing(bare: dict[str, str], tmp_path: Path) -> None:
+    for part in ("scripts", "requirements"):
+        shutil.copytree(ROOT / part, tmp_path / "project" / part)
+    assert "No Python 3.7 found" in one_sentence(run("scripts/setup", "tf1", cwd=tmp_path / "project", **bare))
+    assert not (tmp_path / "project" / ".venvs" / "tf1").exists()
+
+
+def test_setup_knows_no_other_environment() -> None:
+    assert "nonsense" in one_sentence(run("scripts/setup", "nonsense"), 2)
+
+
+@pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.parent.name + "/" + path.name)
+def test_requirements_are_pinned_with_hashes_and_name_no_address(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"://|--(extra-)?index-url|--find-links|--trusted-host|^-[ief]", text, re.MULTILINE)
+    packages = re.sub(r"\\\n", " ", text).splitlines()
+    packages = [line for line in packages if line and not line.lstrip().startswith("#")]
+    assert packages
+    assert [line for line in packages if not re.match(r"[\w.-]+==\S+.*--hash=sha256:[0-9a-f]{64}", line)] == []
+
+
+def test_tensorflows_versions_fit_each_other() -> None:
+    text = (ROOT / "requirements" / "tf1.txt").read_text()
+    assert "tensorflow==1.15.5 " in text
+    assert "gpt-2-simple==0.7.2 " in text
+    assert "protobuf==3.20." in text
+    assert not re.search(r"^(tensorflow|numpy)==", (ROOT / "requirements" / "tf1-image.txt").read_text(), re.MULTILINE)
+
+
+def test_tensorflows_programs_compile_on_their_python(tmp_path: Path) -> None:
+    python = ROOT / ".venvs" / "tf1" / "bin" / "python"
+    for path in sorted((ROOT / "training" / "tf1").glob("*.py")):
+        result = run(
+            python, "-c", "import sys; compile(open(sys.argv[1], encoding='utf-8').read(), sys.argv[1], 'exec')", path
+        )
+        assert result.returncode == 0, result.stderr
+
+
+def test_make_help_lists_every_target() -> None:
+    text = (ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    listed = re.findall(r"^make (\S+)", run("make").stdout, re.MULTILINE)
+    assert sorted(listed) == sorted(phony.split())
+    assert len(set(listed)) == len(listed)
+
+
+def needed(target: str, tmp_path: Path, *options: str) -> set[str]:
+    """The environments that `make TARGET` would set up in a fresh clone."""
+    for part in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / part, tmp_path)
+    for part in ("scripts", "requirements"):
+        shutil.copytree(ROOT / part, tmp_path / part, dirs_exist_ok=True)
+    result = run("make", "--dry-run", target, *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    return set(re.findall(r"^scripts/setup (\w+)", result.stdout, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("target", "environments"),
+    [
+        ("demo", {"project", "tf1"}),
+        ("status", {"project"}),
+        ("tweet", {"project"}),
+        ("secrets", {"project"}),
+        ("lint", {"project", "dev"}),
+        ("test", {"project", "dev", "tf1", "sam"}),
+        ("deploy", {"sam"}),
+        ("build", set()),
+        ("help", set()),
+    ],
+)
+def test_a_target_sets_up_what_it_needs_and_no_more(target: str, environments: set[str], tmp_path: Path) -> None:
+    assert needed(target, tmp_path) == environments
+
+
+def test_tweeting_from_a_checkpoint_needs_tensorflow(tmp_path: Path) -> None:
+    assert needed("tweet", tmp_path, "CHECKPOINT_DIR=checkpoint") == {"project", "tf1"}
+
+
+def test_train_and_fill_passes_only_what_is_given() -> None:
+    line = run("make", "--dry-run", "train-and-fill", "MODEL=355M", "POOL=s3://a/b").stdout.split()
+    assert line == ["scripts/train-and-fill", "--model", "'355M'", "--pool", "'s3://a/b'"]
+
+
+def test_train_and_fill_says_where_it_works(bare: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scripts", tmp_path / "project" / "scripts")
+    for name, body in {"setup": 'echo "setup $*"', "../.venvs/project/bin/deepproverbs": 'echo "ran $*"'}.items():
+        path = tmp_path / "project" / "scripts" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!{shutil.which('bash')}\n{body}\n")
+        path.chmod(0o755)
+    result = run("scripts/train-and-fill", "--count", "3", cwd=tmp_path / "project", **bare)
+    assert result.stdout.splitlines() == [
+        "No Docker with an NVIDIA runtime answers: working in the local environments.",
+        "setup project tf1",
+        "ran run --count 3",
+    ]
+
+
+def test_the_image_without_docker_is_one_sentence(bare: dict[str, str]) -> None:
+    for what in ("build", "run", "jupyter"):
+        assert "Docker does not answer" in one_sentence(run("scripts/image", what, **bare))
+
+
+def test_the_dockerfile_is_clean() -> None:
+    result = run(BIN / "hadolint", "training/Dockerfile")
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_secrets_without_aws_credentials_is_one_sentence(tmp_path: Path) -> None:
+    creds = tmp_path / "twitter.json"
+    creds.write_text(
+        json.dumps(dict.fromkeys(("consumer_key", "consumer_secret", "access_key", "access_secret"), "VALUE"))
+    )
+    result = run(sys.executable, "scripts/put_secret.py", creds, AWS_DEFAULT_REGION="eu-central-1", HOME=str(tmp_path))
+    assert "aws configure" in one_sentence(result)
+    assert "VALUE" not in result.stderr
+
+
+def test_secrets_lacking_a_key_is_one_sentence(tmp_path: Path) -> None:
+    creds = tmp_path / "twitter.json"
+    creds.write_text('{"consumer_key": "VALUE"}')
+    result = run(sys.executable, "scripts/put_secret.py", creds)
+    assert "consumer_secret" in one_sentence(result, 2)
+    assert "VALUE" not in result.stderr
