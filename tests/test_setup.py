@@ -17,9 +17,14 @@ BIN = Path(sys.executable).parent
 REQUIREMENTS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "functions" / "requirements.txt"]
 
 
+def outer() -> dict[str, str]:
+    """The environment without what `make test` leaves in it for makes that it starts itself."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+
 def run(*command: str | Path, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, **env}
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=120, env={**outer(), **env}
     )
 
 
