@@ -125,7 +125,8 @@ def test_filter_works_on_text_this_project_never_saw(tmp_path: Path, capsys: pyt
     corpus = [f"the number {w} comes before all the other ones" for w in ("a", "b", "c")]
     (tmp_path / "corpus.txt").write_text("\n".join(corpus))
     good = "all other ones the before comes number"
-    (tmp_path / "candidates.jsonl").write_text("\n".join(json.dumps({"text": t}) for t in [corpus[0], good, good]))
+    candidates = [{"text": good, "finished": False}, {"text": corpus[0]}, {"text": good, "logprob": -1.5}]
+    (tmp_path / "candidates.jsonl").write_text("\n".join(map(json.dumps, [*candidates, {"text": good}])))
     assert (
         main(
             [
@@ -140,7 +141,8 @@ def test_filter_works_on_text_this_project_never_saw(tmp_path: Path, capsys: pyt
         == 0
     )
     verdicts = [json.loads(line)["verdict"] for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
-    assert verdicts == ["copied-run", "kept", "duplicate"]
+    assert verdicts == ["unfinished", "copied-run", "kept", "duplicate"]
+    assert json.loads((tmp_path / "pool.jsonl").read_text())["score"] == -1.5
     assert main(["fill", str(tmp_path / "pool.jsonl"), "--pool", str(tmp_path / "pool")]) == 0
     assert main(["fill", str(tmp_path / "pool.jsonl"), "--pool", str(tmp_path / "pool")]) == 0
     assert "Nothing added" in capsys.readouterr().out

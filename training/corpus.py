@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import json
 import random
 import re
@@ -73,19 +72,20 @@ def read_texts(path: Path, field: str = "text") -> Iterator[str]:
     utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if b"\0" in head and not utf16:
         raise DeepproverbsError(f"{path} is a binary file, not text; export it as text, CSV or JSONL first.")
+    encoding, kind = "utf-16" if utf16 else "utf-8-sig", path.suffix.lower()
     try:
-        with path.open(encoding="utf-16" if utf16 else "utf-8-sig", newline="") as file:
-            lines = io.StringIO(file.read(), newline=None) if path.suffix.lower() != ".csv" else file
-            if path.suffix.lower() == ".csv":
+        # Line by line: a file of gigabytes costs no more memory than its different texts.
+        with path.open(encoding=encoding, newline="" if kind == ".csv" else None) as file:
+            if kind == ".csv":
                 yield from _csv_texts(path, file, field)
-            elif path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-                yield from _json_texts(path, lines, field)
-            elif any(_DELIMITER_LINE.fullmatch(line.strip()) for line in lines):
-                lines.seek(0)
-                yield from _delimited_texts(lines)
+            elif kind in (".jsonl", ".ndjson", ".json"):
+                yield from _json_texts(path, file, field)
+            elif any(_DELIMITER_LINE.fullmatch(line.strip()) for line in file):
+                file.seek(0)
+                yield from _delimited_texts(file)
             else:
-                lines.seek(0)
-                yield from lines
+                file.seek(0)
+                yield from file
     except UnicodeDecodeError as error:
         raise DeepproverbsError(
             f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}); "

@@ -171,16 +171,30 @@ def filter_file(
     judge = Judge(bot.filter, originals, history)
     kept: list[tuple[str, float]] = []
     lines: list[str] = []
-    for number, text in enumerate(corpus.read_texts(candidates, "text")):
-        del number
-        verdict = judge.judge(text)
+    for text, finished, score in read_candidates(candidates):
+        verdict = judge.judge(text, finished)
         lines.append(json.dumps(asdict(verdict), ensure_ascii=False) + "\n")
         if verdict.verdict == KEPT:
-            kept.append((text, 0.0))
+            kept.append((text, score))
     say(judge.table())
     write_whole(verdicts, "".join(lines))
     curate.write_pool(out, list(curate.curate(kept, originals, bot.sample.seed)))
     return len(kept)
+
+
+def read_candidates(path: Path) -> Iterator[tuple[str, bool, float]]:
+    """(text, finished, mean log-probability) of a candidates.jsonl, or of any file of texts: those count
+    as finished and score 0."""
+    if path.suffix != ".jsonl":
+        yield from ((text.strip(), True, 0.0) for text in corpus.read_texts(path))
+        return
+    for text in corpus.read_texts(path):  # names what is wrong with the file, and where
+        del text
+    with path.open(encoding="utf-8-sig") as file:
+        for line in filter(str.strip, file):
+            value = json.loads(line)
+            record = value if isinstance(value, dict) else {"text": value}
+            yield record["text"], bool(record.get("finished", True)), float(record.get("logprob", 0.0))
 
 
 def train(bot: Bot, run: Path, say: Say = print) -> Path:

@@ -162,7 +162,8 @@ class S3Store:
         try:
             client = boto3.client("s3", config=config)
         except (BotoCoreError, ValueError) as error:
-            raise Unreachable(f"Cannot use {self.url}: {error}; set AWS_DEFAULT_REGION or run `aws configure`.") from error
+            message = f"Cannot use {self.url}: {error}; set AWS_DEFAULT_REGION or run `aws configure`."
+            raise Unreachable(message) from error
         shape: Any = client.meta.service_model.operation_model("PutObject").input_shape
         if "IfMatch" not in shape.members:
             raise Unreachable("This boto3 knows no conditional writes; add boto3>=1.40 to the function's requirements.")
