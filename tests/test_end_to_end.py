@@ -260,3 +260,32 @@ def test_the_tensorflow_programs_are_python_3_7() -> None:
     assert len(files) >= 6 and sys.version_info >= (3, 11)
     code = "import sys, ast; [ast.parse(open(f, encoding='utf-8').read(), f) for f in sys.argv[1:]]"
     subprocess.run([str(tf1_python()), "-c", code, *files], check=True)
+
+
+def test_ctrl_c_during_fine_tuning_keeps_what_was_done(line: Line, tmp_path: Path) -> None:
+    """The terminal sends SIGINT to the program and to TensorFlow's; the second start goes on from there."""
+    shutil.copytree(line.bot.folder, tmp_path / "bot", ignore=shutil.ignore_patterns("run", "windows", "saving"))
+    code = "import sys; from training import cli, run; from pathlib import Path; run.MODELS = Path(sys.argv.pop(1)); "
+    command = [sys.executable, "-c", f"{code}sys.exit(cli.main())", str(line.base.folder.parent), "finetune"]
+    command += ["--bot", str(tmp_path / "bot" / "bot.toml"), "--model", "nano", "--run", str(tmp_path / "run")]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"}
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+        # A shell's background jobs ignore SIGINT and hand that down; a terminal's do not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None
+    for text in process.stdout:
+        if text.startswith("  epoch 1"):
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "saved; the same command goes on" in out, err[-500:]
+    assert err.splitlines()[-1].startswith("Stopped;") and "Traceback" not in err
+    again = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert again.returncode == 0 and "going on in epoch 2" in again.stdout and "  epoch 1" not in again.stdout
