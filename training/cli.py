@@ -243,11 +243,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; what was done is kept, the same command goes on from there.", file=sys.stderr)
         return 130
-    except (DeepproverbsError, PostError, OSError) as error:
+    except (DeepproverbsError, PostError) as error:
         if args.debug:
             raise
         print(f"deepproverbs: {error}", file=sys.stderr)
-        return getattr(error, "exit_code", 1)
+        return error.exit_code
+    except OSError as error:
+        # Whatever the disk does at a moment that no stage speaks of itself.
+        if args.debug:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(
+            f"deepproverbs: {error.strerror or error}{where}; free some space or choose another folder with --run, "
+            "then start again: finished work is kept.",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,9 +78,10 @@ def run_program(
 def _failure(name: str, code: int, log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     text = "\n".join(lines[-60:])
-    if code == -9 or "ResourceExhausted" in text or "OOM" in text:
-        return f'Out of memory in {name}: choose a smaller --batch-size or --model, or memory_saving = "on" ({log}).'
-    if "No space left" in text:
+    # TensorFlow calls a full disk an exhausted resource too, and a full disk may hold no log at all.
+    if "No space left" in text or shutil.disk_usage(log.parent).free < 1 << 20:
         return f"The disk is full: free some space and start again, it goes on from there ({log})."
+    if code == -9 or "ResourceExhausted" in text or "OOM" in text:
+        return f"Out of memory in {name}: choose a smaller --batch-size or --model, or memory_saving = \"on\" ({log})."
     last = lines[-1] if lines else "no message"
     return f"The TensorFlow program {name} failed (code {code}): {last} (all of it: {log})."
