@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from post_tweet.store import Conflict, Missing
@@ -64,7 +65,7 @@ class MemoryX:
         self.published.append(text)
         return Posted(str(len(self.published)))
 
-    def did_post(self, text: str) -> Found | NotFound | CannotTell:
+    def did_post(self, text: str, since: datetime | None = None) -> Found | NotFound | CannotTell:
         self.asked += 1
         if not self.readable:
             return CannotTell("not allowed")

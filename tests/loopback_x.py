@@ -44,6 +44,8 @@ class LoopbackX:
         self.answers: list[Answer] = []
         self.readable = True
         self.url = ""
+        self.time = "2026-01-01T12:00:00.000Z"
+        """When everything was published."""
         self.credentials = dict(KEYS)
 
     def script(self, **answer: Any) -> None:
@@ -132,7 +134,12 @@ def loopback_x() -> Iterator[LoopbackX]:
                 self.reply(200, json.dumps({"data": {"id": "7", "name": "bot", "username": "bot"}}))
             else:
                 latest = [
-                    {"id": str(1001 + n), "text": text, "edit_history_tweet_ids": [str(1001 + n)]}
+                    {
+                        "id": str(1001 + n),
+                        "text": text,
+                        "created_at": x.time,
+                        "edit_history_tweet_ids": [str(1001 + n)],
+                    }
                     for n, text in enumerate(x.published)
                 ][-5:]
                 self.reply(

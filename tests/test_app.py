@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -146,3 +148,58 @@ def test_a_directory_pool_and_a_file_with_keys(x: LoopbackX, tmp_path: Path) -> 
 
     assert tweet.post(str(tmp_path / "pool"), tmp_path / "twitter.json", "one")["outcome"] == "posted"
     assert tweet.post(str(tmp_path / "pool"), tmp_path / "twitter.json", "one")["outcome"] == "already-settled"
+
+
+def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    (line,) = [line for line in lines(capsys) if line["event"] == "metrics"]
+    return line
+
+
+def test_a_wrong_event_is_counted_as_a_failure(x: LoopbackX, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BadInput):
+        app.handler({}, CONTEXT)
+    assert (metrics(capsys)["Failed"], x.requests) == (1, [])
+
+
+def test_placeholders_that_the_scheduler_did_not_fill_in_are_no_slot(x: LoopbackX) -> None:
+    event = {"schedule_arn": "<aws.scheduler.schedule-arn>", "scheduled_time": "<aws.scheduler.scheduled-time>"}
+    with pytest.raises(BadInput):
+        app.handler(event, CONTEXT)
+
+
+def test_a_refused_text_is_counted_beside_the_post(x: LoopbackX, capsys: pytest.CaptureFixture[str]) -> None:
+    x.script(status=403, body=json.dumps({"detail": "Your Tweet text is too long.", "status": 403}))
+    assert app.handler(EVENT, CONTEXT)["index"] == 1
+    line = metrics(capsys)
+    assert (line["Posted"], line["Refused"], line["Failed"], line["PoolRemaining"]) == (1, 1, 0, 1)
+
+
+def test_new_keys_are_read_after_the_old_ones_failed(x: LoopbackX) -> None:
+    ssm, name = boto3.client("ssm"), "/bot/x"
+    wrong = json.dumps({**x.credentials, "access_token_secret": "revoked"})
+    ssm.put_parameter(Name=name, Type="SecureString", Value=wrong, Overwrite=True)
+    with pytest.raises(Account, match="make secrets"):
+        app.handler(EVENT, CONTEXT)
+    ssm.put_parameter(Name=name, Type="SecureString", Value=x.twitter_json, Overwrite=True)
+    assert app.handler(EVENT, CONTEXT)["outcome"] == "posted"
+
+
+def test_keys_from_a_file_away_from_aws(x: LoopbackX, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "twitter.json").write_text(x.twitter_json)
+    monkeypatch.delenv("X_CREDENTIALS_PARAMETER")
+    monkeypatch.setenv("X_CREDENTIALS_FILE", str(tmp_path / "twitter.json"))
+    assert app.handler(EVENT, CONTEXT)["outcome"] == "posted"
+
+
+@pytest.mark.parametrize("value", ["x", "0", "-1", "nan", "inf"])
+def test_a_wrong_lease_is_named(x: LoopbackX, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("LEASE_SECONDS", value)
+    with pytest.raises(BadInput, match="LEASE_SECONDS"):
+        app.handler(EVENT, CONTEXT)
+
+
+def test_importing_the_handler_loads_neither_tweepy_nor_boto3() -> None:
+    code = "import sys, post_tweet.app; print(sorted({'tweepy', 'boto3', 'requests'} & set(sys.modules)))"
+    folder = Path(app.__file__).parents[1]
+    run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

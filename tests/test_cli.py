@@ -63,6 +63,11 @@ WRONG = [
     ("fill pool.jsonl --pool p", 2, "line 1: not a pool record"),
     ("fill pool.jsonl --pool http://x", 2, "is no pool"),
     ("pool status --pool nowhere", 2, "There is no pool at nowhere"),
+    ("pool list --pool nowhere", 2, "There is no pool at nowhere"),
+    ("pool show --pool good-pool", 2, "by their numbers"),
+    ("pool show 99 --pool good-pool", 2, "There is no text 99"),
+    ("pool withdraw 99 --pool good-pool", 2, "There is no text 99"),
+    ("pool verify --pool broken-pool", 1, "is no pool state"),
     ("pool status --pool broken-pool", 1, "is no pool state"),
     ("pool status --pool newer-pool", 1, "newer version"),
     ("pool status --pool ftp://x/y", 2, "is no pool"),
@@ -170,3 +175,23 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     process.kill()
     process.communicate()
     assert result.returncode == 1 and "Another run is at work" in result.stderr
+
+
+def test_looking_into_a_pool_and_taking_texts_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = str(tmp_path / "pool")
+    Pool(open_store(url)).append(records(5), "test")
+
+    def pool(*words: str) -> str:
+        assert main(["pool", *words, "--pool", url]) == 0
+        return capsys.readouterr().out
+
+    assert [line.split()[0] for line in pool("list").splitlines()] == list("01234")
+    assert json.loads(pool("show", "2"))["text"] == records(3)[2]["text"]
+    assert "2 texts withdrawn" in pool("withdraw", "0", "2")
+    assert json.loads(pool("show", "2"))["fate"] == "withdrawn"
+    assert json.loads(pool("status", "--json"))["remaining"] == 3
+    assert "every batch is whole" in pool("verify")
+    batch = next((tmp_path / "pool" / "batches").iterdir())
+    batch.write_bytes(batch.read_bytes().replace(b"saying", b"slaying", 1))
+    assert main(["pool", "verify", "--pool", url]) == 1
+    assert "sha256 differs" in capsys.readouterr().err

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from post_tweet.errors import PoolBroken
-from post_tweet.pool import Pool, State
+from post_tweet.errors import BadInput, PoolBroken
+from post_tweet.pool import Claim, Pool, Settled, State, packed
+from post_tweet.store import Conflict
 
 from tests.fakes import Crash, MemoryStore, records
 
@@ -119,3 +120,102 @@ def test_status() -> None:
     status = pool.status()
     assert (status["texts"], status["remaining"], status["withdrawn"], status["last_post"]) == (10, 5, 2, None)
     assert Pool(MemoryStore()).status()["exists"] is False
+
+
+def test_withdraw_once_and_only_what_waits() -> None:
+    pool = filled(10)
+    state, etag = pool.load()
+    pool.save(replace(state, seq=9, next=4), etag)
+    assert pool.withdraw([2, 5, 6, 6]) == 2 and pool.withdraw([5]) == 0
+    assert pool.load()[0].withdrawn == (5, 6) and pool.status()["remaining"] == 4
+    with pytest.raises(BadInput, match="no text 10"):
+        pool.withdraw([10])
+
+
+def test_withdrawing_during_a_refill_keeps_both() -> None:
+    pool = filled(5)
+    rival, real = Pool(pool.store), pool.store.put_if
+
+    def rival_first(key: str, *rest: Any) -> str:
+        pool.store.put_if = real  # type: ignore[method-assign]
+        rival.append(records(5, 5), "rival")
+        return str(real(key, *rest))
+
+    pool.store.put_if = rival_first  # type: ignore[method-assign]
+    assert pool.withdraw([3]) == 1
+    assert pool.load()[0].withdrawn == (3,) and pool.load()[0].total == 10
+
+
+def test_show_tells_what_became_of_a_text() -> None:
+    pool = filled(5)
+    state, etag = pool.load()
+    note = {"index": 0, "tweet_id": "7", "time": "2026-01-01T00:00:00+00:00"}
+    pool.note(0, note)
+    claim = Claim("s", "o", 2, "t", "x", "x")
+    refused = Settled("s", 1, "refused", None, "x", "too-long")
+    pool.save(replace(state, seq=9, next=2, claim=claim, recent=(refused,), withdrawn=(4,)), etag)
+    assert [pool.show(i)["fate"] for i in range(5)] == ["posted", "refused", "claimed", "waiting", "withdrawn"]
+    assert pool.show(0)["post"] == note and pool.show(3)["text"] == records(4)[3]["text"]
+    with pytest.raises(BadInput, match="no text 5"):
+        pool.show(5)
+
+
+def test_listing_begins_at_the_next_text() -> None:
+    pool = filled(5)
+    state, etag = pool.load()
+    pool.save(replace(state, seq=9, next=3), etag)
+    assert [r["index"] for r in pool.listing()] == [3, 4]
+    assert [r["index"] for r in pool.listing(1, 2)] == [1, 2]
+
+
+def test_verify_names_orphans_damage_and_repetitions() -> None:
+    pool = filled(5)
+    assert pool.verify() == []
+    batch, data = packed(records(3, 50), "lost")
+    pool.store.put(batch.key, data)
+    (orphan,) = pool.verify()
+    assert batch.key in orphan and "belongs to no fill" in orphan
+    state, etag = pool.load()
+    again, data = packed(records(2), "again")
+    pool.store.put(again.key, data)
+    pool.save(replace(state, seq=9, batches=(*state.batches, batch, again)), etag)
+    assert [f"repeats {n} texts" in sentence for n, sentence in zip([2], pool.verify(), strict=True)] == [True]
+    key = state.batches[0].key
+    pool.store.put(key, pool.store.get(key)[0].replace(b"saying", b"Saying"))
+    assert any("sha256 differs" in sentence and key in sentence for sentence in pool.verify())
+    pool.store.put(key, b"x")
+    assert any("missing or damaged" in sentence and key in sentence for sentence in pool.verify())
+
+
+def test_a_fill_whose_answer_was_lost_under_another_is_counted() -> None:
+    pool = filled(5)
+    rival, real = Pool(pool.store), pool.store.put_if
+
+    def lose(key: str, data: bytes, etag: str | None) -> str:
+        tag = real(key, data, etag)
+        if key == "state.json":
+            pool.store.put_if = real  # type: ignore[method-assign]
+            rival.append(records(2, 20), "rival")
+            raise Conflict(key)
+        return tag
+
+    pool.store.put_if = lose  # type: ignore[method-assign]
+    assert pool.append(records(3, 10), "run").added == 3 and pool.load()[0].total == 10
+
+
+@pytest.mark.parametrize("change", [{"next": -1}, {"next": 4}, {"next": "x"}, {"batches": [{}]}])
+def test_an_impossible_state_is_refused(change: dict[str, Any]) -> None:
+    pool = filled(3)
+    raw = json.loads(pool.store.get("state.json")[0])
+    pool.store.put("state.json", json.dumps({**raw, **change}).encode())
+    with pytest.raises(PoolBroken, match="no pool state"):
+        pool.load()
+
+
+def test_a_record_of_another_width_is_refused() -> None:
+    pool = filled(3)
+    state, _ = pool.load()
+    key = state.batches[0].key
+    pool.store.put(key, pool.store.get(key)[0][:-1] + b" ")
+    with pytest.raises(PoolBroken, match="another width"):
+        pool.record(state, 2)

@@ -81,8 +81,8 @@ class World:
                     answer = self.pool.record(self.pool.load()[0], index)
                 case post.Publish(text):
                     answer = self.x.post(text)
-                case post.Ask(text):
-                    answer = self.x.did_post(text)
+                case post.Ask(text, since):
+                    answer = self.x.did_post(text, since)
                 case post.Note(index, record):
                     answer = self.pool.note(index, record)
                 case post.Warn(message):

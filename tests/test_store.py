@@ -111,10 +111,28 @@ def test_keys_stay_in_the_directory(tmp_path: Path) -> None:
             DirectoryStore(tmp_path).get(key)
 
 
-@pytest.mark.parametrize("url", ["", "http://x/y", "s3://", "gs://bucket"])
+@pytest.mark.parametrize("url", ["", " ", "http://x/y", "s3://", "s3:/b/p", "gs://bucket", "file://host/x", "a\0b"])
 def test_addresses_that_are_no_pool(url: str) -> None:
     with pytest.raises(BadInput, match="s3://bucket/prefix or a directory"):
         open_store(url)
+
+
+def test_a_file_url_is_a_directory(tmp_path: Path) -> None:
+    open_store(f"file://{tmp_path}/a%20b").put("state", b"1")
+    assert (tmp_path / "a b" / "state").read_bytes() == b"1"
+
+
+def test_a_bucket_in_another_region_says_so() -> None:
+    from botocore.exceptions import ClientError
+
+    class Elsewhere:
+        def get_object(self, **_: Any) -> None:
+            raise ClientError(
+                {"Error": {"Code": "PermanentRedirect"}, "ResponseMetadata": {"HTTPStatusCode": 301}}, "GetObject"
+            )
+
+    with pytest.raises(Unreachable, match="set AWS_DEFAULT_REGION"):
+        S3Store("bucket", "p", Elsewhere()).get("state.json")
 
 
 def test_a_wrong_bucket_is_named() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -46,7 +47,10 @@ REFUSALS = [
     (403, body(errors=[{"code": 453, "message": "You currently have access to a subset"}]), "account", "access-level"),
     (401, body(title="Unauthorized", status=401), "account", "keys"),
     (403, body(title="Forbidden", detail="suspended"), "account", "forbidden"),
-    (400, body(errors=[{"message": "invalid"}]), "text", "invalid"),
+    (400, body(errors=[{"message": "invalid"}]), "account", "invalid"),
+    (403, body(detail="Your account is locked", id="1453000"), "account", "forbidden"),
+    (403, body(errors=[{"code": 187, "message": "Status is a duplicate."}]), "text", "duplicate"),
+    (401, "[1]", "account", "keys"),
 ]
 
 
@@ -56,6 +60,12 @@ def test_refusals(x: LoopbackX, status: int, answer: str, scope: str, reason: st
     result = poster(x).post("a text")
     assert isinstance(result, Refused) and (result.scope, result.reason) == (scope, reason)
     assert len(x.requests) == 1
+
+
+def test_a_rate_limit_with_an_unreadable_header_is_still_a_refusal(x: LoopbackX) -> None:
+    x.script(status=429, body=body(title="Too Many Requests"), headers={"x-rate-limit-reset": "soon"})
+    result = poster(x).post("a text")
+    assert isinstance(result, Refused) and (result.scope, result.reason) == ("account", "rate-limit")
 
 
 def test_wrong_keys_are_refused_by_their_signature(x: LoopbackX) -> None:
@@ -110,6 +120,22 @@ def test_asking_for_the_latest_posts(x: LoopbackX) -> None:
     assert poster(x).did_post("two") == NotFound()
     x.readable = False
     assert isinstance(poster(x).did_post("three"), CannotTell)
+
+
+def test_a_page_that_does_not_reach_back_to_the_attempt_tells_nothing(x: LoopbackX) -> None:
+    published = datetime(2026, 1, 1, 12, tzinfo=UTC)  # as x.time says
+    x.published += ["one", "two", "three", "four", "five"]
+    assert isinstance(poster(x).did_post("lost", published - timedelta(hours=1)), CannotTell)
+    assert poster(x).did_post("lost", published + timedelta(hours=1)) == NotFound()
+    assert poster(x).did_post("two", published - timedelta(hours=1)) == Found("1002")
+    x.published.pop()
+    assert poster(x).did_post("lost", published - timedelta(hours=1)) == NotFound()
+
+
+@pytest.mark.parametrize("shown", ["a &lt;text&gt; https://t.co/Ab1", " a  <text>\n"])
+def test_a_post_is_known_again_as_x_shows_it(x: LoopbackX, shown: str) -> None:
+    x.published.append(shown)
+    assert poster(x).did_post("a <text>") == Found("1001")
 
 
 def test_credentials_take_both_spellings_and_hide_their_values() -> None:

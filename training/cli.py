@@ -153,7 +153,8 @@ def post_command(args: argparse.Namespace) -> None:
 
 
 def pool_command(args: argparse.Namespace) -> None:
-    say(tweet.pool_status(bot_of(args).pool, args.json))
+    url = bot_of(args).pool
+    say(tweet.pool_status(url, args.json) if args.what == "status" else tweet.pool_look(url, args.what, args.index))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -228,7 +229,8 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--checkpoint", type=Path, help="sample from this gpt-2-simple checkpoint instead of a pool")
     c.add_argument("--run", help="folder for what --checkpoint makes (default: runs/NAME-tweet)")
     c = add("pool", pool_command, "look at the pool", common, pooled)
-    c.add_argument("what", choices=["status"], help="status: texts left, last post")
+    c.add_argument("what", choices=["status", "list", "show", "withdraw", "verify"], help="what to look at or do")
+    c.add_argument("index", type=int, nargs="*", help="numbers of texts: show, withdraw; list: from this one on")
     c.add_argument("--json", action="store_true", help="print as JSON")
     return top
 

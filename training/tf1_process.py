@@ -82,6 +82,6 @@ def _failure(name: str, code: int, log: Path) -> str:
     if "No space left" in text or shutil.disk_usage(log.parent).free < 1 << 20:
         return f"The disk is full: free some space and start again, it goes on from there ({log})."
     if code == -9 or "ResourceExhausted" in text or "OOM" in text:
-        return f"Out of memory in {name}: choose a smaller --batch-size or --model, or memory_saving = \"on\" ({log})."
+        return f'Out of memory in {name}: choose a smaller --batch-size or --model, or memory_saving = "on" ({log}).'
     last = lines[-1] if lines else "no message"
     return f"The TensorFlow program {name} failed (code {code}): {last} (all of it: {log})."

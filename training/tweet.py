@@ -16,7 +16,7 @@ from post_tweet.x import XPoster
 
 from training import convert, fill, run
 from training.config import Bot
-from training.errors import WrongUse
+from training.errors import DeepproverbsError, WrongUse
 from training.manifest import locked
 
 SPARE = 20
@@ -76,6 +76,30 @@ def pool_from(bot: Bot, checkpoint: Path, folder: Path, say: Callable[[str], Non
             texts = run.sample_and_filter(more, folder, model, fill.history(url), say)
             fill.fill(texts, url, str(source))
     return url
+
+
+def pool_look(url: str, what: str, indexes: list[int]) -> str:
+    """`pool list|show|withdraw|verify`, as text.
+
+    Raises:
+        WrongUse: an index is missing, or there is no pool.
+        DeepproverbsError: `verify` found something.
+    """
+    pool = Pool(open_store(url))
+    if pool.load()[1] is None:
+        raise WrongUse(f"There is no pool at {url}; `make train-and-fill POOL={url}` makes one.")
+    if what == "list":
+        records = pool.listing(*indexes[:1])
+        return "\n".join(f"{record['index']:>8}  {record['text']}" for record in records) or "no unused text"
+    if what == "verify":
+        if wrong := pool.verify():
+            raise DeepproverbsError(f"{url}: " + " ".join(wrong))
+        return f"{url}: every batch is whole."
+    if not indexes:
+        raise WrongUse(f"Name the texts by their numbers: deepproverbs pool {what} 17 --pool {url}")
+    if what == "withdraw":
+        return f"{pool.withdraw(indexes)} texts withdrawn; they will never be posted."
+    return "\n".join(json.dumps(pool.show(index), ensure_ascii=False, indent=1) for index in indexes)
 
 
 def pool_status(url: str, as_json: bool) -> str:

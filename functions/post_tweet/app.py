@@ -2,7 +2,8 @@
 
 Event: {"schedule_arn", "scheduled_time"} from the schedule, or {"slot": NAME} by hand;
 "dry_run": true does everything but the claim and the post. Environment: POOL_URL,
-X_CREDENTIALS_PARAMETER, X_API_URL, LEASE_SECONDS, METRICS_NAMESPACE, BOT_NAME.
+X_CREDENTIALS_PARAMETER (or X_CREDENTIALS_FILE, away from AWS), X_API_URL, LEASE_SECONDS,
+METRICS_NAMESPACE, BOT_NAME.
 """
 
 from __future__ import annotations
@@ -30,7 +31,19 @@ LEASE = 55
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Entry point of the function."""
     request = getattr(context, "aws_request_id", "local")
-    return run(event, setting("POOL_URL"), lambda: XPoster(secret(setting("X_CREDENTIALS_PARAMETER")), api()), request)
+    try:
+        return run(event, setting("POOL_URL"), lambda: XPoster(credentials(), api()), request)
+    except Account as error:
+        if error.reason in ("keys", "permissions"):
+            secret.cache_clear()  # the operator will store new keys: a warm function must read them
+        raise
+
+
+def credentials() -> Credentials:
+    """From the SSM parameter, or from a file where there is none."""
+    if not os.environ.get("X_CREDENTIALS_PARAMETER") and (file := os.environ.get("X_CREDENTIALS_FILE")):
+        return from_file(Path(file))
+    return secret(setting("X_CREDENTIALS_PARAMETER"))
 
 
 def run(event: Any, pool_url: str, poster: Callable[[], Poster], request: str = "local") -> dict[str, Any]:
@@ -39,37 +52,39 @@ def run(event: Any, pool_url: str, poster: Callable[[], Poster], request: str = 
     `poster` is made only when X is needed: a dry run wants no credentials.
     """
     started = time.monotonic()
-    slot, dry_run = read_event(event)
-    pool = Pool(open_store(pool_url))
-    call = post.Call(
-        slot,
-        f"{request}/{uuid.uuid4().hex[:8]}",
-        timedelta(seconds=float(os.environ.get("LEASE_SECONDS", LEASE))),
-        dry_run,
-    )
-    values: dict[str, float] = {}
+    slot, store = "", None
+    values = {"Posted": 0.0, "Refused": 0.0, "Unknown": 0.0, "Failed": 0.0}
     try:
-        result = perform(post.posting(call), pool, poster, slot)
-        values = {"Posted": float(result["outcome"] == "posted"), "PoolRemaining": float(result["remaining"])}
+        slot, dry_run = read_event(event)
+        call = post.Call(slot, f"{request}/{uuid.uuid4().hex[:8]}", lease(), dry_run)
+        store = open_store(pool_url)
+        result = perform(post.posting(call), Pool(store), poster, slot, values)
+        values["Posted"] = float(result["outcome"] == "posted")
+        values["PoolRemaining"] = float(result["remaining"])
         return result
     except PostError as error:
-        kind = {Account: "Refused", Undecided: "Unknown"}.get(type(error), "Failed")
-        values = {kind: 1.0, **({"PoolRemaining": 0.0} if isinstance(error, EmptyPool) else {})}
+        values[{Account: "Refused", Undecided: "Unknown"}.get(type(error), "Failed")] += 1
+        if isinstance(error, EmptyPool):
+            values["PoolRemaining"] = 0.0
         telemetry.log("failed", slot=slot, error=type(error).__name__, message=str(error))
         raise
     except BaseException:
-        values = {"Failed": 1.0}
+        values["Failed"] += 1
         raise
     finally:
+        requests = store.requests if store else 0
         if namespace := os.environ.get("METRICS_NAMESPACE"):
-            telemetry.metrics(
-                namespace, os.environ.get("BOT_NAME", "bot"), {**values, "S3Requests": float(pool.store.requests)}
-            )
-        telemetry.log("end", slot=slot, requests=pool.store.requests, ms=round(1000 * (time.monotonic() - started)))
+            telemetry.metrics(namespace, os.environ.get("BOT_NAME", "bot"), {**values, "S3Requests": float(requests)})
+        telemetry.log("end", slot=slot, requests=requests, ms=round(1000 * (time.monotonic() - started)))
 
 
-def perform(steps: post.Steps, pool: Pool, poster: Callable[[], Poster], slot: str) -> dict[str, Any]:
-    """Do what the protocol asks for, step by step, until it returns."""
+def perform(
+    steps: post.Steps, pool: Pool, poster: Callable[[], Poster], slot: str, values: dict[str, float]
+) -> dict[str, Any]:
+    """Do what the protocol asks for, step by step, until it returns; a failed step is thrown into it.
+
+    Texts that are refused or given up are counted in `values`, the metrics.
+    """
     made: list[Poster] = []
     etag: str | None = None
     state = None
@@ -80,55 +95,77 @@ def perform(steps: post.Steps, pool: Pool, poster: Callable[[], Poster], slot: s
             made.append(poster())
         return made[0]
 
-    while True:
-        try:
-            request = steps.send(answer)
-        except StopIteration as end:
-            result: dict[str, Any] = end.value
-            return result
-        started = time.monotonic()
+    def do(request: post.Request) -> Any:
+        nonlocal state, etag
         match request:
             case post.Load():
                 state, etag = pool.load()
-                answer = state
+                return state
             case post.Save(new):
                 if new.claim is not None:
                     x()  # credentials that cannot be read must stop us before a text is claimed
                 saved = pool.save(new, etag)
-                answer = saved is not None
                 if saved is not None:
                     state, etag = new, saved
+                return saved is not None
             case post.Read(index):
                 assert state is not None
-                answer = pool.record(state, index)
+                return pool.record(state, index)
             case post.Publish(text):
-                answer = x().post(text)
-            case post.Ask(text):
-                answer = x().did_post(text)
+                return x().post(text)
+            case post.Ask(text, since):
+                return x().did_post(text, since)
             case post.Note(index, record):
                 pool.note(index, record)
-                answer = None
-            case post.Warn(message):
+            case post.Warn(message, about):
                 telemetry.log("warning", slot=slot, message=message)
-                answer = None
+                if count := {"refused": "Refused", "abandoned": "Failed"}.get(about):
+                    values[count] += 1
             case post.Now():
-                answer = datetime.now(UTC)
-                continue
-        telemetry.log(
-            type(request).__name__.lower(),
-            slot=slot,
-            answer=type(answer).__name__,
-            ms=round(1000 * (time.monotonic() - started)),
-        )
+                return datetime.now(UTC)
+        return None
+
+    failure: PostError | None = None
+    while True:
+        try:
+            request = steps.throw(failure) if failure else steps.send(answer)
+        except StopIteration as end:
+            result: dict[str, Any] = end.value
+            return result
+        started = time.monotonic()
+        answer = failure = None
+        try:
+            answer = do(request)
+        except PostError as error:
+            failure = error
+        if not isinstance(request, post.Now):
+            telemetry.log(
+                type(request).__name__.lower(),
+                slot=slot,
+                answer=type(failure or answer).__name__,
+                ms=round(1000 * (time.monotonic() - started)),
+            )
+
+
+def lease() -> timedelta:
+    """How long a claim holds."""
+    text = os.environ.get("LEASE_SECONDS", str(LEASE))
+    try:
+        seconds = float(text)
+        if not 0 < seconds < 1e6:
+            raise ValueError
+    except ValueError:
+        raise BadInput(f"LEASE_SECONDS is {text!r}; make it a number of seconds such as {LEASE}.") from None
+    return timedelta(seconds=seconds)
 
 
 def read_event(event: Any) -> tuple[str, bool]:
-    """(slot, dry run)."""
+    """(slot, dry run). Names that the scheduler did not fill in would be one slot for ever: they are refused."""
     if isinstance(event, dict):
         dry = event.get("dry_run", False)
         arn, at, slot = event.get("schedule_arn"), event.get("scheduled_time"), event.get("slot")
         if isinstance(dry, bool):
-            if arn and at and isinstance(arn, str) and isinstance(at, str):
+            if arn and at and isinstance(arn, str) and isinstance(at, str) and "<aws.scheduler." not in arn + at:
                 return f"{arn} {at}", dry
             if slot and isinstance(slot, str):
                 return slot, dry

@@ -26,7 +26,11 @@ class Undecided(PostError):
 
 
 class Account(PostError):
-    pass
+    """`reason` is that of x.Refused: keys, credits, rate-limit, …"""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class EmptyPool(PostError):

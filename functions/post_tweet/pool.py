@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from post_tweet.errors import PoolBroken, Unreachable
+from post_tweet.errors import BadInput, PoolBroken, Unreachable
 from post_tweet.store import Conflict, Missing, Store
 
 FORMAT = 1
@@ -64,6 +64,8 @@ class Settled:
     """posted, refused or abandoned."""
     tweet_id: str | None
     time: str
+    reason: str | None = None
+    """Why it was not posted."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class State:
                     f"{where} was written by a newer version (format {version}, this one knows "
                     f"{FORMAT}); update deepproverbs here."
                 )
-            return cls(
+            state = cls(
                 seq=int(raw["seq"]),
                 writer=str(raw["writer"]),
                 next=int(raw["next"]),
@@ -110,6 +112,9 @@ class State:
                 recent=tuple(Settled(**entry) for entry in raw["recent"]),
                 withdrawn=tuple(int(index) for index in raw["withdrawn"]),
             )
+            if not 0 <= state.next <= state.total or any(b.count < 1 or b.record_bytes < 3 for b in state.batches):
+                raise ValueError(f"next is {state.next} of {state.total} texts")
+            return state
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PoolBroken(
                 f"{where} is no pool state ({type(error).__name__}: {error}); restore its last good "
@@ -158,8 +163,11 @@ class Pool:
             if at < batch.count:
                 try:
                     data = self.store.get_range(batch.key, at * batch.record_bytes, batch.record_bytes)
+                    if len(data) != batch.record_bytes or data[-1:] != b"\n":
+                        raise ValueError("the record has another width")
                     record: dict[str, Any] = json.loads(data)
-                    record["id"], record["text"].strip
+                    if not (isinstance(record["id"], str) and isinstance(record["text"], str)):
+                        raise TypeError("id and text must be texts")
                 except (Missing, ValueError, KeyError, TypeError, AttributeError) as error:
                     raise PoolBroken(
                         f"Text {index} of {self.store.url} ({batch.key}) cannot be read ({error}); "
@@ -187,9 +195,18 @@ class Pool:
         and tries again.
         """
         records = list(records)
+        known: set[str] = set()
+        read: set[str] = set()
+        written: dict[str, tuple[Batch, Appended]] = {}
         for _ in range(10):
             state, etag = self.load()
-            known = {record["id"] for record in self.records(state)}
+            for stored in state.batches:
+                ours = written.get(stored.id)
+                if ours and ours[0] == stored:  # it landed, its answer was lost, and others have written since
+                    return ours[1]
+            unread = replace(state, batches=tuple(b for b in state.batches if b.id not in read))
+            known |= {record["id"] for record in self.records(unread)}
+            read |= {b.id for b in state.batches}
             fresh = list({r["id"]: r for r in records if r["id"] not in known}.values())
             already = len(records) - len(fresh)
             if not fresh:
@@ -202,8 +219,9 @@ class Pool:
                 if self.store.get(batch.key)[0] != data:
                     raise PoolBroken(f"{self.store.url}/{batch.key} exists with other bytes; remove it.") from None
             new = replace(state, seq=state.seq + 1, writer=uuid.uuid4().hex, batches=(*state.batches, batch))
+            written[batch.id] = batch, Appended(batch.id, len(fresh), already)
             if self.save(new, etag):
-                return Appended(batch.id, len(fresh), already)
+                return written[batch.id][1]
         raise Unreachable(f"{self.store.url} kept changing during ten tries to append; try again.")
 
     def note(self, index: int, record: dict[str, Any]) -> None:
@@ -232,6 +250,68 @@ class Pool:
             },
         }
 
+    def withdraw(self, indexes: Iterable[int]) -> int:
+        """Take texts out, for ever; returns how many were new. Those already settled are left as they are."""
+        wanted = set(indexes)
+        for _ in range(10):
+            state, etag = self.load()
+            if wrong := sorted(index for index in wanted if not 0 <= index < state.total):
+                raise BadInput(f"There is no text {wrong[0]} in {self.store.url}; it holds {state.total:,}, from 0 on.")
+            fresh = {index for index in wanted if index >= state.next} - set(state.withdrawn)
+            # Those that `next` has passed need no mark any more: the list stays short.
+            kept = {index for index in state.withdrawn if index >= state.next} | fresh
+            new = replace(state, seq=state.seq + 1, writer=uuid.uuid4().hex, withdrawn=tuple(sorted(kept)))
+            if not fresh or self.save(new, etag):
+                return len(fresh)
+        raise Unreachable(f"{self.store.url} kept changing during ten tries to withdraw; try again.")
+
+    def show(self, index: int) -> dict[str, Any]:
+        """The record of a text, its place and what became of it: waiting, claimed, withdrawn, posted, …"""
+        state, _ = self.load()
+        if not 0 <= index < state.total:
+            raise BadInput(f"There is no text {index} in {self.store.url}; it holds {state.total:,}, from 0 on.")
+        settled = next((entry for entry in reversed(state.recent) if entry.index == index), None)
+        notes = [key for key in self.store.list("posts/") if key.endswith(f"/{index}.json")]
+        fate = "claimed" if state.claim and state.claim.index == index else "waiting"
+        if index in state.withdrawn:
+            fate = "withdrawn"
+        elif index < state.next:
+            fate = settled.outcome if settled else "posted" if notes else "settled, not posted"
+        post = json.loads(self.store.get(notes[-1])[0]) if notes and index < state.next else None
+        return {"index": index, "fate": fate, **self.record(state, index), "post": post}
+
+    def listing(self, start: int | None = None, count: int = 20) -> list[dict[str, Any]]:
+        """`count` records with their indexes, from `start` or from the next text on."""
+        state, _ = self.load()
+        first = state.next if start is None else max(0, start)
+        return [{"index": i, **self.record(state, i)} for i in range(first, min(state.total, first + count))]
+
+    def verify(self) -> list[str]:
+        """What is wrong with the pool's files, a sentence each; reads every batch."""
+        state, _ = self.load()
+        wrong: list[str] = []
+        seen: set[str] = set()
+        for batch in state.batches:
+            try:
+                data = self.store.get(batch.key)[0]
+                ids = [str(json.loads(line)["id"]) for line in data.splitlines()]
+            except (Missing, ValueError, KeyError, TypeError) as error:
+                wrong.append(f"{batch.key} is missing or damaged ({type(error).__name__}); restore it.")
+                continue
+            if hashlib.sha256(data).hexdigest() != batch.sha256:
+                wrong.append(f"{batch.key} is not what was filled in: its sha256 differs; restore it.")
+            if len(ids) != batch.count or len(data) != batch.count * batch.record_bytes:
+                wrong.append(f"{batch.key} holds {len(ids)} texts in {len(data)} bytes; the state says otherwise.")
+            if twice := len(ids) - len(set(ids) - seen):
+                wrong.append(f"{batch.key} repeats {twice} texts of the pool; withdraw them.")
+            seen.update(ids)
+        known = {batch.key for batch in state.batches}
+        return wrong + [
+            f"{key} belongs to no fill: a fill broke off; fill the same texts again, or remove it."
+            for key in self.store.list("batches/")
+            if key not in known
+        ]
+
 
 def packed(records: list[dict[str, Any]], run: str) -> tuple[Batch, bytes]:
     """A batch and its bytes; its id comes from the texts, so the same fill makes the same batch."""
@@ -239,5 +319,5 @@ def packed(records: list[dict[str, Any]], run: str) -> tuple[Batch, bytes]:
     width = max(map(len, lines)) + 1
     data = b"".join(line.ljust(width - 1) + b"\n" for line in lines)
     digest = hashlib.sha256(data).hexdigest()
-    created = datetime.now(UTC).isoformat(timespec="seconds")
+    created = datetime.now(UTC).isoformat(timespec="microseconds")
     return Batch(digest[:16], len(records), width, digest, created, run), data

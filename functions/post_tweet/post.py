@@ -1,16 +1,26 @@
 """The posting protocol: pure decisions. It yields what it wants done and is sent the answer.
 
-A slot is one scheduled moment; one slot posts once. What a crash leaves, and what follows:
+A slot is one scheduled moment; one slot posts once, and one text is posted once. What a crash leaves, and what
+follows:
 
-    crash                            state left           next invocation
-    before the claim is written      no claim             starts afresh
-    after the claim, before the post live claim           Busy until the lease is over; then asks X,
-    after the post, before settling  live claim           finds it or not, settles or posts
-    X's answer lost                  released claim       the same, without waiting for the lease
+    crash or lost answer                  state left           next invocation
+    before the claim is written           no claim             starts afresh
+    the claim's answer lost               live claim, ours     goes on: the owner in it is this invocation
+    after the claim, before the post      live claim           Busy until the lease is over; then asks X: not
+                                                               found, so it takes the claim over and posts
+    after the post, before the note       live claim           the same; found, so it notes and settles
+    after the note, before settling       live claim           the same; the note is written again, equal
+    X's answer lost                       released claim       asks X at once
+    while a claim is being dropped        live claim           asks X after the lease; not found, so it posts
+    after a take-over, before the post    live claim           as after the claim
+    after a take-over and its post        live claim           found or refused as a duplicate: settled for the
+                                                               slot that tried last, which may not try again
 
-So the claim is written before the post, never after: a text that may have been posted always
-stands in the state. `posting` is a generator; `app` performs its requests and a simulator can
-inject a fault at each of them.
+So the claim is written before the post, never after: a text that may have been posted always stands in the
+state. A claim names the slot of the last attempt that may have posted: a post that nobody saw succeed counts
+for that slot, because a slot that posts nothing is a smaller fault than one that posts twice.
+
+`posting` is a generator; `app` performs its requests and a simulator can inject a fault at each of them.
 """
 
 from __future__ import annotations
@@ -20,7 +30,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from post_tweet.errors import Account, Busy, EmptyPool, PoolBroken, Undecided
+from post_tweet.errors import Account, Busy, EmptyPool, PoolBroken, Undecided, Unreachable
 from post_tweet.pool import RECENT, Claim, Settled, State
 from post_tweet.x import CannotTell, Found, NotFound, Posted, Refused, Unknown
 from post_tweet.xtext import problems
@@ -31,6 +41,8 @@ REFUSALS = 3
 """Texts that X may refuse in one call."""
 UNFIT = 20
 """Texts of the pool that may fail our own check in one call."""
+RACES = 20
+"""Writes that may be lost to others in one call; more is no race but a store that answers wrongly."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,8 @@ class Ask:
     """→ Found | NotFound | CannotTell: is `text` among the account's latest posts?"""
 
     text: str
+    since: datetime
+    """Nothing older can be this post; a page that does not reach back so far tells nothing."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +93,8 @@ class Warn:
     """→ nothing; a person should read this."""
 
     message: str
+    about: str = ""
+    """"refused" or "abandoned": what the metrics count."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +124,7 @@ def posting(call: Call) -> Steps:
     "tweet_id", "text", "remaining"}. Raises a PostError for all that a person or a retry must see.
     """
     refused = unfit = 0
-    while True:
+    for _ in range(RACES + REFUSALS + UNFIT):
         state: State = yield Load()
         now: datetime = yield Now()
         if done := next((s for s in state.recent if s.slot == call.slot and s.outcome == "posted"), None):
@@ -119,14 +135,10 @@ def posting(call: Call) -> Steps:
                 f"Another invocation holds text {claim.index} since {claim.since}; retry after its lease "
                 f"of {call.lease.total_seconds():.0f} s."
             )
-        if call.dry_run:
-            index = claim.index if claim else following(state)
-            record = yield Read(index)
-            return outcome("dry-run", call.slot, index, None, record["text"], state)
+        if call.dry_run and claim:
+            return outcome("dry-run", call.slot, claim.index, None, claim.text, state)
         if claim:
             claimed = yield from take_over(call, state, claim, now)
-            if claimed is None:
-                continue
             if isinstance(claimed, dict):
                 return claimed
         else:
@@ -138,13 +150,16 @@ def posting(call: Call) -> Steps:
                     raise PoolBroken(
                         f"{UNFIT} texts in a row may not be posted (the last {why}); filter the pool anew."
                     )
-                yield from settle(call, state, Settled(call.slot, index, "refused", None, stamp(now)))
+                yield Warn(f"Text {index} is not posted: it {why}.", "refused")
+                yield from settle(call, state, Settled(call.slot, index, "refused", None, stamp(now), why))
                 continue
+            if call.dry_run:
+                return outcome("dry-run", call.slot, index, None, record["text"], state)
             fresh = Claim(call.slot, call.owner, index, record["text"], stamp(now), stamp(now))
-            claimed = changed(state, call, claim=fresh)
-            if not (yield Save(claimed)):
-                continue
-        result = yield from publish(call, claimed, first_try=claim is None)
+            claimed = yield from claiming(call, changed(state, call, claim=fresh))
+        if claimed is None:
+            continue
+        result = yield from publish(call, claimed, before=claim)
         if result is not None:
             return result
         refused += 1
@@ -153,6 +168,19 @@ def posting(call: Call) -> Steps:
                 f"X refused {REFUSALS} texts of the pool in a row; read the log and the account's page, "
                 "then invoke the function again."
             )
+    raise Busy("Others kept changing the pool's state during this call; retry in a minute.")
+
+
+def claiming(call: Call, new: State) -> Generator[Request, Any, State | None]:
+    """Write a claim. Returns the state that holds it, or None: somebody else wrote first.
+
+    A claim whose answer was lost, with a refill written on top of it, is still ours: the owner says so.
+    """
+    if (yield Save(new)):
+        return new
+    state: State = yield Load()
+    ours = new.claim is not None and state.claim == new.claim
+    return state if ours else None
 
 
 def take_over(call: Call, state: State, claim: Claim, now: datetime) -> Generator[Request, Any, Any]:
@@ -160,75 +188,106 @@ def take_over(call: Call, state: State, claim: Claim, now: datetime) -> Generato
 
     Returns the state with the claim taken over, an outcome (this slot is done), or None (start again).
     """
-    answer = yield Ask(claim.text)
+    answer = yield Ask(claim.text, when(claim.first))
     if isinstance(answer, Found):
         yield from record_post(claim, answer.tweet_id, now)
-        state = yield from settle(call, state, Settled(claim.slot, claim.index, "posted", answer.tweet_id, stamp(now)))
+        state = yield from settle(
+            call, state, Settled(claim.slot, claim.index, "posted", answer.tweet_id, stamp(now)), claim.owner
+        )
         if claim.slot == call.slot:
             return outcome("posted", call.slot, claim.index, answer.tweet_id, claim.text, state)
         return None
-    if isinstance(answer, CannotTell) and now - when(claim.first) > TRUST:
+    withdrawn = claim.index in state.withdrawn
+    if isinstance(answer, NotFound) and withdrawn:
+        entry = Settled(claim.slot, claim.index, "refused", None, stamp(now), "withdrawn")
+        yield from settle(call, state, entry, claim.owner)
+        return None
+    if isinstance(answer, CannotTell) and (withdrawn or now - when(claim.first) > TRUST):
         # Posting again might double it, and nothing can tell any more: leave it and say so.
         yield Warn(
             f"Text {claim.index} may have been posted for {claim.slot}; X did not say, so it is not posted "
-            "again. Look at the account if you want to know."
+            "again. Look at the account if you want to know.",
+            "abandoned",
         )
-        yield from settle(call, state, Settled(claim.slot, claim.index, "abandoned", None, stamp(now)))
+        entry = Settled(claim.slot, claim.index, "abandoned", None, stamp(now), answer.reason)
+        yield from settle(call, state, entry, claim.owner)
         return None
-    taken = changed(
-        state,
-        call,
-        claim=replace(
-            claim,
-            owner=call.owner,
-            since=stamp(now),
-            attempts=claim.attempts + 1,
-            released=False,
-            # Asked and not found: X has told, so the six hours begin anew and the slot is ours.
-            first=stamp(now) if isinstance(answer, NotFound) else claim.first,
-            slot=call.slot if isinstance(answer, NotFound) else claim.slot,
-        ),
+    taken = replace(
+        claim,
+        slot=call.slot,
+        owner=call.owner,
+        since=stamp(now),
+        # Asked and not found: no earlier attempt has posted, so the six hours begin with this one.
+        first=stamp(now) if isinstance(answer, NotFound) else claim.first,
+        attempts=claim.attempts + 1,
+        released=False,
     )
-    return taken if (yield Save(taken)) else None
+    return (yield from claiming(call, changed(state, call, claim=taken)))
 
 
-def publish(call: Call, state: State, first_try: bool) -> Generator[Request, Any, dict[str, Any] | None]:
-    """Post the claimed text. Returns the outcome, or None: take the next text."""
+def publish(call: Call, state: State, before: Claim | None) -> Generator[Request, Any, dict[str, Any] | None]:
+    """Post the claimed text. Returns the outcome, or None: take the next text.
+
+    `before` is the claim that this one took over: its attempt may have posted the text.
+    """
     claim = state.claim
     assert claim is not None
-    answer = yield Publish(claim.text)
     now: datetime = yield Now()
+    if now - when(claim.since) >= call.lease / 2:
+        # The process slept, or the store took its time: by the end of the post the claim may be another's.
+        raise Busy(f"Claiming text {claim.index} took too long to post it safely; retry after the lease.")
+    answer = yield Publish(claim.text)
+    now = yield Now()
     if isinstance(answer, Posted):
-        yield from record_post(replace(claim, slot=call.slot), answer.tweet_id, now)
+        yield from record_post(claim, answer.tweet_id, now)
         state = yield from settle(call, state, Settled(call.slot, claim.index, "posted", answer.tweet_id, stamp(now)))
         return outcome("posted", call.slot, claim.index, answer.tweet_id, claim.text, state)
     if isinstance(answer, Refused) and answer.scope == "text":
-        if answer.reason == "duplicate" and not first_try:
-            # An earlier attempt did post it, for the slot that the claim names; its id is unknown.
-            yield from record_post(claim, None, now)
-            state = yield from settle(call, state, Settled(claim.slot, claim.index, "posted", None, stamp(now)))
-            if claim.slot == call.slot:
+        if answer.reason == "duplicate" and before:
+            # The earlier attempt did post it, for the slot that its claim named; the id is unknown.
+            yield from record_post(before, None, now)
+            state = yield from settle(call, state, Settled(before.slot, claim.index, "posted", None, stamp(now)))
+            if before.slot == call.slot:
                 return outcome("posted", call.slot, claim.index, None, claim.text, state)
             return None
-        yield Warn(f"X refused text {claim.index}: {answer.sentence}")
-        yield from settle(call, state, Settled(call.slot, claim.index, "refused", None, stamp(now)))
+        yield Warn(f"X refused text {claim.index}: {answer.sentence}", "refused")
+        entry = Settled(call.slot, claim.index, "refused", None, stamp(now), answer.reason)
+        yield from settle(call, state, entry)
         return None
     if isinstance(answer, Refused):
-        # On a first try nothing can have been posted and the claim is dropped. Later an earlier
-        # attempt may have been: the claim stays, released, or a later slot might post it twice.
-        kept = None if first_try else replace(claim, released=True)
-        yield Save(changed(state, call, claim=kept))
-        raise Account(answer.sentence)
+        # On a first try nothing can have been posted and the claim is dropped. Later an earlier attempt may
+        # have been: its claim stays, released, or a later slot might post the text twice.
+        kept = replace(claim, slot=before.slot, first=before.first, released=True) if before else None
+        yield from let_go(call, state, kept)
+        raise Account(answer.sentence, answer.reason)
     assert isinstance(answer, Unknown)
-    yield Save(changed(state, call, claim=replace(claim, released=True)))
+    yield from let_go(call, state, replace(claim, released=True))
     raise Undecided(
         f"X's answer to text {claim.index} was lost ({answer.reason}); the next attempt asks X whether it was posted."
     )
 
 
-def settle(call: Call, state: State, entry: Settled) -> Generator[Request, Any, State]:
-    """Move `next` past the text and drop the claim. Refills and withdrawals may write in between."""
-    while True:
+def let_go(call: Call, state: State, kept: Claim | None) -> Generator[Request, Any, None]:
+    """Release or drop our claim. What follows is an error that must be said whatever the store does."""
+    held = state.claim
+    try:
+        for _ in range(RACES):
+            if (yield Save(changed(state, call, claim=kept))):
+                return
+            state = yield Load()
+            if state.claim != held:
+                return
+    except (Unreachable, PoolBroken) as error:
+        yield Warn(f"The claim of text {held.index if held else '?'} stays until its lease is over: {error}")
+
+
+def settle(call: Call, state: State, entry: Settled, owner: str | None = None) -> Generator[Request, Any, State]:
+    """Move `next` past the text and drop the claim. Refills and withdrawals may write in between.
+
+    `owner` is whose claim it is, if not this call's; a text without a claim was found unfit.
+    """
+    claimed = state.claim is not None
+    for _ in range(RACES):
         new = changed(
             state, call, claim=None, next=max(state.next, entry.index + 1), recent=(*state.recent, entry)[-RECENT:]
         )
@@ -237,13 +296,10 @@ def settle(call: Call, state: State, entry: Settled) -> Generator[Request, Any, 
         state = yield Load()
         if state.next > entry.index:
             return state
-        if (
-            state.claim
-            and state.claim.index == entry.index
-            and state.claim.owner != call.owner
-            and entry.outcome != "posted"
-        ):
-            raise Busy(f"Another invocation took over text {entry.index}; retry after its lease.")
+        now = state.claim
+        if (now is not None) != claimed or (now and (now.index, now.owner) != (entry.index, owner or call.owner)):
+            break
+    raise Busy(f"Another invocation took over text {entry.index} and will settle it; retry after its lease.")
 
 
 def record_post(claim: Claim, tweet_id: str | None, now: datetime) -> Generator[Request, Any, None]:

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 
 from post_tweet.errors import BadInput, Unreachable
 
@@ -47,7 +47,9 @@ def open_store(url: str) -> Store:
     parts = urlparse(url)
     if parts.scheme == "s3" and parts.netloc:
         return S3Store(parts.netloc, parts.path.strip("/"))
-    if "://" in url or not url:
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
+        return DirectoryStore(Path(unquote(parts.path)))
+    if "://" in url or not url.strip() or "\0" in url or parts.scheme in ("s3", "file"):
         raise BadInput(f"{url!r} is no pool: give s3://bucket/prefix or a directory.")
     return DirectoryStore(Path(url))
 
@@ -180,6 +182,10 @@ class S3Store:
             if code == "NoSuchBucket":
                 raise Unreachable(
                     f"The bucket {self.bucket} does not exist; check POOL, or `make deploy` makes one."
+                ) from error
+            if status in (301, 307) or code == "AuthorizationHeaderMalformed":
+                raise Unreachable(
+                    f"The bucket {self.bucket} lies in another region ({code}); set AWS_DEFAULT_REGION to its region."
                 ) from error
             if status in (409, 412) or (status == 404 and name == "put_object"):
                 raise Conflict(key) from error

@@ -9,8 +9,11 @@ from __future__ import annotations
 import html
 import json
 import logging
+import re
 import time
+import unicodedata
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from post_tweet.errors import BadInput
@@ -18,6 +21,10 @@ from post_tweet.errors import BadInput
 API = "https://api.x.com"
 TIMEOUT = (3.05, 15.0)
 """Seconds to connect and to read; tweepy passes none of its own and would wait for ever."""
+LATEST = 5
+"""Posts that did_post reads; X's own minimum."""
+CLOCKS = timedelta(minutes=5)
+"""How far X's clock and ours may be apart."""
 _TWEEPY_HOST = "https://api.twitter.com"
 
 for _name in ("tweepy", "requests_oauthlib", "oauthlib"):
@@ -63,7 +70,7 @@ class CannotTell:
 
 class Poster(Protocol):
     def post(self, text: str) -> Posted | Refused | Unknown: ...
-    def did_post(self, text: str) -> Found | NotFound | CannotTell: ...
+    def did_post(self, text: str, since: datetime | None = None) -> Found | NotFound | CannotTell: ...
 
 
 @dataclass(frozen=True)
@@ -106,13 +113,20 @@ class XPoster:
         import requests
         import tweepy
 
+        poster = self
+
         class Session(requests.Session):
             def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
                 # tweepy names its host in every call; rewritten here, before the signature is made.
                 kwargs["timeout"] = timeout
                 kwargs["allow_redirects"] = False
-                return super().request(method, str(url).replace(_TWEEPY_HOST, base_url.rstrip("/")), *args, **kwargs)
+                address = str(url).replace(_TWEEPY_HOST, base_url.rstrip("/"))
+                response = super().request(method, address, *args, **kwargs)
+                poster._last = response
+                return response
 
+        self._last: Any = None
+        """The latest answer: tweepy's own reading of it breaks on bodies and headers it did not expect."""
         self.client = tweepy.Client(
             consumer_key=credentials.consumer_key,
             consumer_secret=credentials.consumer_secret,
@@ -123,36 +137,51 @@ class XPoster:
 
     def post(self, text: str) -> Posted | Refused | Unknown:
         """Publish `text`, once: neither tweepy nor the session tries again."""
+        self._last = None
         try:
             response = self.client.create_tweet(text=text, user_auth=True)
             return Posted(str(response.data["id"]))
         except Exception as error:  # every kind occurs: tweepy's, requests', json's, AttributeError, TypeError
-            return understood(error)
+            return understood(error, self._last)
 
-    def did_post(self, text: str) -> Found | NotFound | CannotTell:
-        """Look for `text` among the account's latest 5 posts (a read costs $0.001 a post)."""
+    def did_post(self, text: str, since: datetime | None = None) -> Found | NotFound | CannotTell:
+        """Look for `text` among the account's latest 5 posts (a read costs $0.001 a post).
+
+        Not found only if those posts reach back beyond `since`, the time of the first attempt.
+        """
         try:
             me = self.client.get_me(user_auth=True)
-            posts = self.client.get_users_tweets(me.data["id"], max_results=5, user_auth=True)
+            posts = self.client.get_users_tweets(
+                me.data["id"], max_results=LATEST, tweet_fields=["created_at"], user_auth=True
+            )
             if posts.errors:
                 return CannotTell("X answered with errors")
             for tweet in posts.data or []:
-                if _same(tweet["text"], text):
+                if _plain(tweet["text"]) == _plain(text):
                     return Found(str(tweet["id"]))
+            if posts.data and since and (len(posts.data) >= LATEST or "next_token" in posts.meta):
+                oldest = min(tweet.created_at for tweet in posts.data)
+                if oldest > since - CLOCKS:
+                    return CannotTell(f"there are {LATEST} newer posts")
+            if not posts.data and posts.meta.get("result_count") != 0:
+                return CannotTell("X answered without posts and without their number")
             return NotFound()
         except Exception as error:  # as above; a reading that fails decides nothing
             return CannotTell(type(error).__name__)
 
 
-def _same(a: str, b: str) -> bool:
-    return " ".join(html.unescape(a).split()) == " ".join(b.split())
+def _plain(text: str) -> str:
+    """As both sides should read: X escapes &, < and >, and shortens links to https://t.co/…"""
+    text = re.sub(r"(\s*https://t\.co/\w+)+\s*$", "", html.unescape(text))
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def understood(error: Exception) -> Refused | Unknown:
-    """What an exception of create_tweet means."""
+def understood(error: Exception, last: Any = None) -> Refused | Unknown:
+    """What an exception of create_tweet means; `last` is X's answer, if there was one."""
     response: Any = getattr(error, "response", None)
+    response = last if response is None else response
     status = getattr(response, "status_code", None)
-    if status is None or status >= 500 or status < 400:
+    if status is None or status >= 500 or status < 400 or status == 408:
         return Unknown(f"{type(error).__name__}{f', status {status}' if status else ''}")
     try:
         body = response.text.lower()
@@ -162,7 +191,7 @@ def understood(error: Exception) -> Refused | Unknown:
     def account(reason: str, sentence: str) -> Refused:
         return Refused("account", reason, sentence)
 
-    if "duplicate content" in body:
+    if "duplicate content" in body or "status is a duplicate" in body:
         return Refused("text", "duplicate", "it is a duplicate of an earlier post")
     if "too long" in body:
         return Refused("text", "too-long", "it is too long")
@@ -179,7 +208,7 @@ def understood(error: Exception) -> Refused | Unknown:
             "The X app may only read; set its permissions to Read and write, then make the "
             "access token anew and store it with `make secrets`.",
         )
-    if "453" in body or "access level" in body or "client-not-enrolled" in body:
+    if re.search(r'"code":\s*453\b', body) or "access level" in body or "client-not-enrolled" in body:
         return account(
             "access-level",
             "The X app's access level does not allow posting; enrol it in pay per use in the developer portal.",
@@ -191,7 +220,12 @@ def understood(error: Exception) -> Refused | Unknown:
     if status == 429:
         return account("rate-limit", f"X's rate limit is reached{_reset(response)}; the next slot tries again.")
     if status == 400:
-        return Refused("text", "invalid", "X calls the request invalid")
+        # Not known to be the text's fault: a text is not given up for it, or a change at X would use up the pool.
+        return account(
+            "invalid",
+            "X calls the request invalid; look into the developer portal, and if only this text is at fault, withdraw "
+            "it from the pool.",
+        )
     return account(
         "forbidden", f"X refused with status {status}; look at the account and the app in the developer portal."
     )

@@ -20,18 +20,18 @@ _LIGHT = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
 _INVALID = frozenset("\ufffe\ufeff\uffff")
 
 _PUNCTUATION = re.escape("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
-_DOT = re.compile(rf"(?<=[^\s{_PUNCTUATION}])\.(?=[^\s\d{_PUNCTUATION}])")
+_DOT = re.compile(rf"(?<=[^\s{_PUNCTUATION}])\.(?=[^\W\d_])")
 """The dot of a possible domain: any sign but space and punctuation before it (X takes marks and symbols
-too), and no digit after it, so that 3.5 is no link."""
+too), and a letter after it, so that neither 3.5 nor a full stop before a closing quote is a link."""
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _LABEL = r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*"
 _URL = re.compile(
     rf"(?:https?://)?(?<![A-Za-z0-9])({_LABEL}(?:\.{_LABEL})+)"
-    r"(?:/(?:[A-Za-z0-9/=&+~-]*[A-Za-z0-9/])?)?",
+    r"(?:(?<=t\.co)/[A-Za-z0-9]*|(?<!t\.co)/[A-Za-z0-9/]*)?",
     re.IGNORECASE,
 )
-"""A link that X surely takes as one piece, with a plain path. All else that may be a link is counted dot by
-dot, on top of its own weight."""
+"""A link that X surely takes as one piece, with a plain path (X ends a t.co link after its first word). All else
+that may be a link is counted dot by dot, on top of its own weight."""
 _ENDINGS = frozenset(["com", "org", "net", "edu", "gov", "info", "io", "co", "uk", "de", "fr", "jp", "ch", "eu", "us"])
 """Endings that are domains for certain. In a.b.zz X may take a.b alone as the link and count the rest."""
 _MENTION = re.compile("[@\uff20]")
@@ -41,15 +41,14 @@ _TAG = re.compile("[#\uff03$\uff04]")
 def weighted_length(text: str) -> int:
     """X's length of `text`: 1 or 2 a code point, and a link at max(23, its own weight). Never too low."""
     text = unicodedata.normalize("NFC", text)
-    total, at = _weight(text), 0
+    total = _weight(text)
+    dots = {match.start() for match in _DOT.finditer(text)}
     for match in _URL.finditer(text):
         labels = match[1].split(".")
-        if labels[-1][0].isdigit() or not (len(labels) == 2 or labels[-1].lower() in _ENDINGS):
-            continue  # its dots are counted below
-        total += URL_WEIGHT * len(_DOT.findall(text, at, match.start()))
-        total += max(0, URL_WEIGHT - _weight(match[0]))
-        at = match.end()
-    return total + URL_WEIGHT * len(_DOT.findall(text, at))
+        if not labels[-1][0].isdigit() and (len(labels) == 2 or labels[-1].lower() in _ENDINGS):
+            total += max(0, URL_WEIGHT - _weight(match[0]))
+            dots -= set(range(*match.span()))
+    return total + URL_WEIGHT * len(dots)
 
 
 def _weight(text: str) -> int:
