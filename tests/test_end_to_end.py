@@ -63,7 +63,7 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
 @pytest.fixture(scope="module")
 def tuned(line: Line) -> Path:
     """A checkpoint after one epoch on whole texts: 7 steps."""
-    return finetune(line.folder, line.base, FinetuneSettings(epochs=1), QUIET.append)
+    return finetune(line.folder, line.base, FinetuneSettings(epochs=1, batch_size=32), QUIET.append)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_fine_tuning_lowers_the_held_out_loss(line: Line, tuned: Path) -> None:
     assert after["held_out"] < before["held_out"] - 0.1
     assert (before["epoch"], after["epoch"], after["step"]) == (0, 1, 7)
     said: list[str] = []
-    finetune(line.folder, line.base, FinetuneSettings(epochs=1), said.append)
+    finetune(line.folder, line.base, FinetuneSettings(epochs=1, batch_size=32), said.append)
     assert "already done" in said[0]
 
 

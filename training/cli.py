@@ -250,6 +250,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"deepproverbs: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): no error, and nothing more to say.
+        sys.stdout = None
+        return 0
     except OSError as error:
         # Whatever the disk does at a moment that no stage speaks of itself.
         if args.debug:
