@@ -6,10 +6,13 @@ come. The program's own prints go to `log`, whose end is quoted when it fails.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,8 @@ def run_program(
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
     with log.open("a", encoding="utf-8") as errors:
+        # A session of its own: the terminal's Ctrl-C reaches the program once, through us, and cannot
+        # break into the save that it starts.
         process = subprocess.Popen(
             [str(python or tf1_python()), str(PROGRAMS / f"{name}.py"), json.dumps(arguments, default=str)],
             stdout=subprocess.PIPE,
@@ -47,32 +52,43 @@ def run_program(
             text=True,
             encoding="utf-8",
             env=environment,
+            start_new_session=True,
         )
         assert process.stdout is not None
-        interrupted = False
-        try:
-            while True:
-                try:
-                    line = process.stdout.readline()
-                except KeyboardInterrupt:
-                    # The terminal sent Ctrl-C to the program too; hear it out while it saves.
-                    interrupted = True
-                    continue
-                if not line:
-                    break
-                event = json.loads(line)
-                interrupted = interrupted or event["event"] == "interrupted"
-                yield event
-            code = process.wait()
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-            process.stdout.close()
-    if interrupted:
+        with _passing_on_interrupts(process) as interrupts:
+            try:
+                for line in process.stdout:
+                    yield json.loads(line)
+                code = process.wait()
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait()
+                process.stdout.close()
+    if interrupts:
         raise KeyboardInterrupt
     if code:
         raise DeepproverbsError(_failure(name, code, log))
+
+
+@contextlib.contextmanager
+def _passing_on_interrupts(process: subprocess.Popen[str]) -> Iterator[list[int]]:
+    """Pass the first Ctrl-C on to the program, which then saves; end it at the second. Yields those that came."""
+    came: list[int] = []
+    old = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or old == signal.SIG_IGN:
+        yield came
+        return
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        process.send_signal(signal.SIGINT if len(came) == 1 else signal.SIGTERM)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 def _failure(name: str, code: int, log: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import warnings
 
@@ -18,6 +19,8 @@ from gpt_2_simple.src import model as gpt2  # noqa: E402
 
 tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
 _parent = os.getppid()
+# A shell's background job hands "ignore" down; the parent's word must count all the same.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def emit(event, **facts):

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import time
 
 from common import (
@@ -84,6 +85,9 @@ class Keeper:
 
 def main():
     a = arguments()
+    # Ctrl-C waits for the end of a step: an exception between a step and its count would repeat it.
+    stop = []
+    signal.signal(signal.SIGINT, lambda *_: stop.append(True))
     for folder in (a["checkpoint"], a["resume"]):
         os.makedirs(folder, exist_ok=True)
     params = hparams(a["base"])
@@ -127,6 +131,8 @@ def main():
                 place["seconds"] = time.time() - started
                 emit("step", step=done + 1, steps=steps, loss=float(loss), tokens=int(counted.sum()))
                 leave_with_parent()
+                if stop:
+                    raise KeyboardInterrupt
                 if time.time() - saved > a["save_seconds"]:
                     keeper.save(place)
                     saved = time.time()
