@@ -10,10 +10,11 @@ DEV := .venvs/project/.installed-dev
 TF1 := .venvs/tf1/.installed
 SAM := .venvs/sam/.installed
 NANO := .venvs/nano/.installed
+BENCH := .venvs/bench/.installed
 
 BIN := .venvs/project/bin
-PYTHON_FILES := training functions scripts tests data
-MYPY := training functions scripts
+PYTHON_FILES := training functions scripts tests data benchmarks
+MYPY := training functions scripts benchmarks/sampling.py benchmarks/accepted.py benchmarks/models.py
 
 # What may be given on the command line; the program knows the defaults.
 BOT ?=
@@ -27,7 +28,7 @@ DRY_RUN ?=
 bot := $(if $(BOT),--bot '$(BOT)')
 pool := $(if $(POOL),--pool '$(POOL)')
 
-.PHONY: help setup demo train-and-fill tweet status test lint build run run-jupyter secrets deploy requirements nano clean
+.PHONY: help setup demo train-and-fill tweet status test lint bench build run run-jupyter secrets deploy requirements nano clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +57,10 @@ lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/mypy $(MYPY)
 	@$(BIN)/shellcheck $(shell grep -lE '^#!.*bash' scripts/* .ci/run)
 	@$(BIN)/hadolint training/Dockerfile
+
+bench: $(PROJECT) $(TF1) $(BENCH)  ## sampling beside its peers, 124M and nano; accepted texts a second [ARGS="--rounds 3"]
+	@$(BIN)/python -m benchmarks.sampling $(ARGS)
+	@$(BIN)/python -m benchmarks.accepted
 
 build:  ## the GPU image [BASE= CUBLAS=yes]
 	@scripts/image build
@@ -91,5 +96,7 @@ $(TF1): requirements/tf1.txt requirements/tf1-image.txt
 	@scripts/setup tf1
 $(SAM): requirements/sam.txt
 	@scripts/setup sam
+$(BENCH): requirements/bench.txt requirements/bench-cpu.txt
+	@scripts/setup bench
 $(NANO): requirements/nano.txt requirements/nano-cpu.txt
 	@scripts/setup nano

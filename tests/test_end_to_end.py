@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,20 @@ from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
 from data.proverbs import prepare
+from tests import tiny
 from tests.locked_moto import BUCKET, locked_moto
 from tests.loopback_x import loopback_x
-from training import base_model, cli, convert, run
+from tests.test_native import chi_square
+from training import base_model, calibrate, cli, convert, run
 from training.base_model import BaseModel
-from training.config import Bot, FinetuneSettings, load
+from training.calibrate import Plan
+from training.config import Bot, FinetuneSettings, SampleSettings, load
+from training.converted import Converted, vocabulary
 from training.corpus import load_corpus, load_tokenizer
+from training.engines import Drawn
+from training.errors import WrongUse
 from training.finetune import finetune, plan
+from training.native.sampler import Model, Sampler
 from training.tf1_process import run_program, tf1_python
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,13 +118,75 @@ def test_the_converted_model_s_logits_are_tensorflow_s(line: Line, tuned: Path, 
     list(run_program("logits", {"folder": tuned, "rows": rows, "out": out}, line.folder / "tf1.log"))
     theirs = np.load(out)
     generator = ctranslate2.Generator(str(model), compute_type="float32")
-    tokens = convert.vocabulary(model)
+    tokens = vocabulary(model)
     ours = np.array(generator.forward_batch([[tokens[t] for t in row] for row in rows]))
     assert theirs.shape == ours.shape == (8, 12, 4096)
     assert np.abs(ours - theirs).max() < 1e-4
     report = convert.precision(model, line.folder / "corpus.npz")
     assert abs(report.loss_float32 - metrics(line.folder)[-1]["held_out"]) < 0.01
     assert 0 < report.mean_difference < 0.1 and abs(report.loss - report.loss_float32) < 0.05
+
+
+def test_the_native_engine_s_logits_are_tensorflow_s(line: Line, tuned: Path, model: Path) -> None:
+    """As far as int8 goes: no further off than CTranslate2's int8."""
+    converted = Converted(model)
+    row = [converted.end, *converted.tokenizer.encode(load_corpus(line.bot.corpus_file)[0]).ids]
+    out = line.folder / "logits.npy"
+    list(run_program("logits", {"folder": tuned, "rows": [row], "out": out}, line.folder / "tf1.log"))
+    native = Model(model, converted.hparams["n_head"], converted.end)
+    ours = Sampler(native, seats=1, most=64, prefixes=[[converted.end]], temperatures=[1.0]).logits(row)
+    names = converted.token_names()
+    generator = ctranslate2.Generator(str(model), compute_type="int8")
+    theirs = np.array(generator.forward_batch([[names[t] for t in row]]))[0]
+
+    def off(logits: np.ndarray) -> float:
+        """Mean difference of log-probabilities."""
+        one, other = (x - np.logaddexp.reduce(x, axis=1, keepdims=True) for x in (logits, np.load(out)[0]))
+        return float(np.abs(one - other).mean())
+
+    assert off(ours) < max(1.3 * off(theirs), 0.05)
+
+
+def test_gpt_2_simple_s_engine_draws_from_the_same_distribution(line: Line, tuned: Path, model: Path) -> None:
+    """First tokens of 3,000 texts after two prefixes at two temperatures, against the exact probabilities of
+    TensorFlow's logits, all four pairs apart; and the log-probabilities against CTranslate2's."""
+    settings = SampleSettings(max_tokens=6, temperatures=(0.7, 1.3), prefixes=("", "he that"), top_k=30)
+    converted = Converted(model)
+    engine = calibrate.make(Plan("gpt-2-simple", batch=250), converted, settings, None, line.folder)
+    drawn: list[Drawn] = []
+    with closing(engine.draw(0)) as batches:
+        while len(drawn) < 6000:
+            drawn += next(batches)
+    assert sorted(d.number for d in drawn) == list(range(6000)), "every number once"
+    native = Sampler(
+        Model(model, converted.hparams["n_head"], converted.end),
+        seats=1,
+        most=16,
+        prefixes=[[converted.end]],
+        temperatures=[1.0],
+    )
+    rows = [converted.prompt(prefix) for prefix in settings.prefixes]
+    out = line.folder / "logits.npy"
+    for pair in range(4):
+        list(run_program("logits", {"folder": tuned, "rows": [rows[pair % 2]], "out": out}, line.folder / "tf1.log"))
+        exact = tiny.distribution(np.load(out)[0, -1].astype(np.float64), settings.temperatures[pair // 2], top_k=30)
+        counts: dict[tuple[int, ...], int] = {}
+        mine = [d for d in drawn if d.number % 4 == pair]
+        for d in mine:
+            counts[(d.rows[0],)] = counts.get((d.rows[0],), 0) + 1
+        assert chi_square(counts, {(t,): exact[t] for t in np.flatnonzero(exact).tolist()}, len(mine)) > 1e-4
+    assert {d.status for d in drawn} == {"finished", "unfinished"}
+    for d in drawn[:20]:
+        assert (d.rows[-1] == converted.end) == (d.status == "finished") and len(d.rows) <= 6
+        after = native.logits([*rows[d.number % 2], *d.rows[:-1]])[len(rows[d.number % 2]) - 1 :].astype(np.float64)
+        logs = [float(x[t] - np.logaddexp.reduce(x)) for x, t in zip(after, d.rows, strict=True)]
+        assert d.logprob == pytest.approx(np.mean(logs), abs=0.1)
+
+
+def test_a_trimmed_model_is_not_for_gpt_2_simple(tmp_path: Path) -> None:
+    converted = Converted(tiny.model(tmp_path, [*range(100), tiny.END]))
+    with pytest.raises(WrongUse, match="vocabulary is not trimmed"):
+        calibrate.make(Plan("gpt-2-simple"), converted, SampleSettings(), None, tmp_path)
 
 
 def test_gpt_2_simple_itself_loads_and_samples_the_checkpoint(tuned: Path) -> None:

@@ -14,7 +14,7 @@ from rapidfuzz import fuzz
 from data.proverbs.prepare import PROVERBS, verses
 from training.config import FilterSettings
 from training.filters import KEPT, Judge
-from training.filters.likeness import LikenessIndex
+from training.filters.likeness import COMMON, LikenessIndex
 from training.text import normal_form
 
 OPEN = FilterSettings(closed_vocabulary=False)
@@ -119,3 +119,10 @@ def test_kept_texts_stay_kept_and_apart(texts: list[str]) -> None:
     again = Judge(replace(OPEN, min_words=1), [])
     assert all(again.judge(t).verdict == KEPT for t in kept)
     assert len({normal_form(t) for t in kept}) == len(kept)
+
+
+def test_a_copy_made_of_common_words_alone_is_seen() -> None:
+    """Every run of three words in it stands in more than COMMON texts, so the index does not know it."""
+    originals = ["and the lord spake", *(f"and the lord spake {n} times" for n in range(COMMON + 10))]
+    judge = Judge(FilterSettings(characters="", closed_vocabulary=False), originals)
+    assert judge.judge("And the Lord spake.").verdict == "copy"

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from post_tweet.errors import PostError
 
-from training import base_model, config, convert, corpus, fill, finetune, run, tweet
-from training.config import Bot
+from training import base_model, config, corpus, fill, finetune, run, tweet
+from training.config import Bot, SampleSettings
 from training.errors import DeepproverbsError, WrongUse
 from training.manifest import locked
 from training.tf1_process import ROOT
@@ -38,7 +38,7 @@ def bot_of(args: argparse.Namespace) -> Bot:
     bot = config.override(bot, "corpus", field=given.get("field"), style=given.get("style"))
     tuned = ("recipe", "epochs", "batch_size", "learning_rate")
     bot = config.override(bot, "finetune", **{n: given.get(n) for n in tuned})
-    sampled = ("temperatures", "top_k", "top_p", "prefixes", "seed", "budget")
+    sampled = {field.name for field in dataclasses.fields(SampleSettings)} & set(given)
     return config.override(bot, "sample", **{n: given.get(n) for n in sampled})
 
 
@@ -77,10 +77,12 @@ def finetune_command(args: argparse.Namespace) -> None:
 
 
 def convert_command(args: argparse.Namespace) -> None:
-    folder = run_folder(args, bot_of(args))
+    bot = bot_of(args)
+    folder = run_folder(args, bot)
     checkpoint = tweet.checkpoint_folder(args.checkpoint or folder / "checkpoint")
     with locked(folder):
-        convert.convert(folder, checkpoint, say)
+        run.prepare(bot, say)
+        run.convert_model(bot, folder, checkpoint, say)
 
 
 def model_of(folder: Path) -> Path:
@@ -171,18 +173,40 @@ def parser() -> argparse.ArgumentParser:
     tuned.add_argument("--epochs", type=int, help="at most so many passes over the texts")
     tuned.add_argument("--batch-size", type=int, help="texts or windows a step; 0: by the model's size")
     tuned.add_argument("--learning-rate", type=float, help="peak rate; 0: by the model's size")
-    sampled = argparse.ArgumentParser(add_help=False)
-    sampled.add_argument("--count", type=int, help="texts wanted")
-    sampled.add_argument("--budget", type=int, help="most candidates; 0: 20 times the count")
-    sampled.add_argument(
+    shaped = argparse.ArgumentParser(add_help=False)
+    shaped.add_argument(
         "--temperature", dest="temperatures", type=float, action="append", help="may be given several times"
     )
-    sampled.add_argument("--top-k", type=int, help="sample among the k most probable tokens; 0: all")
-    sampled.add_argument("--top-p", type=float, help="sample among the tokens that hold this probability")
-    sampled.add_argument(
+    shaped.add_argument(
         "--prefix", dest="prefixes", action="append", help="start of every text; may be given several times"
     )
+    shaped.add_argument(
+        "--vocabulary", choices=["auto", "full"], help="full: keep tokens that this bot does not need (default: auto)"
+    )
+    sampled = argparse.ArgumentParser(add_help=False, parents=[shaped])
+    sampled.add_argument("--count", type=int, help="texts wanted")
+    sampled.add_argument("--budget", type=int, help="most candidates; 0: 20 times the count")
+    sampled.add_argument("--top-k", type=int, help="sample among the k most probable tokens; 0: all")
+    sampled.add_argument("--top-p", type=float, help="sample among the tokens that hold this probability")
     sampled.add_argument("--seed", type=int, help="the same seed gives the same candidates")
+    sampled.add_argument("--max-tokens", type=int, help="a text that has not ended by then is cut off and dropped")
+    sampled.add_argument(
+        "--engine",
+        choices=["auto", "native", "ctranslate2", "gpt-2-simple"],
+        help="what samples (default: CTranslate2 on a GPU, the native one on a processor)",
+    )
+    sampled.add_argument("--device", choices=["auto", "cpu", "cuda"], help="where CTranslate2 runs")
+    sampled.add_argument("--compute-type", help="CTranslate2's: int8, float32, float16, int8_float16")
+    sampled.add_argument("--workers", type=int, help="batches decoded at a time; 0: by a short trial on the model")
+    sampled.add_argument("--threads", type=int, help="processor threads a worker of CTranslate2")
+    sampled.add_argument("--batch", type=int, help="texts decoded side by side, a worker; 0: by a short trial")
+    sampled.add_argument(
+        "--no-early-stop",
+        dest="early_stop",
+        action="store_const",
+        const=False,
+        help="write every text to its end, even when it has broken a rule of the filters",
+    )
     pooled = argparse.ArgumentParser(add_help=False)
     pooled.add_argument("--pool", help="s3://bucket/prefix or a directory (default: the bot's)")
 
@@ -207,7 +231,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--json", action="store_true", help="print the counts as JSON")
     add("base", base_command, "find, download or unpack a base model", staged)
     add("finetune", finetune_command, "fine-tune the base model on the bot's corpus", staged, tuned)
-    c = add("convert", convert_command, "convert the checkpoint for CTranslate2", staged)
+    c = add("convert", convert_command, "convert the checkpoint for the fast samplers", staged, shaped)
     c.add_argument("--checkpoint", type=Path, help="a gpt-2-simple checkpoint (default: the run's)")
     add("sample", sample_command, "sample candidates from the run's model", staged, sampled)
     c = add("filter", filter_command, "judge candidates and write a pool", common)

@@ -68,6 +68,22 @@ class SampleSettings:
     """A text that has not ended by then is cut off (and dropped as unfinished)."""
     seed: int = 1
     """The same seed, settings and machine give the same candidates."""
+    engine: Literal["auto", "native", "ctranslate2", "gpt-2-simple"] = "auto"
+    """What samples. auto: CTranslate2 on a GPU, the native one on a processor."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU where CTranslate2 sees one."""
+    compute_type: str = "auto"
+    """CTranslate2's: int8, float32, float16, int8_float16. The native engine always computes in int8."""
+    workers: int = 0
+    """Batches that are decoded at a time. 0: by a short trial on the model."""
+    threads: int = 0
+    """Processor threads a worker, CTranslate2 alone. 0: the processors divided by the workers."""
+    batch: int = 0
+    """Texts that a worker decodes side by side. 0: by a short trial on the model."""
+    vocabulary: Literal["auto", "full"] = "auto"
+    """auto: leave out tokens that this bot does not need, where that is harmless. full: keep all."""
+    early_stop: bool = True
+    """Give a text up as soon as it breaks a rule of [filter] that more words cannot mend (native engine)."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +143,9 @@ RANGES: dict[str, tuple[float, float]] = {
     "sample.top_p": (1e-6, 1),
     "sample.max_tokens": (2, 1023),
     "sample.temperatures": (0.01, 10),
+    "sample.workers": (0, 1024),
+    "sample.threads": (0, 1024),
+    "sample.batch": (0, 4096),
     "filter.max_length": (1, 280),
     "filter.min_words": (1, 100),
     "filter.copy_ratio": (1, 101),

@@ -1,6 +1,6 @@
-"""gpt-2-simple checkpoint → CTranslate2 model.
+"""gpt-2-simple checkpoint → CTranslate2 model, with the tokens that the bot needs.
 
-In:  RUN/checkpoint/run1/ (any folder in OpenAI's layout).
+In:  RUN/checkpoint/run1/ (any folder in OpenAI's layout), and the texts whose tokens must stay.
 Out: RUN/model/ in float32; the compute type (int8, float16) is chosen when it is loaded.
 
 `deepproverbs convert --run DIR`
@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ import ctranslate2
 import numpy as np
 from ctranslate2.specs import common_spec, transformer_spec
 
-from training.manifest import Manifest, key_of
+from training import trim
+from training.config import SampleSettings
+from training.converted import Converted, named, vocabulary
+from training.manifest import Manifest, digest_of, key_of, write_whole
 from training.text import END_OF_TEXT
 from training.tf1_process import run_program
 
@@ -30,7 +33,7 @@ class OpenAIConverter(ctranslate2.converters.Converter):  # type: ignore[misc]
     """GPT-2 weights under OpenAI's names → CTranslate2's specification of a decoder.
 
     `arrays` has `model/wte` [V, D], `model/wpe` [T, D], a layer's linear weights as [1, in, out]
-    (CTranslate2 wants [out, in]) and the layer norms as `g`, `b`.
+    (CTranslate2 wants [out, in]) and the layer norms as `g`, `b`. `tokens` names the rows of wte.
     """
 
     def __init__(self, arrays: Mapping[str, Any], hparams: dict[str, int], tokens: list[str]) -> None:
@@ -55,9 +58,7 @@ class OpenAIConverter(ctranslate2.converters.Converter):  # type: ignore[misc]
             self._norm(layer.ffn.layer_norm, f"{at}/ln_2")
             self._linear(layer.ffn.linear_0, f"{at}/mlp/c_fc")
             self._linear(layer.ffn.linear_1, f"{at}/mlp/c_proj")
-        # Ids without a token (embeddings padded to a round number) still need a name.
-        rows = len(a["model/wte"])
-        spec.register_vocabulary(self.tokens + [f"<unused-{i}>" for i in range(len(self.tokens), rows)])
+        spec.register_vocabulary(self.tokens)
         spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = END_OF_TEXT
         return spec
 
@@ -69,35 +70,66 @@ class OpenAIConverter(ctranslate2.converters.Converter):  # type: ignore[misc]
         spec.bias = self.arrays[f"{name}/b"]
 
 
-def vocabulary(folder: Path) -> list[str]:
-    """The tokens of encoder.json in the order of their ids."""
-    encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-    return sorted(encoder, key=encoder.__getitem__)
+def convert(
+    run: Path, checkpoint: Path, say: Any = print, originals: Sequence[str] = (), sampling: SampleSettings | None = None
+) -> Path:
+    """Convert `checkpoint`. Returns the model's folder, with encoder.json and vocab.bpe in it.
 
-
-def convert(run: Path, checkpoint: Path, say: Any = print) -> Path:
-    """Convert `checkpoint`. Returns the model's folder, with encoder.json and vocab.bpe in it."""
-    model = run / "model"
+    With `sampling`, tokens that this bot does not need are left out where that is harmless (training/trim.py);
+    those of `originals` stay.
+    """
+    model, settings = run / "model", sampling or SampleSettings(vocabulary="full")
     manifest = Manifest(run)
-    key = key_of({}, *sorted(p for p in checkpoint.iterdir() if p.is_file()))
+    matters: dict[str, Any] = {"vocabulary": settings.vocabulary}
+    if settings.vocabulary != "full":
+        matters |= {
+            "originals": digest_of(originals),
+            "prefixes": settings.prefixes,
+            "hottest": max(settings.temperatures),
+        }
+    key = key_of(matters, *sorted(p for p in checkpoint.iterdir() if p.is_file()))
     if manifest.done("convert", key, model / "model.bin"):
         say(f"Conversion: already done ({model}).")
         return model
     started = time.monotonic()
-    weights, part = run / "weights.npz", run / ".model.part"
+    weights, part, full = run / "weights.npz", run / ".model.part", run / ".model.full"
     run.mkdir(parents=True, exist_ok=True)
     facts = list(run_program("export", {"folder": checkpoint.resolve(), "out": weights.resolve()}, run / "tf1.log"))[-1]
-    hparams = json.loads((checkpoint / "hparams.json").read_text(encoding="utf-8"))
     with np.load(weights) as arrays:
-        OpenAIConverter(dict(arrays), hparams, vocabulary(checkpoint)).convert(str(part), force=True)
-    for name in ("encoder.json", "vocab.bpe", "hparams.json"):
-        shutil.copyfile(checkpoint / name, part / name)
-    shutil.rmtree(model, ignore_errors=True)
+        loaded = dict(arrays)
+    write_model(loaded, checkpoint, full)
+    trimmed = trim.choose(full, originals, settings, say) if settings.vocabulary != "full" else None
+    for folder in (part, model):
+        shutil.rmtree(folder, ignore_errors=True)
+    if trimmed is None:
+        full.rename(part)
+    else:
+        write_model(loaded, checkpoint, part, trimmed.rows)
+        shutil.rmtree(full)
     part.rename(model)
     weights.unlink()
     say(f"Converted {facts['parameters']:,} parameters to {model}.")
-    manifest.record("convert", key, {}, started, parameters=facts["parameters"])
+    cut = {"trimmed": asdict(trimmed) | {"rows": len(trimmed.rows)}} if trimmed else {}
+    manifest.record("convert", key, matters, started, parameters=facts["parameters"], **cut)
     return model
+
+
+def write_model(arrays: dict[str, Any], source: Path, out: Path, rows: list[int] | None = None) -> None:
+    """Write the CTranslate2 model of a checkpoint's arrays to `out`; `rows`: the tokens that stay, all without it.
+
+    `source` has the encoder.json, vocab.bpe and hparams.json that go with the arrays.
+    """
+    names = named(vocabulary(source), len(arrays["model/wte"]))
+    if rows is not None:
+        arrays = {**arrays, "model/wte": np.ascontiguousarray(arrays["model/wte"][rows])}
+        names = [names[row] for row in rows]
+    hparams = json.loads((source / "hparams.json").read_text(encoding="utf-8"))
+    shutil.rmtree(out, ignore_errors=True)
+    OpenAIConverter(arrays, hparams, names).convert(str(out))
+    for name in ("encoder.json", "vocab.bpe", "hparams.json"):
+        shutil.copyfile(source / name, out / name)
+    if rows is not None:
+        write_whole(out / "kept.json", json.dumps(rows) + "\n")
 
 
 @dataclass(frozen=True)
@@ -113,10 +145,7 @@ class Precision:
 
 def precision(model: Path, corpus: Path, compute_type: str = "int8", most: int = 200) -> Precision:
     """Score held-out texts (the first `most`) in float32 and in `compute_type`."""
-    tokens = vocabulary(model)
-    with np.load(corpus) as arrays:
-        held, offsets, end = arrays["held_out"], arrays["held_out_offsets"], int(arrays["end"])
-    rows = [[tokens[end], *(tokens[t] for t in held[a:b])] for a, b in pairwise(offsets)]
+    rows = held_out(Converted(model), corpus)
     scores = {}
     for kind in ("float32", compute_type):
         generator = ctranslate2.Generator(str(model), compute_type=kind)
@@ -124,3 +153,11 @@ def precision(model: Path, corpus: Path, compute_type: str = "int8", most: int =
         scores[kind] = np.concatenate([result.log_probs for result in results])
     difference = float(np.abs(scores[compute_type] - scores["float32"]).mean())
     return Precision(compute_type, -float(scores[compute_type].mean()), -float(scores["float32"].mean()), difference)
+
+
+def held_out(converted: Converted, corpus: Path) -> list[list[str]]:
+    """The held-out texts of a corpus.npz as token names, the end token before and after each."""
+    names = {int(i): name for i, name in zip(converted.ids, converted.token_names(), strict=True)}
+    with np.load(corpus) as arrays:
+        held, offsets, end = arrays["held_out"], arrays["held_out_offsets"], int(arrays["end"])
+    return [[names[end], *(names[int(t)] for t in held[a:b])] for a, b in pairwise(offsets)]

@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,14 @@ def digest(path: Path) -> str:
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             state.update(block)
+    return state.hexdigest()
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """BLAKE2b of some texts, 16 hex digits."""
+    state = hashlib.blake2b(digest_size=8)
+    for text in texts:
+        state.update(text.encode() + b"\n")
     return state.hexdigest()
 
 

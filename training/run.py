@@ -11,20 +11,24 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from training import base_model, convert, corpus, curate, finetune
+from training import base_model, calibrate, convert, corpus, curate, finetune
+from training.candidates import Candidate, Candidates
 from training.config import Bot, plain
-from training.errors import DeepproverbsError
+from training.converted import Converted
+from training.engines import StopRules
+from training.errors import DeepproverbsError, WrongUse
 from training.filters import KEPT, Judge
+from training.filters.early import stop_rules
+from training.filters.rules import Context, characters
 from training.manifest import Manifest, key_of, write_whole
-from training.sample import Candidates, sample
+from training.sample import sample
 from training.tf1_process import ROOT
 
 Say = Callable[[str], None]
@@ -81,31 +85,33 @@ def sample_and_filter(bot: Bot, run: Path, model: Path, history: list[str], say:
     if manifest.done("filter", key, pool, verdicts):
         say(f"Pool: already done ({pool}); for more texts raise --count.")
         return pool
+    for prefix in bot.sample.prefixes:
+        if reason := characters(prefix, Context(bot.filter)):
+            raise WrongUse(
+                f"No text that starts with {prefix!r} can pass: it {reason}, which [filter] characters does not allow."
+            )
     started = time.monotonic()
     texts = corpus.load_corpus(run / "corpus.txt")
-    originals = texts + [text for path in bot.reference_files for text in corpus.load_corpus(path)]
+    originals = texts + references(bot)
     judge = Judge(bot.filter, originals, history)
+    rules = stop_rules(bot.filter, originals) if bot.sample.early_stop else None
     budget = bot.sample.budget or 20 * bot.count
     kept: list[tuple[str, float]] = []
     part = run / ".verdicts.part"
     judged = tokens = 0
     with (
-        tqdm(total=bot.count, unit="text", desc="kept", mininterval=1.0) as bar,
+        Progress(bot.count, "kept") as progress,
         part.open("w", encoding="utf-8") as out,
+        closing(candidates(store, model, bot, run, rules, progress.say)) as source,
     ):
-        for chunk in _chunks(store, model, bot):
-            for candidate in chunk:
-                verdict = judge.judge(candidate.text, candidate.finished)
-                out.write(json.dumps({k: v for k, v in asdict(verdict).items() if v}, ensure_ascii=False) + "\n")
-                if verdict.verdict == KEPT:
-                    kept.append((candidate.text, candidate.logprob))
-                tokens += candidate.tokens
-            judged += len(chunk)
-            bar.update(min(bot.count, len(kept)) - bar.n)
-            seconds = time.monotonic() - started
-            bar.set_postfix_str(
-                f"{judged:,} candidates, {judged / seconds:.0f} texts/s, {tokens / seconds:,.0f} tokens/s"
-            )
+        for candidate, fresh in source:
+            verdict = judge.judge(candidate.text, candidate.finished, candidate.stopped)
+            out.write(json.dumps({k: v for k, v in asdict(verdict).items() if v}, ensure_ascii=False) + "\n")
+            if verdict.verdict == KEPT:
+                kept.append((candidate.text, candidate.logprob))
+            judged += 1
+            tokens += candidate.tokens
+            progress.update(len(kept), candidate.tokens if fresh else 0)
             if len(kept) >= bot.count or judged >= budget:
                 break
     say(judge.table())
@@ -131,30 +137,78 @@ def sample_and_filter(bot: Bot, run: Path, model: Path, history: list[str], say:
     return pool
 
 
-def _chunks(store: Candidates, model: Path, bot: Bot) -> Iterator[list[Any]]:
-    """The candidates that are there, then new ones as they are sampled and written."""
+def references(bot: Bot) -> list[str]:
+    """The texts beside the corpus that nothing in the pool may copy."""
+    return [text for path in bot.reference_files for text in corpus.load_corpus(path)]
+
+
+class Progress:
+    """A bar of the texts that are wanted, with the rates of what has been sampled since it began."""
+
+    def __init__(self, wanted: int, what: str) -> None:
+        self.bar = tqdm(total=wanted, unit="text", desc=what, mininterval=1.0)
+        self.wanted, self.texts, self.tokens, self.started, self.told = wanted, 0, 0, 0.0, 0.0
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tell(time.monotonic())
+        self.bar.close()
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.bar.write(text)
+
+    def _tell(self, now: float) -> None:
+        if self.started and now > self.started:
+            self.told, seconds = now, now - self.started
+            self.bar.set_postfix_str(
+                f"{self.texts:,} sampled, {self.texts / seconds:,.0f} texts/s, {self.tokens / seconds:,.0f} tokens/s"
+            )
+
+    def update(self, have: int, new_tokens: int) -> None:
+        """`have` of the wanted texts are there; `new_tokens` of one more sampled text, 0 for one from the file."""
+        now = time.monotonic()
+        if new_tokens:
+            self.started = self.started or now
+            self.texts, self.tokens = self.texts + 1, self.tokens + new_tokens
+        self.bar.update(min(self.wanted, have) - self.bar.n)
+        if now - self.told >= 1 and now - self.started >= 1:
+            self._tell(now)
+
+
+def candidates(
+    store: Candidates, model: Path, bot: Bot, run: Path, rules: StopRules | None, say: Say
+) -> Generator[tuple[Candidate, bool], None, None]:
+    """The candidates that are there (False), then new ones (True) as they are sampled and written, without end."""
     for candidate in store.read():
-        yield [candidate]
-    with closing(sample(model, bot.sample, store.next_chunk)) as chunks:
-        for chunk in chunks:
-            store.append(chunk)
-            yield chunk
+        yield candidate, False
+    converted = Converted(model)
+    plan = calibrate.choose(converted, bot.sample, say)
+    engine = calibrate.make(plan, converted, bot.sample, rules, run)
+    say(f"Sampling: {engine.about}.")
+    with closing(sample(engine, converted, bot.sample, store.count)) as batches:
+        for batch in batches:
+            store.append(batch)
+            for candidate in batch:
+                yield candidate, True
 
 
 def sample_only(bot: Bot, run: Path, model: Path, count: int, say: Say = print) -> Path:
     """`sample`: at least `count` candidates in candidates.jsonl, no filter."""
     store = Candidates(run, model, bot.sample)
-    have = sum(1 for _ in store.read())
+    have = 0
     with (
-        tqdm(total=count, initial=min(have, count), unit="text", desc="sampled", mininterval=1.0) as bar,
-        closing(sample(model, bot.sample, store.next_chunk)) as chunks,
+        Progress(count, "sampled") as progress,
+        closing(candidates(store, model, bot, run, None, progress.say)) as source,
     ):
-        while have < count:
-            chunk = next(chunks)
-            store.append(chunk)
-            have += len(chunk)
-            bar.update(min(have, count) - bar.n)
-    say(f"{have:,} candidates in {store.path}.")
+        for candidate, fresh in source:
+            have += 1
+            progress.update(have, candidate.tokens if fresh else 0)
+            if have >= count:
+                break
+    say(f"{max(have, store.count):,} candidates in {store.path}.")
     return store.path
 
 
@@ -171,8 +225,8 @@ def filter_file(
     judge = Judge(bot.filter, originals, history)
     kept: list[tuple[str, float]] = []
     lines: list[str] = []
-    for text, finished, score in read_candidates(candidates):
-        verdict = judge.judge(text, finished)
+    for text, finished, stopped, score in read_candidates(candidates):
+        verdict = judge.judge(text, finished, stopped)
         lines.append(json.dumps(asdict(verdict), ensure_ascii=False) + "\n")
         if verdict.verdict == KEPT:
             kept.append((text, score))
@@ -182,11 +236,11 @@ def filter_file(
     return len(kept)
 
 
-def read_candidates(path: Path) -> Iterator[tuple[str, bool, float]]:
-    """(text, finished, mean log-probability) of a candidates.jsonl, or of any file of texts: those count
-    as finished and score 0."""
+def read_candidates(path: Path) -> Iterator[tuple[str, bool, str, float]]:
+    """(text, finished, stopped for, mean log-probability) of a candidates.jsonl, or of any file of texts: those
+    count as finished and score 0."""
     if path.suffix != ".jsonl":
-        yield from ((text.strip(), True, 0.0) for text in corpus.read_texts(path))
+        yield from ((text.strip(), True, "", 0.0) for text in corpus.read_texts(path))
         return
     for text in corpus.read_texts(path):  # names what is wrong with the file, and where
         del text
@@ -194,7 +248,16 @@ def read_candidates(path: Path) -> Iterator[tuple[str, bool, float]]:
         for line in filter(str.strip, file):
             value = json.loads(line)
             record = value if isinstance(value, dict) else {"text": value}
-            yield record["text"], bool(record.get("finished", True)), float(record.get("logprob", 0.0))
+            stopped, score = str(record.get("stopped", "")), float(record.get("logprob", 0.0))
+            yield record["text"], bool(record.get("finished", True)), stopped, score
+
+
+def convert_model(bot: Bot, run: Path, checkpoint: Path, say: Say = print) -> Path:
+    """`convert`: the checkpoint, without the tokens that neither the corpus, its references nor the model need."""
+    originals: list[str] = []
+    if bot.sample.vocabulary != "full":
+        originals = corpus.load_corpus(bot.corpus_file) + references(bot)
+    return convert.convert(run, checkpoint, say, originals, bot.sample)
 
 
 def train(bot: Bot, run: Path, say: Say = print) -> Path:
@@ -203,7 +266,7 @@ def train(bot: Bot, run: Path, say: Say = print) -> Path:
     base = base_model.locate(bot.model, MODELS)
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
     checkpoint = finetune.finetune(run, base, bot.finetune, say)
-    model = convert.convert(run, checkpoint, say)
+    model = convert_model(bot, run, checkpoint, say)
     p = convert.precision(model, run / "corpus.npz")
     say(
         f"{p.compute_type}: held-out loss {p.loss:.3f}, float32 {p.loss_float32:.3f}; a token's log-probability "

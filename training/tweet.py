@@ -63,7 +63,7 @@ def pool_from(bot: Bot, checkpoint: Path, folder: Path, say: Callable[[str], Non
     with locked(folder):
         source = checkpoint_folder(checkpoint)
         run.prepare(bot, say)
-        model = convert.convert(folder, source, say)
+        model = convert.convert(folder, source, say)  # the whole vocabulary: trimming takes longer than 20 texts
         pool = Pool(open_store(url))
         state, _ = pool.load()
         if state.remaining == 0:

@@ -42,6 +42,7 @@ class Judge:
             frozenset(word for text in known for word in text.split()) if settings.closed_vocabulary else frozenset()
         )
         self.context = Context(settings, words)
+        self.known = frozenset(known)
         self.originals, self.original_runs = LikenessIndex(known), RunIndex(known, settings.copy_run)
         self.kept, self.seen = LikenessIndex(), set[str]()
         for text in map(normal_form, history):
@@ -49,9 +50,12 @@ class Judge:
             self.seen.add(text)
         self.counts: Counter[str] = Counter()
 
-    def judge(self, text: str, finished: bool = True) -> Verdict:
-        """The verdict on one candidate; a kept text counts against those that follow."""
-        name, detail = self._first_objection(text, finished)
+    def judge(self, text: str, finished: bool = True, stopped: str = "") -> Verdict:
+        """The verdict on one candidate; a kept text counts against those that follow.
+
+        `stopped`: the rule for which it was given up while it was written.
+        """
+        name, detail = (stopped, "given up at this point") if stopped else self._first_objection(text, finished)
         self.counts[name] += 1
         return Verdict(text, name, detail)
 
@@ -66,6 +70,9 @@ class Judge:
             return "duplicate", ""
         if run := self.original_runs.shared(normal):
             return "copied-run", run
+        if normal in self.known:
+            # The index below cannot see it where every run of three words in it is common ("and the lord said").
+            return "copy", f"100.0 {normal}"
         if relative := self.originals.nearest(normal, self.settings.copy_ratio):
             return "copy", f"{relative.ratio} {relative.text}"
         if relative := self.kept.nearest(normal, self.settings.near_ratio):
