@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "deepproverbs"
+matplotlib.rcParams.update({"svg.hashsalt": "deepproverbs", "svg.fonttype": "none"})
 import matplotlib.pyplot as plt  # noqa: E402
 
 source = Path(sys.argv[1])

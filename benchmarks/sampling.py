@@ -85,7 +85,7 @@ class Peer:
 
 def peers(model: str, folder: Path, length: int) -> list[Peer]:
     large = model == "124M"
-    common = {"length": length, "cores": cores(), "rounds": 3 if large else 20}
+    common = {"length": length, "cores": cores(), "rounds": 2 if large else 20}
     batches = [64, 128]
     full, trimmed = folder / "full", folder / "trimmed"
     checkpoint = folder / "checkpoint"
@@ -111,7 +111,12 @@ def peers(model: str, folder: Path, length: int) -> list[Peer]:
             "plain_ctranslate2",
             common | {"folder": full, "way": "sample", "batches": batches},
         ),
-        Peer("ours, whole vocabulary", PYTHON["project"], "ours", common | {"folder": full, "rounds": 8}),
+        Peer(
+            "ours, whole vocabulary",
+            PYTHON["project"],
+            "ours",
+            common | {"folder": full, "rounds": 5 if large else 40},
+        ),
     ]
     if "bfloat16" in kinds:
         half = common | {"folder": folder, "batches": batches, "kinds": ["bfloat16"]}
@@ -120,7 +125,7 @@ def peers(model: str, folder: Path, length: int) -> list[Peer]:
         cut = common | {"folder": trimmed, "batches": batches}
         found += [
             Peer("CTranslate2, trimmed", PYTHON["project"], "plain_ctranslate2", cut | {"way": "sample"}),
-            Peer(OURS, PYTHON["project"], "ours", common | {"folder": trimmed, "rounds": 8}),
+            Peer(OURS, PYTHON["project"], "ours", common | {"folder": trimmed, "rounds": 5}),
             Peer(CEILING, PYTHON["project"], "plain_ctranslate2", cut | {"way": "ceiling"}),
         ]
     return found

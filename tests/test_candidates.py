@@ -42,9 +42,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         finished=st.booleans(),
         temperature=st.sampled_from([0.9, 1.0, 0.35]),
         stopped=st.sampled_from(["", "vocabulary", "copied-run"]),
+        rules=st.sampled_from(["", "0123abcd"]),
     )
 )
 def test_a_line_is_json_and_comes_back(candidate: Candidate) -> None:
+    candidate = replace(candidate, rules=candidate.rules if candidate.stopped else "")
     assert candidate.line().count("\n") == 1 and candidate.line().endswith("\n")
     assert Candidate(**json.loads(candidate.line())) == candidate
 
@@ -70,7 +72,9 @@ def test_other_samples_start_a_new_file_and_another_way_of_sampling_does_not(mod
     Candidates(tmp_path, model, SETTINGS).append(SOME)
     same = replace(SETTINGS, budget=99, workers=3, batch=7, engine="ctranslate2", early_stop=False)
     assert len(list(Candidates(tmp_path, model, same).read())) == len(SOME)
+    whole = (tmp_path / "candidates.jsonl").read_bytes()
     assert list(Candidates(tmp_path, model, replace(SETTINGS, top_k=5)).read()) == []
+    assert (tmp_path / "candidates-before.jsonl").read_bytes() == whole, "hours of sampling are not deleted"
 
 
 def test_a_full_disk_leaves_whole_lines(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

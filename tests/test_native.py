@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from scipy import stats
 
 from tests import tiny
+from training.convert import write_model
 from training.errors import DeepproverbsError
 from training.native import build
 from training.native.sampler import Counter, Model, Sampler, decoder
@@ -131,6 +133,44 @@ def test_a_stopped_run_returns_soon_and_goes_on(folder: Path) -> None:
 def test_a_text_must_fit_the_model(folder: Path) -> None:
     with pytest.raises(DeepproverbsError, match="do not fit the model's 64"):
         sampler(load(folder), most=64)
+
+
+@pytest.mark.parametrize("name", ["model/wte", "model/ln_f/g", "model/h1/mlp/c_fc/w"])
+def test_a_diverged_model_is_told(tmp_path: Path, name: str) -> None:
+    arrays = tiny.arrays()
+    arrays[name].flat[3] = np.nan
+    write_model(arrays, tiny.source(tmp_path / "source"), tmp_path / "model")
+    with pytest.raises(DeepproverbsError, match=r"has diverged\. Fine-tune again"):
+        load(tmp_path / "model")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Two empty folders for compiled libraries; the compiled one is forgotten before and after."""
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(build.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    build.library.cache_clear()
+    yield tmp_path / "cache"
+    build.library.cache_clear()
+
+
+def test_a_damaged_library_is_compiled_again(cache: Path) -> None:
+    made = build.library()
+    assert made.parent == cache and [path.name for path in cache.iterdir()] == [made.name], "no parts are left"
+    made.write_bytes(made.read_bytes()[:1000])
+    build.library.cache_clear()
+    assert build.library() == made and made.stat().st_size > 10_000
+
+
+def test_a_cache_that_cannot_be_used_is_passed_over(cache: Path) -> None:
+    cache.write_text("a file where the folder should be")
+    made = build.library()
+    assert made.parent.name.startswith("deepproverbs-")
+    made.parent.chmod(0o777)  # anyone could have put it there
+    build.library.cache_clear()
+    with pytest.raises(build.NoCompiler, match=r"cannot be compiled anywhere .* belongs to somebody else"):
+        build.library()
 
 
 def test_no_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

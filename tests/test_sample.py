@@ -23,6 +23,7 @@ from training import run as line
 from training.calibrate import Plan
 from training.candidates import Candidate
 from training.config import Bot, CorpusSettings, FilterSettings, SampleSettings
+from training.convert import write_model
 from training.converted import Converted
 from training.corpus import load_corpus
 from training.engines import Drawn, StopRules
@@ -304,6 +305,8 @@ def test_what_is_set_by_hand_is_not_tried(model: Path) -> None:
     by_hand = replace(SETTINGS, engine="ctranslate2", compute_type="int8", workers=3, threads=2, batch=9)
     assert calibrate.choose(Converted(model), by_hand, print) == Plan("ctranslate2", "cpu", "int8", 3, 2, 9)
     assert calibrate.choose(Converted(model), replace(SETTINGS, batch=9, workers=1)).batch == 9
+    exact = replace(SETTINGS, compute_type="float32", workers=1, batch=8)
+    assert calibrate.choose(Converted(model), exact).engine == "ctranslate2", "the native engine has int8 alone"
 
 
 def test_without_a_compiler_ctranslate2_takes_over(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,14 +326,21 @@ def test_without_a_compiler_ctranslate2_takes_over(model: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"engine": "gpt-2-simple", "top_k": 5, "top_p": 0.5}, "top_k or top_p, not both"),
+        ({"engine": "gpt-2-simple"}, "checkpoint of this model, .* is not there any more"),
+        (
+            {"engine": "ctranslate2", "workers": 1, "batch": 8, "max_tokens": 1023, "prefixes": ("he that",)},
+            "do not fit",
+        ),
         ({"device": "cuda"}, "no GPU"),
         ({"device": "cuda", "engine": "native"}, "no GPU|runs on processors"),
         ({"compute_type": "int4"}, "cannot compute in 'int4' here; .* float32, int8"),
     ],
 )
 def test_what_is_not_there_is_told(model: Path, settings: dict[str, Any], message: str) -> None:
+    asked, converted = replace(SETTINGS, **settings), Converted(model)
     with pytest.raises(WrongUse, match=message):
-        calibrate.choose(Converted(model), replace(SETTINGS, **settings))
+        calibrate.make(calibrate.choose(converted, asked), converted, asked, None, model)
 
 
 def test_a_gpu_is_used_where_there_is_one(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,10 +354,41 @@ def test_a_gpu_is_used_where_there_is_one(model: Path, monkeypatch: pytest.Monke
 
 def test_plans_that_do_not_fit_the_memory_are_not_tried(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plans = [Plan("native", workers=2, batch=batch) for batch in (96, 48, 24)]
-    # 24 places of 2 layers x 2 x 64 x 2 bytes are 12,288 bytes a text.
-    for free, left in ((2.4e6 * 2, [96, 48, 24]), (2.3e6 * 2, [48, 24]), (1000, [24])):
+    # 24 places of 2 layers x 2 x 64 x 2 bytes and 257 logits of 4 are 13,316 bytes a text; 96 of them twice 2.56 MB.
+    monkeypatch.setattr(calibrate, "REMEMBERED", 0)
+    for free, left in ((2.6e6 * 2, [96, 48, 24]), (2.5e6 * 2, [48, 24]), (1000, [24])):
         monkeypatch.setattr(calibrate, "_free_memory", lambda free=free: free)
         assert [p.batch for p in calibrate._that_fit(plans, Converted(small), SETTINGS)] == left
+
+
+def test_a_trimmed_model_is_not_sampled_hotter_than_it_was_trimmed_for(tmp_path: Path) -> None:
+    write_model(tiny.arrays(), tiny.source(tmp_path / "source"), tmp_path / "model", [*range(100), tiny.END], 0.9)
+    converted = Converted(tmp_path / "model")
+    calibrate.make(NATIVE, converted, SETTINGS, None, tmp_path)
+    with pytest.raises(WrongUse, match=r"up to 0.9; run `deepproverbs convert` again with --temperature 1.5"):
+        calibrate.make(NATIVE, converted, replace(SETTINGS, temperatures=(0.9, 1.5)), None, tmp_path)
+
+
+def test_more_top_k_than_tokens_are_all_tokens(small: Path) -> None:
+    for plan in PLANS:
+        assert len(some(small, plan, replace(SETTINGS, top_k=100_000), 20)) == 20
+
+
+def test_texts_given_up_under_other_filters_do_not_count(model: Path, tmp_path: Path) -> None:
+    """With too narrow filters all are given up; with wider ones, sampling goes on and finds texts."""
+    wide = replace(bot(tmp_path), count=20)
+    narrow = replace(wide, filter=replace(wide.filter, characters="xyz"), sample=replace(wide.sample, budget=300))
+    said: list[str] = []
+    with pytest.raises(DeepproverbsError, match=r"verdicts.jsonl for the reasons"):
+        line.sample_and_filter(narrow, tmp_path, model, [], said.append)
+    assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 300
+    given_up = (tmp_path / "candidates.jsonl").read_text().count('"stopped"')
+    assert given_up >= 300
+    assert len(line.sample_and_filter(wide, tmp_path, model, [], said.append).read_text().splitlines()) == 20
+    out = tmp_path / "out.jsonl"
+    line.filter_file(tmp_path / "candidates.jsonl", ["a b c d e"], wide, out, tmp_path / "v.jsonl", [], said.append)
+    assert f"{given_up} candidates were given up under other [filter] settings" in said[-1]
+    assert len(out.read_text().splitlines()) >= 20
 
 
 def test_a_prefix_that_cannot_pass_is_told(model: Path, tmp_path: Path) -> None:

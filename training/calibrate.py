@@ -5,6 +5,7 @@ The trial's result is kept in model/calibration.json, under a key of the process
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -23,14 +24,16 @@ from training.engines import Engine, StopRules, ct2
 from training.engines.native import NativeEngine
 from training.engines.simple import SimpleEngine
 from training.errors import DeepproverbsError, WrongUse
-from training.manifest import key_of, write_whole
-from training.native.build import NoCompiler
+from training.manifest import Manifest, key_of, write_whole
+from training.native.build import NoCompiler, library
 from training.native.sampler import Model, decoder
 
 SECONDS = 0.25
 """How long each setting of a trial is measured, after one batch that is not."""
 FEWEST = 6
 """Batches that count at least: a large model needs longer than SECONDS for one."""
+REMEMBERED = 64 << 20
+"""Bytes that a native worker spends on common beginnings (training/native/decoder.c)."""
 FAST = ("avx512-vnni", "avx-vnni", "avx2")
 """Kernels that were seen to be ahead of CTranslate2; with another one both are tried."""
 
@@ -78,8 +81,9 @@ def choose(converted: Converted, settings: SampleSettings, say: Say = print) -> 
     if len(plans) == 1:
         return plans[0]
     path = converted.folder / "calibration.json"
-    key = key_of([platform.processor(), _processor(), cores(), [asdict(p) for p in plans], settings.max_tokens,
-                  metadata.version("ctranslate2")])  # fmt: skip
+    native = library().name if any(plan.engine == "native" for plan in plans) else ""
+    about = [_processor(), cores(), [asdict(p) for p in plans], settings.max_tokens, native]
+    key = key_of([*about, metadata.version("ctranslate2")])
     known = _read(path)
     if key in known:
         return Plan(**known[key])
@@ -102,7 +106,22 @@ def make(
     run: Path,
     model: Model | None = None,
 ) -> Engine:
-    """The engine of a plan. `rules` count where the engine can follow them."""
+    """The engine of a plan. `rules` count where the engine can follow them.
+
+    Raises:
+        WrongUse: the model, the engine and the settings do not go together.
+    """
+    longest = max(len(converted.prompt(prefix)) for prefix in settings.prefixes or ("",))
+    if longest + settings.max_tokens > converted.hparams["n_ctx"]:
+        raise WrongUse(
+            f"A prefix of {longest} tokens and {settings.max_tokens} more do not fit the model's "
+            f"{converted.hparams['n_ctx']}; lower [sample] max_tokens."
+        )
+    if max(settings.temperatures) > converted.hottest:
+        raise WrongUse(
+            f"The model's vocabulary was trimmed for temperatures up to {converted.hottest:g}; run "
+            f"`deepproverbs convert` again with --temperature {max(settings.temperatures):g}."
+        )
     if plan.engine == "native":
         return NativeEngine(converted, settings, plan.workers, plan.batch, rules, model)
     if plan.engine == "ctranslate2":
@@ -112,9 +131,14 @@ def make(
     if len(converted.ids) != converted.hparams["n_vocab"]:
         raise WrongUse(
             "gpt-2-simple samples the checkpoint, whose vocabulary is not trimmed as this model's is; "
-            'set [sample] vocabulary = "full" for it.'
+            "run `deepproverbs convert --vocabulary full` first."
         )
-    return SimpleEngine(run / "checkpoint" / "run1", converted, settings, plan.batch, run / "tf1.log")
+    if settings.top_k and settings.top_p < 1:
+        raise WrongUse("gpt-2-simple's sampler knows top_k or top_p, not both; set [sample] top_p = 1 or top_k = 0.")
+    source = Manifest(run).stages.get("convert", {}).get("checkpoint", run / "checkpoint" / "run1")
+    if not (Path(source) / "checkpoint").exists():
+        raise WrongUse(f"The checkpoint of this model, {source}, is not there any more; gpt-2-simple samples from it.")
+    return SimpleEngine(Path(source), converted, settings, plan.batch, run / "tf1.log")
 
 
 def _open_plans(settings: SampleSettings, say: Say) -> Iterator[Plan]:
@@ -123,6 +147,8 @@ def _open_plans(settings: SampleSettings, say: Say) -> Iterator[Plan]:
     if engine == "gpt-2-simple":
         yield Plan(engine, batch=settings.batch or 64)
         return
+    if engine == "auto" and settings.compute_type not in ("auto", "int8"):
+        engine = "ctranslate2"  # the native one computes in int8 alone
     if device == "auto":
         device = "cuda" if engine != "native" and ct2.gpu() else "cpu"
     if device == "cuda" and not ct2.gpu():
@@ -158,27 +184,27 @@ def _open_plans(settings: SampleSettings, say: Say) -> Iterator[Plan]:
 
 
 def _that_fit(plans: list[Plan], converted: Converted, settings: SampleSettings) -> list[Plan]:
-    """The native plans whose keys and values (two numbers of 2 bytes a place, layer and width) fit into half the memory
-    that is free; at least the smallest. 96 texts of 1558M are 3 GB a worker."""
-    h = converted.hparams
-    place = h["n_layer"] * 2 * h["n_embd"] * 2
-    room = _free_memory() / 2
+    """The native plans whose keys and values (two numbers of 2 bytes a place, layer and width) and logits fit into half
+    the memory that is free; at least the smallest. 96 texts of 1558M are 3 GB a worker."""
+    h, room = converted.hparams, _free_memory() / 2
+    a_text = (settings.max_tokens + 8) * h["n_layer"] * 2 * h["n_embd"] * 2 + 4 * len(converted.ids)
 
     def fits(plan: Plan) -> bool:
-        return plan.engine != "native" or plan.workers * plan.batch * (settings.max_tokens + 8) * place <= room
+        return plan.engine != "native" or plan.workers * (plan.batch * a_text + REMEMBERED) <= room
 
     return [plan for plan in plans if fits(plan)] or [min(plans, key=lambda plan: plan.workers * plan.batch)]
 
 
 def _free_memory() -> float:
-    """Bytes; infinite where the system does not tell."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024.0 * int(line.split()[1])
-    except OSError:
-        pass
-    return float("inf")
+    """Bytes, also under a container's limit; infinite where the system does not tell."""
+    free = float("inf")
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = min(free, *(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")))
+    with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit
+        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
+        free = min(free, float(limit - used))
+    return free
 
 
 def _given(value: int, *choices: int) -> list[int]:
@@ -191,10 +217,15 @@ def _tried(plans: list[Plan], converted: Converted, settings: SampleSettings) ->
     worked = False
     for plan in plans:
         try:
-            engine = make(plan, converted, settings, None, converted.folder, model)
+            engine: Engine | None = make(plan, converted, settings, None, converted.folder, model)
+            assert engine is not None
             model = engine.model if isinstance(engine, NativeEngine) else model
-            yield replace(plan, speed=round(_speed(engine), 1))
+            speed = round(_speed(engine), 1)
+            engine = None  # its memory is needed for the next one
             worked = True
+            yield replace(plan, speed=speed)
+        except WrongUse:
+            raise
         except (DeepproverbsError, RuntimeError) as error:  # CTranslate2: out of memory on the GPU
             failed = error
     if not worked and failed:

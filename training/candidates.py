@@ -1,7 +1,8 @@
 """The candidate file: RUN/candidates.jsonl, a line a sampled text, in the order of their numbers.
 
 {"text", "tokens" (with the end token), "logprob" (mean, nats a token, at temperature 1), "finished",
-"temperature"}, and "stopped", the filters' rule that the text broke while it was written, where it did.
+"temperature"}; and where a text was given up while it was written, "stopped", the filters' rule that it broke, and
+"rules", the id of the settings and originals that the rule had.
 
 Line n is text n, so the number of whole lines says where to go on. What a killed run left of a line is cut off.
 """
@@ -30,9 +31,10 @@ class Candidate:
     finished: bool
     temperature: float
     stopped: str = ""
+    rules: str = ""
 
     def line(self) -> str:
-        stopped = f', "stopped": "{self.stopped}"' if self.stopped else ""
+        stopped = f', "stopped": "{self.stopped}", "rules": "{self.rules}"' if self.stopped else ""
         return (
             f'{{"text": {json.dumps(self.text, ensure_ascii=False)}, "tokens": {self.tokens}, "logprob": '
             f'{self.logprob:.4f}, "finished": {"true" if self.finished else "false"}, "temperature": '
@@ -52,8 +54,9 @@ class Candidates:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             known = None
         if known != self.key:
-            # Other settings or another model: those samples are not of this run.
-            self.path.unlink(missing_ok=True)
+            # Other settings or another model: those samples are not of this run. The last such file is kept aside.
+            if self.path.exists():
+                self.path.replace(run / "candidates-before.jsonl")
             write_whole(self.mark, json.dumps({"key": self.key, "settings": about}, default=str) + "\n")
         self.count = 0
         """Candidates read and appended so far; the next one's number, once all are read."""

@@ -82,6 +82,7 @@ def convert_command(args: argparse.Namespace) -> None:
     checkpoint = tweet.checkpoint_folder(args.checkpoint or folder / "checkpoint")
     with locked(folder):
         run.prepare(bot, say)
+        run.build_corpus(bot, [bot.corpus_file], folder, checkpoint, say)
         run.convert_model(bot, folder, checkpoint, say)
 
 

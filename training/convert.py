@@ -9,6 +9,7 @@ Out: RUN/model/ in float32; the compute type (int8, float16) is chosen when it i
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -104,18 +105,23 @@ def convert(
     if trimmed is None:
         full.rename(part)
     else:
-        write_model(loaded, checkpoint, part, trimmed.rows)
+        write_model(loaded, checkpoint, part, trimmed.rows, max(settings.temperatures))
         shutil.rmtree(full)
     part.rename(model)
     weights.unlink()
     say(f"Converted {facts['parameters']:,} parameters to {model}.")
     cut = {"trimmed": asdict(trimmed) | {"rows": len(trimmed.rows)}} if trimmed else {}
-    manifest.record("convert", key, matters, started, parameters=facts["parameters"], **cut)
+    manifest.record(
+        "convert", key, matters, started, parameters=facts["parameters"], checkpoint=str(checkpoint.resolve()), **cut
+    )
     return model
 
 
-def write_model(arrays: dict[str, Any], source: Path, out: Path, rows: list[int] | None = None) -> None:
-    """Write the CTranslate2 model of a checkpoint's arrays to `out`; `rows`: the tokens that stay, all without it.
+def write_model(
+    arrays: dict[str, Any], source: Path, out: Path, rows: list[int] | None = None, hottest: float = math.inf
+) -> None:
+    """Write the CTranslate2 model of a checkpoint's arrays to `out`; `rows`: the tokens that stay, all without it;
+    `hottest`: up to which temperature they are enough.
 
     `source` has the encoder.json, vocab.bpe and hparams.json that go with the arrays.
     """
@@ -129,7 +135,7 @@ def write_model(arrays: dict[str, Any], source: Path, out: Path, rows: list[int]
     for name in ("encoder.json", "vocab.bpe", "hparams.json"):
         shutil.copyfile(source / name, out / name)
     if rows is not None:
-        write_whole(out / "kept.json", json.dumps(rows) + "\n")
+        write_whole(out / "kept.json", json.dumps({"rows": rows, "hottest": hottest}) + "\n")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 model/: model.bin, vocabulary.json, config.json (CTranslate2's), encoder.json, vocab.bpe, hparams.json (of
 the checkpoint) and, when the vocabulary was trimmed, kept.json: the checkpoint's ids of the rows that are
-left, in order. A *row* is a token's place in the converted model, an *id* its place in the checkpoint.
+left, in order, and the highest temperature for which they were chosen. A *row* is a token's place in the
+converted model, an *id* its place in the checkpoint.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ class Converted:
         self.tokenizer = load_tokenizer(folder)
         self.names = named(vocabulary(folder), self.hparams["n_vocab"])
         kept = folder / "kept.json"
-        ids = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else range(len(self.names))
-        self.ids = np.array(ids, dtype=np.int64)
+        trimmed = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+        self.ids = np.array(trimmed.get("rows", range(len(self.names))), dtype=np.int64)
+        self.hottest = float(trimmed.get("hottest", "inf"))
+        """Up to which temperature the rows are enough."""
         self.row = {int(token): row for row, token in enumerate(self.ids)}
         self.end = self.row[self.names.index(END_OF_TEXT)]
 

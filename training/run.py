@@ -105,6 +105,8 @@ def sample_and_filter(bot: Bot, run: Path, model: Path, history: list[str], say:
         closing(candidates(store, model, bot, run, rules, progress.say)) as source,
     ):
         for candidate, fresh in source:
+            if candidate.stopped and candidate.rules != (rules.id if rules else ""):
+                continue  # given up under other rules: nobody knows what it would have become
             verdict = judge.judge(candidate.text, candidate.finished, candidate.stopped)
             out.write(json.dumps({k: v for k, v in asdict(verdict).items() if v}, ensure_ascii=False) + "\n")
             if verdict.verdict == KEPT:
@@ -114,6 +116,7 @@ def sample_and_filter(bot: Bot, run: Path, model: Path, history: list[str], say:
             progress.update(len(kept), candidate.tokens if fresh else 0)
             if len(kept) >= bot.count or judged >= budget:
                 break
+    part.replace(verdicts)
     say(judge.table())
     if len(kept) < bot.count:
         say(f"The budget of {budget:,} candidates is spent: {len(kept):,} of {bot.count:,} texts kept.")
@@ -122,7 +125,6 @@ def sample_and_filter(bot: Bot, run: Path, model: Path, history: list[str], say:
             f"No text passed the filters; see {verdicts} for the reasons, or widen [filter] in the bot's settings."
         )
     curate.write_pool(pool, list(curate.curate(kept, texts, bot.sample.seed)))
-    part.replace(verdicts)
     manifest.record(
         "filter",
         key,
@@ -188,7 +190,7 @@ def candidates(
     plan = calibrate.choose(converted, bot.sample, say)
     engine = calibrate.make(plan, converted, bot.sample, rules, run)
     say(f"Sampling: {engine.about}.")
-    with closing(sample(engine, converted, bot.sample, store.count)) as batches:
+    with closing(sample(engine, converted, bot.sample, store.count, rules.id if rules else "")) as batches:
         for batch in batches:
             store.append(batch)
             for candidate in batch:
@@ -225,22 +227,31 @@ def filter_file(
     judge = Judge(bot.filter, originals, history)
     kept: list[tuple[str, float]] = []
     lines: list[str] = []
-    for text, finished, stopped, score in read_candidates(candidates):
+    rules, left_out = stop_rules(bot.filter, originals).id, 0
+    for text, finished, stopped, given_up_by, score in read_candidates(candidates):
+        if stopped and given_up_by not in ("", rules):
+            left_out += 1
+            continue
         verdict = judge.judge(text, finished, stopped)
         lines.append(json.dumps(asdict(verdict), ensure_ascii=False) + "\n")
         if verdict.verdict == KEPT:
             kept.append((text, score))
     say(judge.table())
+    if left_out:
+        say(
+            f"{left_out:,} candidates were given up under other [filter] settings or originals and are left out; "
+            "sample with --no-early-stop to judge whole texts under any."
+        )
     write_whole(verdicts, "".join(lines))
     curate.write_pool(out, list(curate.curate(kept, originals, bot.sample.seed)))
     return len(kept)
 
 
-def read_candidates(path: Path) -> Iterator[tuple[str, bool, str, float]]:
-    """(text, finished, stopped for, mean log-probability) of a candidates.jsonl, or of any file of texts: those
-    count as finished and score 0."""
+def read_candidates(path: Path) -> Iterator[tuple[str, bool, str, str, float]]:
+    """(text, finished, stopped for, by which rules, mean log-probability) of a candidates.jsonl, or of any file of
+    texts: those count as finished and score 0."""
     if path.suffix != ".jsonl":
-        yield from ((text.strip(), True, "", 0.0) for text in corpus.read_texts(path))
+        yield from ((text.strip(), True, "", "", 0.0) for text in corpus.read_texts(path))
         return
     for text in corpus.read_texts(path):  # names what is wrong with the file, and where
         del text
@@ -248,15 +259,16 @@ def read_candidates(path: Path) -> Iterator[tuple[str, bool, str, float]]:
         for line in filter(str.strip, file):
             value = json.loads(line)
             record = value if isinstance(value, dict) else {"text": value}
-            stopped, score = str(record.get("stopped", "")), float(record.get("logprob", 0.0))
-            yield record["text"], bool(record.get("finished", True)), stopped, score
+            stopped, rules = str(record.get("stopped", "")), str(record.get("rules", ""))
+            yield record["text"], bool(record.get("finished", True)), stopped, rules, float(record.get("logprob", 0.0))
 
 
 def convert_model(bot: Bot, run: Path, checkpoint: Path, say: Say = print) -> Path:
-    """`convert`: the checkpoint, without the tokens that neither the corpus, its references nor the model need."""
+    """`convert`: the checkpoint, without the tokens that neither the run's corpus, its references nor the model
+    need."""
     originals: list[str] = []
     if bot.sample.vocabulary != "full":
-        originals = corpus.load_corpus(bot.corpus_file) + references(bot)
+        originals = corpus.load_corpus(run / "corpus.txt") + references(bot)
     return convert.convert(run, checkpoint, say, originals, bot.sample)
 
 

@@ -18,12 +18,13 @@ from training.engines import CUT, ENDED, Drawn, Engine, pair
 
 
 def sample(
-    engine: Engine, converted: Converted, settings: SampleSettings, first: int = 0
+    engine: Engine, converted: Converted, settings: SampleSettings, first: int = 0, rules: str = ""
 ) -> Generator[list[Candidate], None, None]:
     """Yield candidates `first`, first + 1, … in order and without end; close the iterator to stop.
 
     An engine hands out texts as they get done. Those that come early wait here for those before them: a
-    text is at most max_tokens steps late, so only some hundreds ever wait.
+    text is at most max_tokens steps late, so only some hundreds ever wait. `rules`: the id of those under which the
+    engine gives texts up.
     """
     prefixes = settings.prefixes or ("",)
     waiting: dict[int, Drawn] = {}
@@ -37,11 +38,11 @@ def sample(
                 ready.append(waiting.pop(following))
                 following += 1
             if ready:
-                yield _candidates(ready, converted, settings.temperatures, prefixes)
+                yield _candidates(ready, converted, settings.temperatures, prefixes, rules)
 
 
 def _candidates(
-    ready: list[Drawn], converted: Converted, temperatures: tuple[float, ...], prefixes: tuple[str, ...]
+    ready: list[Drawn], converted: Converted, temperatures: tuple[float, ...], prefixes: tuple[str, ...], rules: str
 ) -> list[Candidate]:
     texts = converted.texts(drawn.rows for drawn in ready)
     made: list[Candidate] = []
@@ -49,5 +50,9 @@ def _candidates(
         temperature, prefix = pair(drawn.number, temperatures, prefixes)
         stopped = "" if drawn.status in (ENDED, CUT) else drawn.status
         finished = drawn.status == ENDED
-        made.append(Candidate(prefix + text, len(drawn.rows), drawn.logprob, finished, temperature, stopped))
+        made.append(
+            Candidate(
+                prefix + text, len(drawn.rows), drawn.logprob, finished, temperature, stopped, rules if stopped else ""
+            )
+        )
     return made

@@ -101,7 +101,7 @@ def _enough(mean: np.ndarray, least: set[int]) -> list[int]:
 
 def _sampled(generator: Any, converted: Converted, settings: SampleSettings) -> list[list[str]]:
     """Token names of texts that the model writes, at each temperature in turn; cut off at LONGEST tokens."""
-    ctranslate2.set_random_seed(settings.seed)
+    ctranslate2.set_random_seed(settings.seed % 2**31)
     texts: list[list[str]] = []
     for temperature in settings.temperatures:
         results = generator.generate_batch(

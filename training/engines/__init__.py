@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol
+
+from training.manifest import digest_of
 
 ENDED = "finished"
 CUT = "unfinished"
@@ -41,6 +44,12 @@ class StopRules:
     """So many words in a row of the originals are a copy; 0: not looked at."""
     originals: tuple[str, ...]
     """Corpus and references in normal form."""
+
+    @cached_property
+    def id(self) -> str:
+        """8 hex digits: other rules, other id."""
+        about = f"{self.allowed.hex()} {self.longest} {self.vocabulary} {self.run}"
+        return digest_of([about, *self.originals])[:8]
 
 
 class Engine(Protocol):

@@ -19,7 +19,8 @@ STAGE = 16
 """Steps of a call on a GPU. CTranslate2 lets nobody in where a text has ended, so a batch thins out: with lengths like
 the proverbs' (20 tokens in the mean, 56 at most), run to its end, to 36 % in the mean. So a call takes its texts 16
 tokens further, and those not at their end wait until as many of the same length fill a batch again; reading them
-in anew is one step for a GPU. For a processor it would cost as much as all those tokens: there a call goes to the end."""
+in anew is one step for a GPU. For a processor it would cost as much as all those tokens: there a call goes to the
+end."""
 LAG = 40
 """A text waits for others of its length until it is this many batches behind; then a call may run with fewer."""
 
@@ -58,7 +59,7 @@ class Replica:
         results = self.generator.generate_batch(
             [[names[row] for row in (*prompt, *text.rows)] for text in texts],
             max_length=steps,
-            sampling_topk=s.top_k,
+            sampling_topk=min(s.top_k, len(names)),
             sampling_topp=s.top_p,
             sampling_temperature=temperature,
             end_token=END_OF_TEXT,

@@ -65,10 +65,10 @@ class NativeEngine:
                 done.put(error)
 
         threads = [threading.Thread(target=work, args=(s,), name="sampler", daemon=True) for s in self.samplers]
-        for sampler, thread in zip(self.samplers, threads, strict=True):
-            sampler.reset()
-            thread.start()
         try:
+            for sampler, thread in zip(self.samplers, threads, strict=True):
+                sampler.reset()
+                thread.start()
             while True:
                 texts = done.get()
                 if isinstance(texts, BaseException):

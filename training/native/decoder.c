@@ -217,7 +217,7 @@ void sampler_reset(Sampler *s) { s->taken = 0; }
 /* Seconds spent in each part so far, [PARTS]: norms and rounding, products, attention, output layer, drawing, seats. */
 void sampler_spent(const Sampler *s, double *out) { memcpy(out, s->work.spent, PARTS * sizeof(double)); }
 
-/* Logits after each of `n` given tokens, [n, vocabulary]: what the tests compare, and what trimming measures. */
+/* Logits after each of `n` given tokens, [n, vocabulary]: what the tests compare. n must fit the sampler. */
 void sampler_logits(Sampler *s, const int32_t *tokens, int n, float *out) {
   for (int i = 0, v = s->model->vocabulary; i < n; i++) {
     forward(&s->work, 1, s->order, tokens + i, &i);

@@ -106,8 +106,9 @@ static int pick(const float *logit, int n, float temperature, int top_k, float t
     if (token < 0) left = 0;
   }
   /* u so close to 1 that rounding used everything up. */
-  for (int i = n - 1; token < 0; i--)
+  for (int i = n - 1; token < 0 && i > 0; i--)
     if (weight[i] > 0) token = i;
+  token = token < 0 ? 0 : token;
   *logprob = (logit[token] - most) - (float)log(whole);
   return token;
 }

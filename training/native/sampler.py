@@ -77,7 +77,7 @@ def _aligned(array: Array) -> Array:
 
 def _made(handle: int | None) -> int:
     if not handle:
-        raise DeepproverbsError("Out of memory in the sampler: set a smaller [sample] batch_size or max_tokens.")
+        raise DeepproverbsError("Out of memory in the sampler: set a smaller [sample] batch or max_tokens.")
     return handle
 
 
@@ -97,6 +97,11 @@ class Model:
             _aligned(w["decoder/embeddings/weight"]),
             _aligned(w["decoder/position_encodings/encodings"]),
         )
+        if broken := next((name for name, array in w.items() if not np.isfinite(array.sum())), None):
+            raise DeepproverbsError(
+                f"The model in {folder} has weights that are no numbers ({broken}): its fine-tuning has diverged. "
+                "Fine-tune again with a smaller --learning-rate."
+            )
         self.vocabulary, self.width = self.tokens.shape
         self.context, self.layers = len(self.places), sum(name.endswith("linear_0/bias") for name in w) // 2
         norm = [_aligned(w[f"decoder/layer_norm/{part}"]) for part in ("gamma", "beta")]
@@ -221,6 +226,7 @@ class Sampler:
                 "lower [sample] max_tokens."
             )
         self.lib, self.model, self.watch, self.seats, self.most = model.lib, model, watch, seats, most
+        self.longest = longest + most
         flat = np.array([t for prefix in prefixes for t in prefix], dtype=np.int32)
         offsets = np.cumsum([0, *map(len, prefixes)]).astype(np.int32)
         warm = np.array(temperatures, dtype=np.float32)
@@ -272,6 +278,8 @@ class Sampler:
 
     def logits(self, tokens: Sequence[int]) -> Array:
         """Logits [n, vocabulary] after each of n tokens. Spoils texts that are under way."""
+        if len(tokens) > self.longest:
+            raise ValueError(f"{len(tokens)} tokens in a sampler for {self.longest}")
         given = np.array(tokens, dtype=np.int32)
         out = np.empty((len(given), self.model.vocabulary), np.float32)
         self.lib.sampler_logits(self.handle, _ints(given), len(given), _floats(out))
