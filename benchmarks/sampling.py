@@ -142,11 +142,11 @@ def matrix_rate() -> float:
     return best
 
 
-def measure(model: str, length: int, rounds: int) -> dict[str, Any]:
+def measure(model: str, length: int, rounds: int, only: list[str]) -> dict[str, Any]:
     folder = ROOT / "runs" / "bench" / model
     hparams = models.prepare(model, folder)
     rate = matrix_rate()
-    found = peers(model, folder, length)
+    found = [p for p in peers(model, folder, length) if not only or any(word in p.name for word in only)]
     try:
         for peer in found:
             print(f"  {peer.name}: ", end="", file=sys.stderr, flush=True)
@@ -207,11 +207,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", default=["124M", "nano"], help="124M, nano (default: both)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each peer (default: 5)")
+    parser.add_argument("--only", nargs="+", default=[], help="ways whose name holds one of these words (default: all)")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "sampling.json")
     args = parser.parse_args()
     results = []
     for model in args.model:
-        results.append(measure(model, 24 if model == "124M" else 64, args.rounds))
+        results.append(measure(model, 24 if model == "124M" else 64, args.rounds, args.only))
         print(table(results[-1]), end="\n\n", flush=True)
     about = {
         "processor": _processor(),

@@ -99,7 +99,10 @@ def convert(
     with np.load(weights) as arrays:
         loaded = dict(arrays)
     write_model(loaded, checkpoint, full)
-    trimmed = trim.choose(full, originals, settings, say) if settings.vocabulary != "full" else None
+    trimmed = None
+    if settings.vocabulary != "full":
+        texts = [row[1:-1] for row in held_out(Converted(full), run / "corpus.npz")]
+        trimmed = trim.choose(full, originals, texts, settings, say)
     for folder in (part, model):
         shutil.rmtree(folder, ignore_errors=True)
     if trimmed is None:

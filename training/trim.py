@@ -44,14 +44,20 @@ class Trimmed:
     of: int
     cut_sampled: float
     """On texts sampled from the model, not those of the choice."""
-    cut_originals: float
-    """On texts of the corpus."""
+    cut_held_out: float
+    """On held-out texts of the corpus."""
     saved: float
     """Share of the arithmetic of a token."""
 
 
-def choose(model: Path, originals: Sequence[str], settings: SampleSettings, say: Any = print) -> Trimmed | None:
-    """The rows that stay of the whole `model`, or None where trimming is not worth it or not harmless."""
+def choose(
+    model: Path, originals: Sequence[str], held_out: list[list[str]], settings: SampleSettings, say: Any = print
+) -> Trimmed | None:
+    """The rows that stay of the whole `model`, or None where trimming is not worth it or not harmless.
+
+    originals: texts whose tokens stay. held_out: token names of texts of the corpus that were not trained on, each
+    without the end token.
+    """
     converted = Converted(model)
     total, least = len(converted.ids), _tokens_of(converted, [*originals, *settings.prefixes])
     least.add(converted.end)
@@ -59,19 +65,21 @@ def choose(model: Path, originals: Sequence[str], settings: SampleSettings, say:
         return None
     generator = ctranslate2.Generator(str(model), compute_type="int8", inter_threads=1)
     hottest = max(settings.temperatures)
-    texts, own = _sampled(generator, converted, settings), _written(converted, originals)
-    mean = _mean_probabilities(generator, texts[::2] + own[::2], converted, hottest)
+    texts = _sampled(generator, converted, settings)
+    mean = _mean_probabilities(generator, texts[::2], converted, hottest)
     rows = _enough(mean, least)
     saved = _saved(converted, len(rows))
     gone = np.ones(total, dtype=bool)
     gone[rows] = False
-    sampled, written = (_mean_probabilities(generator, some[1::2], converted, hottest) for some in (texts, own))
+    longest = min(LONGEST, converted.hparams["n_ctx"] - 1)
+    own = [row[:longest] for row in held_out if row]
+    sampled, written = (_mean_probabilities(generator, some, converted, hottest) for some in (texts[1::2], own))
     cut = Trimmed(rows, total, float(sampled[gone].sum()), float(written[gone].sum()), saved)
     told = (
         f"{len(rows):,} of {total:,} tokens; the others hold {cut.cut_sampled:.1e} of the probability a token on new "
-        f"texts, {cut.cut_originals:.1e} on the corpus's"
+        f"texts, {cut.cut_held_out:.1e} on held-out ones"
     )
-    if saved < WORTH or max(cut.cut_sampled, cut.cut_originals) > HARMLESS:
+    if saved < WORTH or max(cut.cut_sampled, cut.cut_held_out) > HARMLESS:
         say(f"Vocabulary: all {total:,} tokens stay; it would take {told}.")
         return None
     say(f"Vocabulary: {told}; {saved:.0%} of the arithmetic saved.")
@@ -115,14 +123,6 @@ def _sampled(generator: Any, converted: Converted, settings: SampleSettings) -> 
         )
         texts += [result.sequences[0] for result in results if result.sequences[0]]
     return texts
-
-
-def _written(converted: Converted, originals: Sequence[str]) -> list[list[str]]:
-    """Token names of as many of the originals, from all over them."""
-    names, longest = converted.token_names(), min(LONGEST, converted.hparams["n_ctx"] - 1)
-    some = originals[:: max(1, len(originals) // TEXTS)]
-    rows = [[names[i] for i in encoding.ids[:longest]] for encoding in converted.tokenizer.encode_batch(list(some))]
-    return [row for row in rows if row]
 
 
 def _mean_probabilities(generator: Any, texts: list[list[str]], converted: Converted, temperature: float) -> np.ndarray:
