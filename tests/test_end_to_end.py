@@ -186,7 +186,7 @@ def test_gpt_2_simple_s_engine_draws_from_the_same_distribution(line: Line, tune
 def test_a_trimmed_model_is_not_for_gpt_2_simple(tmp_path: Path) -> None:
     converted = Converted(tiny.model(tmp_path, [*range(100), tiny.END]))
     with pytest.raises(WrongUse, match="convert --vocabulary full"):
-        calibrate.make(Plan("gpt-2-simple"), converted, SampleSettings(), None, tmp_path)
+        calibrate.make(Plan("gpt-2-simple"), converted, SampleSettings(max_tokens=8), None, tmp_path)
 
 
 def test_gpt_2_simple_itself_loads_and_samples_the_checkpoint(tuned: Path) -> None:
