@@ -1,10 +1,13 @@
-"""No test may reach AWS with the caller's keys, or the caller's settings at all."""
+"""No test may reach AWS with the caller's keys, or the caller's settings at all; and two models to sample from."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
+
+from tests import nano, tiny
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +20,13 @@ def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
     # Without it boto3 waits seconds for an EC2 instance to answer.
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("SAM_CLI_TELEMETRY", "0")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return nano.model(tmp_path_factory.mktemp("nano"))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.model(tmp_path_factory.mktemp("tiny"))

@@ -50,7 +50,6 @@ typedef struct {
 } Sampler;
 
 const char *kernel(void) { return KERNEL; }
-int rows_per_tile(void) { return MR; }
 
 void sampler_free(Sampler *s) {
   for (int p = 0; s->prefix_cache && p < s->prefixes; p++) free(s->prefix_cache[p]);

@@ -193,6 +193,16 @@ static void attend(const Work *w, const float *qkv, int seat, int layer, int pla
   }
 }
 
+/* Norm the rows of x and round them for the next product. */
+static void set_normed_rows(Work *w, int n, const float *gamma, const float *beta) {
+  int d = w->model->width;
+  for (int i = 0; i < n; i++) {
+    layer_norm(w->x + (size_t)i * d, gamma, beta, w->normed, d);
+    set_row(&w->rows, i, w->normed, d);
+  }
+  LAP(w, NORMS);
+}
+
 /* Carry n texts one token on: their seats, newest tokens and those tokens' places in, w->logits out. */
 static void forward(Work *w, int n, const int *seat, const int *tokens, const int *places) {
   const Model *m = w->model;
@@ -203,11 +213,7 @@ static void forward(Work *w, int n, const int *seat, const int *tokens, const in
   }
   for (int l = 0; l < m->layers; l++) {
     const Layer *layer = &m->layer[l];
-    for (int i = 0; i < n; i++) {
-      layer_norm(w->x + (size_t)i * d, layer->ln1_gamma, layer->ln1_beta, w->normed, d);
-      set_row(&w->rows, i, w->normed, d);
-    }
-    LAP(w, NORMS);
+    set_normed_rows(w, n, layer->ln1_gamma, layer->ln1_beta);
     matmul(&layer->qkv, &w->rows, n, w->wide, 3 * d, STORE);
     LAP(w, PRODUCTS);
     for (int i = 0; i < n; i++) {
@@ -217,11 +223,7 @@ static void forward(Work *w, int n, const int *seat, const int *tokens, const in
     LAP(w, ATTENTION);
     matmul(&layer->out, &w->rows, n, w->x, d, ADD);
     LAP(w, PRODUCTS);
-    for (int i = 0; i < n; i++) {
-      layer_norm(w->x + (size_t)i * d, layer->ln2_gamma, layer->ln2_beta, w->normed, d);
-      set_row(&w->rows, i, w->normed, d);
-    }
-    LAP(w, NORMS);
+    set_normed_rows(w, n, layer->ln2_gamma, layer->ln2_beta);
     matmul(&layer->up, &w->rows, n, w->wide, 4 * d, GELU);
     LAP(w, PRODUCTS);
     for (int i = 0; i < n; i++) set_row(&w->wide_rows, i, w->wide + (size_t)i * 4 * d, 4 * d);
@@ -229,11 +231,7 @@ static void forward(Work *w, int n, const int *seat, const int *tokens, const in
     matmul(&layer->down, &w->wide_rows, n, w->x, d, ADD);
     LAP(w, PRODUCTS);
   }
-  for (int i = 0; i < n; i++) {
-    layer_norm(w->x + (size_t)i * d, m->gamma, m->beta, w->normed, d);
-    set_row(&w->rows, i, w->normed, d);
-  }
-  LAP(w, NORMS);
+  set_normed_rows(w, n, m->gamma, m->beta);
   matmul(&m->head, &w->rows, n, w->logits, v, STORE);
   LAP(w, HEAD);
 }

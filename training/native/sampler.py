@@ -48,7 +48,6 @@ def decoder() -> Any:
     floats, ints = POINTER(c_float), POINTER(c_int32)
     signatures: dict[str, tuple[Any, list[Any]]] = {
         "kernel": (c_char_p, []),
-        "rows_per_tile": (c_int, []),
         "model_new": (c_void_p, [c_int] * 6 + [c_void_p] * 4),
         "model_layer": (c_int, [c_void_p, c_int] + [POINTER(c_void_p)] * 3),
         "model_free": (None, [c_void_p]),

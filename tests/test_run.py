@@ -1,0 +1,163 @@
+"""The run's filter loop: early stops, budgets, what is told, and memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.sampling import NATIVE, ROOT, SETTINGS, bot, some
+from training import run as line
+from training.config import Bot, CorpusSettings, FilterSettings, SampleSettings
+from training.corpus import load_corpus
+from training.engines import StopRules
+from training.errors import DeepproverbsError, WrongUse
+from training.filters import KEPT, Judge
+from training.filters.early import stop_rules
+
+
+def originals() -> list[str]:
+    return load_corpus(ROOT / "data" / "proverbs" / "corpus.txt") + load_corpus(ROOT / "data" / "proverbs" / "kjv.txt")
+
+
+@pytest.fixture(scope="module")
+def bible() -> list[str]:
+    line.prepare(
+        Bot("t", ROOT / "data" / "proverbs", corpus=CorpusSettings(prepare="prepare.py", reference=("kjv.txt",)))
+    )
+    return originals()
+
+
+STRICT = FilterSettings(max_length=120, copy_run=5)
+
+
+@pytest.mark.parametrize("kind", ["closed", "open", "beyond ASCII"])
+def test_early_stops_lose_no_text_that_would_have_been_kept(model: Path, bible: list[str], kind: str) -> None:
+    """With and without: text by text the same verdict, and the kept texts are the same ones."""
+    settings = {
+        "closed": STRICT,
+        "open": replace(STRICT, characters="", closed_vocabulary=False),
+        "beyond ASCII": replace(STRICT, characters=STRICT.characters + "éß"),
+    }[kind]
+    sampling, count = SampleSettings(max_tokens=60, temperatures=(1.0, 1.3)), 3000
+    known = bible[::2]  # half of the Bible's words are unknown to this one
+    whole = some(model, NATIVE, sampling, count)
+    early = some(model, NATIVE, sampling, count, rules=stop_rules(settings, known))
+    one, other = Judge(settings, known), Judge(settings, known)
+    stopped: set[str] = set()
+    for full, part in zip(whole, early, strict=True):
+        verdict = one.judge(full.text, full.finished)
+        if part.stopped:
+            assert verdict.verdict != KEPT, (full.text, part)
+            assert full.text.startswith(part.text) and part.tokens <= full.tokens and not part.finished
+            stopped.add(part.stopped)
+        else:
+            assert part == full
+        assert (other.judge(part.text, part.finished, part.stopped).verdict == KEPT) == (verdict.verdict == KEPT)
+    wanted = {"closed": {"vocabulary", "length", "copied-run"}, "open": {"copied-run"}, "beyond ASCII": {"copied-run"}}
+    assert wanted[kind] <= stopped
+    saved = 1 - sum(c.tokens for c in early) / sum(c.tokens for c in whole)
+    assert saved > (0.1 if kind == "closed" else 0)
+
+
+def test_a_forbidden_character_stops_a_text(small: Path) -> None:
+    rules = StopRules(allowed=bytes(range(97, 123)), longest=5, vocabulary=False, run=0, originals=())
+    found = some(small, NATIVE, SampleSettings(max_tokens=30), 500, rules=rules)
+    whole = some(small, NATIVE, SampleSettings(max_tokens=30), 500)
+    assert {c.stopped for c in found} >= {"characters"}
+    for part, full in zip(found, whole, strict=True):
+        if part.stopped == "characters":
+            assert not all("a" <= c <= "z" for c in part.text) and full.text.startswith(part.text.rstrip("\ufffd"))
+
+
+def test_texts_given_up_under_other_filters_do_not_count(model: Path, tmp_path: Path) -> None:
+    """With too narrow filters all are given up; with wider ones, sampling goes on and finds texts."""
+    wide = replace(bot(tmp_path), count=20)
+    narrow = replace(wide, filter=replace(wide.filter, characters="xyz"), sample=replace(wide.sample, budget=300))
+    said: list[str] = []
+    with pytest.raises(DeepproverbsError, match=r"verdicts.jsonl for the reasons"):
+        line.sample_and_filter(narrow, tmp_path, model, [], said.append)
+    assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 300
+    given_up = (tmp_path / "candidates.jsonl").read_text().count('"stopped"')
+    assert given_up >= 300
+    assert len(line.sample_and_filter(wide, tmp_path, model, [], said.append).read_text().splitlines()) == 20
+    out = tmp_path / "out.jsonl"
+    line.filter_file(tmp_path / "candidates.jsonl", ["a b c d e"], wide, out, tmp_path / "v.jsonl", [], said.append)
+    assert f"{given_up} candidates were given up under other [filter] settings" in said[-1]
+    assert len(out.read_text().splitlines()) >= 20
+
+
+def test_a_prefix_that_cannot_pass_is_told(model: Path, tmp_path: Path) -> None:
+    wrong = replace(bot(tmp_path), filter=FilterSettings(), sample=replace(SETTINGS, prefixes=("Thou",)))
+    with pytest.raises(WrongUse, match=r"starts with 'Thou' can pass: it holds 'T'"):
+        line.sample_and_filter(wrong, tmp_path, model, [])
+
+
+def test_the_loop_stops_when_enough_is_kept_and_is_not_done_twice(model: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    pool = line.sample_and_filter(bot(tmp_path), tmp_path, model, [], said.append)
+    first, candidates = pool.read_bytes(), (tmp_path / "candidates.jsonl").read_bytes()
+    verdicts = [json.loads(v) for v in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
+    assert len(first.splitlines()) == 300
+    assert len(verdicts) <= len(candidates.splitlines()) < len(verdicts) + 500
+    assert sum(v["verdict"] == "kept" for v in verdicts) == 300
+    line.sample_and_filter(bot(tmp_path), tmp_path, model, [], said.append)
+    assert "already done" in said[-1] and pool.read_bytes() == first
+    more = replace(bot(tmp_path), count=2000)
+    line.sample_and_filter(more, tmp_path, model, [], said.append)
+    assert (tmp_path / "candidates.jsonl").read_bytes().startswith(candidates), "old samples are used again"
+
+
+def test_the_budget_ends_the_loop(model: Path, tmp_path: Path) -> None:
+    few = bot(tmp_path)
+    few = replace(few, sample=replace(few.sample, budget=256), count=10_000)
+    said: list[str] = []
+    line.sample_and_filter(few, tmp_path, model, [], said.append)
+    assert any("budget of 256 candidates is spent" in s for s in said)
+    assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 256
+
+
+def test_the_bar_tells_rates(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(line.time, "monotonic", lambda: now[0])
+    with line.Progress(50, "kept") as progress:
+        for n in range(40):
+            now[0] += 0.1
+            progress.update(n // 2, 20)
+    shown = capsys.readouterr().err
+    assert "19/50" in shown and "40 sampled, 10 texts/s, 205 tokens/s" in shown
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from training import run
+from training.config import Bot, SampleSettings
+folder, model, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+settings = SampleSettings(max_tokens=12, workers=2, batch=24)
+run.sample_only(Bot("t", folder, sample=settings), folder, model, count)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_stays_flat(small: Path, tmp_path: Path) -> None:
+    """Peak kilobytes for 5,000 candidates and for 30 times as many."""
+    peaks: list[int] = []
+    for count in (5_000, 150_000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, str(folder), str(small), str(count)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks.append(int(done.stdout.split()[-1]))
+    assert peaks[1] - peaks[0] < 10_000, peaks
