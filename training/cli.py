@@ -181,12 +181,8 @@ def parser() -> argparse.ArgumentParser:
     shaped.add_argument(
         "--prefix", dest="prefixes", action="append", help="start of every text; may be given several times"
     )
-    shaped.add_argument(
-        "--vocabulary", choices=["auto", "full"], help="full: keep tokens that this bot does not need (default: auto)"
-    )
     sampled = argparse.ArgumentParser(add_help=False, parents=[shaped])
     sampled.add_argument("--count", type=int, help="texts wanted")
-    sampled.add_argument("--budget", type=int, help="most candidates; 0: 20 times the count")
     sampled.add_argument("--top-k", type=int, help="sample among the k most probable tokens; 0: all")
     sampled.add_argument("--top-p", type=float, help="sample among the tokens that hold this probability")
     sampled.add_argument("--seed", type=int, help="the same seed gives the same candidates")
@@ -201,7 +197,13 @@ def parser() -> argparse.ArgumentParser:
     sampled.add_argument("--workers", type=int, help="batches decoded at a time; 0: by a short trial on the model")
     sampled.add_argument("--threads", type=int, help="processor threads a worker of CTranslate2")
     sampled.add_argument("--batch", type=int, help="texts decoded side by side, a worker; 0: by a short trial")
-    sampled.add_argument(
+    trimmed = argparse.ArgumentParser(add_help=False)
+    trimmed.add_argument(
+        "--vocabulary", choices=["auto", "full"], help="full: keep tokens that this bot does not need (default: auto)"
+    )
+    judged = argparse.ArgumentParser(add_help=False)
+    judged.add_argument("--budget", type=int, help="most candidates; 0: 20 times the count")
+    judged.add_argument(
         "--no-early-stop",
         dest="early_stop",
         action="store_const",
@@ -232,7 +234,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--json", action="store_true", help="print the counts as JSON")
     add("base", base_command, "find, download or unpack a base model", staged)
     add("finetune", finetune_command, "fine-tune the base model on the bot's corpus", staged, tuned)
-    c = add("convert", convert_command, "convert the checkpoint for the fast samplers", staged, shaped)
+    c = add("convert", convert_command, "convert the checkpoint for the fast samplers", staged, shaped, trimmed)
     c.add_argument("--checkpoint", type=Path, help="a gpt-2-simple checkpoint (default: the run's)")
     add("sample", sample_command, "sample candidates from the run's model", staged, sampled)
     c = add("filter", filter_command, "judge candidates and write a pool", common)
@@ -245,8 +247,10 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--history", help="a pool whose texts nothing may repeat")
     c = add("fill", fill_command, "append a pool.jsonl to the pool", common, pooled)
     c.add_argument("file", type=Path, help="a pool.jsonl")
-    add("run", run_command, "all of it: corpus to filled pool", staged, tuned, sampled, pooled)
-    add("demo", demo_command, "nano on the Proverbs, 1,000 texts, one dry post", staged, tuned, sampled)
+    add("run", run_command, "all of it: corpus to filled pool", staged, tuned, trimmed, sampled, judged, pooled)
+    add(
+        "demo", demo_command, "nano on the Proverbs, 1,000 texts, one dry post", staged, tuned, trimmed, sampled, judged
+    )
     c = add("post", post_command, "post one text of the pool", common, pooled)
     c.add_argument("--creds", type=Path, help="twitter.json with the four X keys")
     c.add_argument("--dry-run", action="store_true", help="every step but the claim and the post")

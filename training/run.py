@@ -240,7 +240,7 @@ def filter_file(
     if left_out:
         say(
             f"{left_out:,} candidates were given up under other [filter] settings or originals and are left out; "
-            "sample with --no-early-stop to judge whole texts under any."
+            "`deepproverbs sample`, or run with --no-early-stop, writes whole texts, to be judged under any."
         )
     write_whole(verdicts, "".join(lines))
     curate.write_pool(out, list(curate.curate(kept, originals, bot.sample.seed)))
