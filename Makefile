@@ -14,7 +14,7 @@ BENCH := .venvs/bench/.installed
 
 BIN := .venvs/project/bin
 PYTHON_FILES := training functions scripts tests data benchmarks
-MYPY := training functions scripts benchmarks/sampling.py benchmarks/accepted.py benchmarks/parts.py benchmarks/models.py
+MYPY := training functions scripts benchmarks/sampling.py benchmarks/accepted.py benchmarks/parts.py benchmarks/precision.py benchmarks/models.py
 
 # What may be given on the command line; the program knows the defaults.
 BOT ?=

@@ -165,7 +165,7 @@ def _open_plans(settings: SampleSettings, say: Say) -> Iterator[Plan]:
         except NoCompiler as error:
             if engine == "native":
                 raise
-            say(f"{error} Sampling with CTranslate2 instead, at about half the speed.")
+            say(f"{error} Sampling with CTranslate2 instead.")
     n = cores()
     if kernel:
         for workers, batch in product(
