@@ -85,7 +85,7 @@ nano: $(NANO) $(PROJECT)  ## train the small base model from nothing: about an h
 	@.venvs/nano/bin/python -m data.base.nano.pretrain
 
 clean:  ## delete the environments and caches; runs/, models/ and pool/ stay
-	rm -rf .venvs .aws-sam .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info
+	rm -rf .venvs .native_cache .aws-sam .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info
 
 # A stamp is as old as what it was made from; scripts/setup itself knows whether anything is to be done.
 $(PROJECT): requirements/project.txt pyproject.toml

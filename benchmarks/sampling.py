@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import models
-from training.calibrate import _processor, cores
+from training.calibrate import cores, processor
 from training.native.sampler import decoder
 from training.tf1_process import ROOT, tf1_python
 
@@ -215,7 +215,7 @@ def main() -> None:
         results.append(measure(model, 24 if model == "124M" else 64, args.rounds, args.only))
         print(table(results[-1]), end="\n\n", flush=True)
     about = {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": cores(),
         "kernel": decoder().kernel().decode(),
         "python": platform.python_version(),

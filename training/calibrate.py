@@ -82,7 +82,7 @@ def choose(converted: Converted, settings: SampleSettings, say: Say = print) -> 
         return plans[0]
     path = converted.folder / "calibration.json"
     native = library().name if any(plan.engine == "native" for plan in plans) else ""
-    about = [_processor(), cores(), [asdict(p) for p in plans], settings.max_tokens, native]
+    about = [processor(), cores(), [asdict(p) for p in plans], settings.max_tokens, native]
     key = key_of([*about, metadata.version("ctranslate2")])
     known = _read(path)
     if key in known:
@@ -243,7 +243,7 @@ def _speed(engine: Engine) -> float:
         return tokens / passed
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
