@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "accepted.json")
     args = parser.parse_args()
     bot = config.override(config.load(ROOT / "data" / "proverbs" / "bot.toml"), "", model="nano")
-    model = run.train(bot, args.run, lambda text: print(text, file=sys.stderr))
+    model, _ = run.train(bot, args.run, lambda text: print(text, file=sys.stderr))
     originals = corpus.load_corpus(bot.corpus_file) + run.references(bot)
     runs: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for _ in range(args.rounds):

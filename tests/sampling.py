@@ -47,8 +47,15 @@ def bot(tmp_path: Path, **settings: Any) -> Bot:
         "t",
         tmp_path,
         corpus=CorpusSettings(),
-        sample=replace(SETTINGS, workers=2, batch=24),
+        sample=replace(SETTINGS, workers=2, batch=24, budget=15_000),
         count=300,
-        filter=FilterSettings(characters="", closed_vocabulary=False, min_words=1, near_ratio=101),
+        filter=FilterSettings(
+            skip=("band", "opening", "set-apart", "dangling"),
+            characters="",
+            closed_vocabulary=False,
+            min_words=1,
+            near_ratio=101,
+            choose_from=1.4,
+        ),
         **settings,
     )

@@ -26,7 +26,8 @@ def test_the_shipped_file_names_every_setting_and_shows_the_defaults() -> None:
         assert set(raw[section]) == {f.name for f in dataclasses.fields(cls)}
     bot = load(BOT)
     assert bot.finetune == config.FinetuneSettings() and bot.sample == config.SampleSettings()
-    assert bot.filter == config.FilterSettings()
+    assert "ass" in bot.filter.allow
+    assert dataclasses.replace(bot.filter, allow=()) == config.FilterSettings()
     assert bot.corpus == dataclasses.replace(config.CorpusSettings(), prepare="prepare.py", reference=("kjv.txt",))
 
 
@@ -48,6 +49,8 @@ def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
         ("[sample]\ntemperatures = [0.0]", "sample.temperatures must lie between"),
         ("[sample]\ntemperatures = []", "must not be empty"),
         ("name = ", "is not a TOML file"),
+        ("[filter]\nrepetition = [1.5]", "filter.repetition must lie between 0 and 1"),
+        ("[filter]\nopening_share = 0", "filter.opening_share must lie between"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, text: str, sentence: str) -> None:

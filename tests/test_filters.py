@@ -1,128 +1,266 @@
-"""Rules and likeness, on texts of our own and on the real Bible."""
+"""The rules on texts whose right verdict is known, and on real verses."""
 
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 
+import numpy as np
 import pytest
-import pythonbible
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from rapidfuzz import fuzz
 
-from data.proverbs.prepare import PROVERBS, verses
+from tests import labelled
+from tests.labelled import FORMS, PROVERBS, UNSEEN
+from training import config
+from training.candidates import Candidate
 from training.config import FilterSettings
-from training.filters import KEPT, Judge
-from training.filters.likeness import COMMON, LikenessIndex
+from training.errors import WrongUse
+from training.filters import PASSED, Screen, Verdict, calibration, order_of
+from training.filters.band import Band, Spread
+from training.filters.words import LANGUAGES, blocked_words
 from training.text import normal_form
 
-OPEN = FilterSettings(closed_vocabulary=False)
-ORIGINALS = [
-    "a soft answer turneth away wrath but grievous words stir up anger.",
-    "a wise son maketh a glad father but a foolish son is the heaviness of his mother.",
-]
+BOT = config.load(Path(__file__).resolve().parents[1] / "data" / "proverbs" / "bot.toml")
+OPEN = replace(BOT.filter, characters="", closed_vocabulary=False, common_words=0)
+
+
+def candidate(text: str, logprob: float = 0.0, finished: bool = True) -> Candidate:
+    return Candidate(text, 0, logprob, finished, 1.0)
+
+
+def judge(screen: Screen, texts: list[str]) -> list[Verdict]:
+    return screen.judge([candidate(text) for text in texts])
 
 
 @pytest.fixture(scope="module")
-def proverbs() -> list[str]:
-    return verses(PROVERBS)
+def closed() -> Screen:
+    """The shipped bot's."""
+    return Screen(BOT.filter, labelled.proverbs())
+
+
+@pytest.fixture(scope="module")
+def wide() -> Screen:
+    """An open one, for any writing."""
+    return Screen(OPEN, labelled.proverbs())
+
+
+def only(
+    *rules: str, settings: FilterSettings = OPEN, originals: Sequence[str] = (), history: Sequence[str] = ()
+) -> Screen:
+    """A screen that asks these rules and no others."""
+    others = set(order_of(settings)) - set(rules)
+    return Screen(replace(settings, skip=tuple(others)), originals, history)
+
+
+@lru_cache(maxsize=10)
+def on_the_bible(rule: str) -> Screen:
+    return only(rule, settings=BOT.filter, originals=labelled.bible())
+
+
+def recall(screen: Screen, texts: list[str], *rules: str) -> float:
+    """Share of the texts that are rejected, whatever they are called when no rule is named."""
+    assert len(texts) >= 40
+    verdicts = judge(screen, texts)
+    hits = [verdict.verdict in rules if rules else verdict.verdict != PASSED for verdict in verdicts]
+    for text, verdict, hit in zip(texts, verdicts, hits, strict=True):
+        if not hit:
+            print(f"missed: {verdict.verdict}: {text}")
+    return sum(hits) / len(hits)
+
+
+@pytest.mark.parametrize("words", [1, 2, 3])
+def test_copies_with_some_words_changed(closed: Screen, wide: Screen, words: int) -> None:
+    for screen in (closed, wide):
+        assert recall(screen, labelled.copies(words, 400)) >= 0.99
+    asked = only("copy", "copied-run", originals=labelled.proverbs())
+    assert recall(asked, labelled.copies(words, 400)) >= 0.99
+
+
+def test_copied_half_verses() -> None:
+    asked = only("copy", "copied-run", originals=labelled.proverbs())
+    assert recall(asked, labelled.half_verses(200)) >= 0.99
+
+
+def test_what_was_posted_before() -> None:
+    rng = random.Random(3)
+    history = labelled.carriers(200, 3)
+    screen = only("duplicate", "near-duplicate", history=history)
+    assert recall(screen, [labelled.respelt(text, rng) for text in history], "duplicate") == 1
+    others = sorted({word for verse in history for word in normal_form(verse).split()})
+    texts = [labelled.changed(text, 1, rng, others) for text in history if len(text.split()) >= 10]
+    assert recall(screen, texts, "duplicate", "near-duplicate") >= 0.99
+
+
+def test_an_exact_copy_in_other_spelling(wide: Screen) -> None:
+    rng = random.Random(4)
+    texts = [labelled.respelt(verse, rng) for verse in rng.sample(labelled.proverbs(4), 200)]
+    assert recall(wide, texts) == 1
 
 
 @pytest.mark.parametrize(
-    ("text", "rule"),
+    ("pieces", "rules"),
     [
-        ("the righteous shall inherit @king", "characters"),
-        ("the 12 righteous shall inherit", "characters"),
-        ("the righteous shall\ninherit the land", "characters"),
-        ("The righteous shall inherit", "characters"),
-        ("the righteous shall inherit. 🙂", "characters"),
-        ("go unto him.in the house", "link"),
-        ("the righteous " * 30, "length"),
-        ("three words only", "too-short"),
-        ("", "too-short"),
-        ("and a soft answer turneth away wrath but grievous things are many", "copied-run"),
-        ("a wise son maketh a glad fathers but one foolish son is the heaviness of his mothers.", "copy"),
+        (labelled.LINKS, ("link", "mention")),
+        (labelled.MENTIONS, ("mention",)),
+        (labelled.tagged("#", "＃"), ("hashtag",)),
+        (labelled.tagged("$", "＄"), ("cashtag",)),
+        (labelled.NUMBERS, ("digits",)),
     ],
 )
-def test_each_rule_says_its_name(text: str, rule: str) -> None:
-    assert Judge(OPEN, ORIGINALS).judge(text).verdict == rule
+def test_links_mentions_tags_and_digits(closed: Screen, pieces: list[str], rules: tuple[str, ...]) -> None:
+    texts = list(labelled.into(pieces, 5))
+    assert recall(only(*rules), texts) == 1
+    assert recall(closed, texts) == 1
 
 
-def test_unfinished_duplicate_near_duplicate_and_history() -> None:
-    judge = Judge(OPEN, ORIGINALS, history=["the lamp of the upright burneth all the night long."])
-    good = "the house of the diligent standeth upon a rock of counsel."
-    assert judge.judge(good, finished=False).verdict == "unfinished"
-    assert judge.judge(good).verdict == KEPT
-    assert judge.judge("the house of the diligent, standeth upon a rock of counsel").verdict == "duplicate"
-    assert judge.judge("the house of the diligent standeth upon a hill of counsel.").verdict == "near-duplicate"
-    assert judge.judge("the lamp of the upright burneth all the night long").verdict == "duplicate"
-    assert "near-duplicate" in judge.table() and sum(judge.counts.values()) == 5
+def test_over_length(wide: Screen, closed: Screen) -> None:
+    rng = random.Random(6)
+    pad = "wisdom understanding knowledge prudence discretion counsel instruction righteousness judgment equity "
+    texts = [(verse + " " + pad * 4)[: rng.randint(281, 320)].rstrip() + "x" for verse in labelled.carriers(60, 6)]
+    texts += ["智慧" * 71 + "。" for _ in range(5)] + ["🙂" * 141 for _ in range(5)]
+    assert recall(only("length"), texts) == 1
+    assert recall(closed, texts) == 1
 
 
-def test_open_mode_lets_other_writing_through() -> None:
-    judge = Judge(replace(OPEN, characters=""), [])
-    assert judge.judge("Größe ist nicht alles — oder? 🙂").verdict == KEPT
-    assert judge.judge("see you at $TSLA to the moon").verdict == "characters"
+@pytest.mark.parametrize("form", list(FORMS))
+def test_blocked_words_in_any_form(wide: Screen, closed: Screen, form: str) -> None:
+    texts = labelled.blocked(FORMS[form], 120, 7, BOT.filter.allow)
+    assert recall(on_the_bible("blocked"), texts) >= 0.99
+    assert recall(closed, texts) >= 0.99
+    assert recall(wide, texts) >= 0.99
 
 
-def test_a_closed_vocabulary_stops_words_that_nobody_wrote() -> None:
-    judge = Judge(FilterSettings(), ORIGINALS)
-    assert judge.judge("a wise mother maketh a glad answer").verdict == KEPT
-    assert judge.judge("a wise mother maketh a glad answersome").detail == "answersome"
+def ended(ends: list[str]) -> list[str]:
+    return [f"{verse.rstrip('.')} {end}" for verse in labelled.carriers(8, 9) for end in ends]
 
 
-def test_real_verses_with_changed_words_are_copies(proverbs: list[str]) -> None:
-    """At least 99 % of the verses of eight words or more with one to three words replaced."""
-    rng, words = random.Random(1), sorted({w for v in proverbs for w in normal_form(v).split()})
-    index = LikenessIndex(map(normal_form, proverbs))
-    judge = Judge(OPEN, proverbs)
-    for changes in (1, 2, 3):
-        caught = 0
-        sample = rng.sample([v for v in proverbs if len(v.split()) >= 12], 200)
-        for verse in sample:
-            text = normal_form(verse).split()
-            for place in rng.sample(range(len(text)), changes):
-                text[place] = rng.choice(words)
-            caught += judge.judge(" ".join(text)).verdict in ("copy", "copied-run")
-        assert caught >= 198, changes
-    assert index.nearest(normal_form(proverbs[10]), 99).ratio == 100
+def framed(frames: list[tuple[str, str]]) -> list[str]:
+    return [f"{a} {verse} {b}".strip() for verse in labelled.carriers(8, 10) for a, b in frames]
 
 
-def test_other_books_are_no_copies(proverbs: list[str]) -> None:
-    """The human baseline: verses of Ecclesiastes are hardly ever taken for copies of Proverbs."""
-    judge = Judge(replace(OPEN, near_ratio=101), proverbs)
-    texts = verses(pythonbible.Book.ECCLESIASTES)
-    rejected = sum(judge.judge(text).verdict in ("copy", "copied-run") for text in texts)
-    assert rejected <= 0.01 * len(texts)
+BROKEN = {
+    "too-short": [" ".join(verse.split()[:n]) for n in (1, 2, 3) for verse in labelled.carriers(15, 8)],
+    "dangling": ended(["and", "of", "the,", "to", "who", "lo,", "a -"]),
+    "unbalanced": framed([("(", ""), ("", ")"), ("“", ""), ('"', ""), ("[", ")"), ("", "»")]),
+    "repetition": [" ".join(verse.split()[:n] * 3) for n in (2, 3, 4, 5) for verse in labelled.carriers(12, 11)],
+    "vocabulary": list(
+        labelled.into([f"{w}ness{x}" for w in ("lorr", "answersom", "zq") for x in "abcdefghijklmn"], 12)
+    ),
+}
 
 
-def test_the_index_finds_what_brute_force_finds(proverbs: list[str]) -> None:
-    """Recall against every pair of the real Proverbs with a ratio of 75 or more."""
-    normals = [normal_form(v) for v in dict.fromkeys(proverbs)][:400]
-    index, found, true = LikenessIndex(), 0, 0
-    for n, text in enumerate(normals):
-        brute = max((fuzz.ratio(text, other) for other in normals[:n]), default=0)
-        hit = index.nearest(text, 75)
-        true += brute >= 75
-        found += hit is not None
-        assert hit is None or brute >= hit.ratio - 0.05
-        index.add(text)
-    assert true >= 5 and found >= 0.9 * true
+@pytest.mark.parametrize(("rule", "texts"), BROKEN.items())
+def test_broken_texts(rule: str, texts: list[str]) -> None:
+    assert recall(on_the_bible(rule), texts) >= 0.99
 
 
-@settings(max_examples=50)
-@given(st.lists(st.text(alphabet="abcd ", min_size=8, max_size=40), max_size=30))
-def test_kept_texts_stay_kept_and_apart(texts: list[str]) -> None:
-    judge = Judge(replace(OPEN, min_words=1), [])
-    kept = [t for t in texts if judge.judge(t).verdict == KEPT]
-    again = Judge(replace(OPEN, min_words=1), [])
-    assert all(again.judge(t).verdict == KEPT for t in kept)
-    assert len({normal_form(t) for t in kept}) == len(kept)
+def test_peoples_and_religions_are_set_apart() -> None:
+    names = [
+        "jews", "a jew", "muslims", "the hindu", "israel", "israelites", "the egyptians", "a samaritan", "christians",
+        "the gentiles", "gypsies", "mexicans", "the irish", "a black man", "white people", "immigrants", "the poles",
+        "the turk's", "philistines", "pharisees", "the pope", "atheists", "an arab", "chinese", "africans", "germans",
+        "the french", "the heathen", "buddhists", "sikhs", "mormons", "catholics", "protestants", "refugees", "hebrews",
+        "the greeks", "romans", "the syrian", "ethiopians", "chaldeans", "gays", "lesbians",
+    ]  # fmt: skip
+    screen = Screen(replace(OPEN, set_apart=("Zophar",)), [])
+    texts = list(labelled.into(names, 13))
+    verdicts = judge(screen, texts)
+    assert all(verdict.verdict == PASSED and verdict.detail for verdict in verdicts), verdicts
+    assert judge(screen, ["then answered zophar's friends in great wrath"])[0].detail == "zophar"
+    assert not judge(screen, ["wisdom hath built an house upon the rock"])[0].detail
+    assert not judge(Screen(replace(OPEN, skip=("set-apart",)), []), ["the jews and the greeks came"])[0].detail
 
 
-def test_a_copy_made_of_common_words_alone_is_seen() -> None:
-    """Every run of three words in it stands in more than COMMON texts, so the index does not know it."""
-    originals = ["and the lord spake", *(f"and the lord spake {n} times" for n in range(COMMON + 10))]
-    judge = Judge(FilterSettings(characters="", closed_vocabulary=False), originals)
-    assert judge.judge("And the Lord spake.").verdict == "copy"
+def rates_on_real_verses() -> dict[str, calibration.Rates]:
+    """Each rule on verses that the screen's originals do not hold."""
+    rates = {}
+    for which in UNSEEN:
+        screen = Screen(BOT.filter, labelled.bible(without=which))
+        rates[which.name] = calibration.machine(screen, map(candidate, labelled.book(which)))
+    everything = [*labelled.book(PROVERBS), *labelled.bible(without=PROVERBS)]
+    screen = Screen(BOT.filter, everything)
+    rates["PROVERBS"] = calibration.people(screen, everything, len(labelled.book(PROVERBS)))
+    return rates
+
+
+def test_real_verses_pass() -> None:
+    """The Bible repeats itself, and every book has words of its own; no other rule rejects more than 0.5 % of it."""
+    rates = rates_on_real_verses()
+    print(calibration.table(rates, Screen(BOT.filter, [])))
+    texts = sum(rate.texts for rate in rates.values())
+    together: Counter[str] = Counter()
+    for rate in rates.values():
+        together.update({name: share * rate.texts / texts for name, share in rate.shares.items()})
+    for name, share in together.items():
+        if name not in ("vocabulary", "copied-run", "copy", "set-apart", "all"):
+            assert share <= 0.005, name
+    assert together["all"] <= 0.15
+    assert 0.03 <= together["copied-run"] <= 0.08, "the rule is asked, and the Bible repeats itself"
+
+
+def test_each_rule_can_be_skipped_and_own_ones_asked(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def no_wine(text):\n    return 'names wine' if 'wine' in text else None\n")
+    text = "wine is a mocker @king said 12 times and of"
+    settings = replace(OPEN, own=("mine.py:no_wine",))
+    asked = ["mention", "digits", "dangling", "no-wine"]
+    found = []
+    for _ in range(4):
+        screen = Screen(replace(settings, skip=tuple(found)), [], folder=tmp_path)
+        found.append(judge(screen, [text])[0].verdict)
+    assert sorted(found) == sorted(asked)
+    assert judge(Screen(replace(settings, skip=tuple(found)), [], folder=tmp_path), [text])[0].verdict == PASSED
+    with pytest.raises(WrongUse, match=r"skip: 'hashtags' is no rule; rules are unfinished, characters"):
+        Screen(replace(OPEN, skip=("hashtags",)), [])
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "sentence"),
+    [
+        ("", "mine.py", "must be FILE.py:FUNCTION"),
+        ("", "yours.py:f", "no such file there"),
+        ("x = 1", "mine.py:f", "has no function 'f'"),
+        ("1/0", "mine.py:f", "does not load: ZeroDivisionError"),
+        ("def f(text):\n    return text[100]", "mine.py:f", r"failed on 'a wise son': IndexError"),
+    ],
+)
+def test_wrong_own_rules_are_told(tmp_path: Path, code: str, name: str, sentence: str) -> None:
+    (tmp_path / "mine.py").write_text(code)
+    with pytest.raises(WrongUse, match=sentence):
+        judge(Screen(replace(OPEN, own=(name,), skip=("too-short",)), [], folder=tmp_path), ["a wise son"])
+
+
+def test_unfinished_texts_and_the_band() -> None:
+    band = Band(Spread(-3.0, 0.5), -2.0, 3.0)
+    screen = Screen(OPEN, [], band=band)
+    text = "the house of the diligent standeth upon a rock of counsel."
+    some = [candidate(text, value) for value in (-4.6, -4.4, -1.6, -1.4)] + [candidate(text, -3.0, finished=False)]
+    assert [v.verdict for v in screen.judge(some)] == ["band", PASSED, PASSED, "band", "unfinished"]
+    assert "-4.60 nats a token, real texts -3.00" in screen.judge(some)[0].detail
+    best = band.distance(np.array([-2.0, -2.5, -1.5, -1.0]))
+    assert best.argmin() == 0 and best[1] == best[2] < best[3]
+
+
+def test_every_language_has_its_list_and_unknown_ones_are_told() -> None:
+    assert all(len(blocked_words(code)) > 10 for code in LANGUAGES)
+    with pytest.raises(WrongUse, match="no blocklist for the language 'xx'"):
+        Screen(replace(OPEN, language="xx"), [])
+    with pytest.raises(WrongUse, match="no common words for the language 'eo'"):
+        Screen(replace(BOT.filter, language="eo"), [])
+    german = Screen(replace(OPEN, language="de", common_words=1000, closed_vocabulary=True), ["der Weise sieht weit."])
+    assert judge(german, ["und der Weise ist nicht da."])[0].verdict == PASSED
+    assert judge(german, ["der Weise ist ein Hurensohn."])[0].verdict != PASSED
+
+
+def test_words_of_ones_own_are_blocked_and_allowed() -> None:
+    screen = Screen(replace(OPEN, block=("Belial", "*mammon*", "strong drink"), allow=("cock",)), [])
+    texts = [
+        "the sons of belial came in",
+        "the mammonites came in again",
+        "give strong drinks unto them",
+        "the cock crew at dawn",
+        "an ass spake unto the man",
+    ]
+    assert [verdict.verdict for verdict in judge(screen, texts)] == ["blocked", "blocked", "blocked", PASSED, "blocked"]

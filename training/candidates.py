@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from training.config import SampleSettings, plain
@@ -80,9 +81,25 @@ class Candidates:
         if whole < self.path.stat().st_size:
             os.truncate(self.path, whole)
 
-    def append(self, candidates: list[Candidate]) -> None:
-        """Write some candidates, all or none."""
-        data = "".join(candidate.line() for candidate in candidates).encode()
+    def recover(self) -> int:
+        """Cut off what a killed run left of a line; return the number of bytes that are there."""
+        if not self.path.exists():
+            return 0
+        with self.path.open("rb") as file:
+            whole = count = 0
+            while block := file.read(1 << 20):
+                count += block.count(b"\n")
+                if b"\n" in block:
+                    whole = file.tell() - len(block) + block.rindex(b"\n") + 1
+        if whole < self.path.stat().st_size:
+            os.truncate(self.path, whole)
+        self.count = count
+        return whole
+
+    def append(self, candidates: list[Candidate]) -> list[int]:
+        """Write some candidates, all or none. Returns where each line begins, bytes."""
+        lines = [candidate.line().encode() for candidate in candidates]
+        data = b"".join(lines)
         before = self.path.stat().st_size if self.path.exists() else 0
         try:
             with self.path.open("ab", buffering=0) as file:
@@ -96,3 +113,4 @@ class Candidates:
                 "again, sampling goes on from there."
             ) from error
         self.count += len(candidates)
+        return [before, *(before + end for end in accumulate(map(len, lines[:-1])))]

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from post_tweet.errors import PostError
 
-from training import base_model, config, corpus, fill, finetune, run, tweet
+from training import base_model, config, corpus, fill, filtering, finetune, run, scores, tweet
 from training.config import Bot, SampleSettings
 from training.errors import DeepproverbsError, WrongUse
+from training.filtering import Files
 from training.manifest import locked
 from training.tf1_process import ROOT
 
@@ -103,9 +104,28 @@ def filter_command(args: argparse.Namespace) -> None:
     bot = bot_of(args)
     originals = [text for path in args.corpus for text in corpus.load_corpus(path)]
     history = fill.history(args.history) if args.history else []
-    verdicts = args.verdicts or args.out.with_name("verdicts.jsonl")
-    kept = run.filter_file(args.candidates, originals, bot, args.out, verdicts, history, say)
-    say(f"{kept:,} texts in {args.out}, every verdict in {verdicts}.")
+    band, base = None, None
+    if args.run:
+        folder = Path(args.run)
+        model, base = model_of(folder), folder / "base"
+        base = base if bot.filter.ratio and (base / "model.bin").exists() else None
+        band = scores.band(bot.filter, model, folder / "corpus.npz", base)
+    if args.calibrate:
+        say(filtering.calibrate(args.candidates, args.corpus[0], originals, bot, band))
+        return
+    if not args.out:
+        raise WrongUse("Name the pool file to write with --out; or give --calibrate.")
+    files = Files(args.candidates, args.out, args.verdicts or args.out.with_name("verdicts.jsonl"))
+    kept, apart, judged = filtering.filter_file(files, originals, bot, history, band, base, args.workers)
+    say(filtering.table(judged.counts, bot.filter))
+    if judged.left_out:
+        say(
+            f"{judged.left_out:,} candidates were given up under other [filter] settings or originals and are left "
+            "out; `deepproverbs sample`, or run with --no-early-stop, writes whole texts, to be judged under any."
+        )
+    say(f"{kept:,} texts in {files.out}, every verdict in {files.verdicts}.")
+    if apart:
+        say(f"{apart:,} more name a people or a religion: they are in {files.out.with_name('review.jsonl')}.")
 
 
 def fill_command(args: argparse.Namespace) -> None:
@@ -124,8 +144,8 @@ def run_command(args: argparse.Namespace) -> None:
     folder = run_folder(args, bot)
     with locked(folder):
         history = fill.history(bot.pool)
-        model = run.train(bot, folder, say)
-        texts = run.sample_and_filter(bot, folder, model, history, say)
+        model, base = run.train(bot, folder, say)
+        texts = run.sample_and_filter(bot, folder, model, history, say, base)
         say(filled(texts, bot.pool, bot.name))
     say(f"Next: deepproverbs pool status --pool {bot.pool}")
 
@@ -242,9 +262,15 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument(
         "--corpus", type=Path, required=True, action="append", help="what nothing may copy; may be given several times"
     )
-    c.add_argument("--out", type=Path, required=True, help="the pool.jsonl to write")
+    c.add_argument("--out", type=Path, help="the pool.jsonl to write; review.jsonl comes beside it")
     c.add_argument("--verdicts", type=Path, help="every verdict (default: verdicts.jsonl beside --out)")
-    c.add_argument("--history", help="a pool whose texts nothing may repeat")
+    c.add_argument("--history", help="a pool whose texts nothing may repeat: s3://bucket/prefix or a directory")
+    c.add_argument("--run", help="a run's folder: its model says where real texts lie, and ranks the candidates")
+    c.add_argument("--count", type=int, help="texts wanted: the best ones")
+    c.add_argument("--workers", type=int, default=0, help="processes that judge; 0: as many as pay")
+    c.add_argument(
+        "--calibrate", action="store_true", help="print how often each rule rejects the corpus itself, and candidates"
+    )
     c = add("fill", fill_command, "append a pool.jsonl to the pool", common, pooled)
     c.add_argument("file", type=Path, help="a pool.jsonl")
     add("run", run_command, "all of it: corpus to filled pool", staged, tuned, trimmed, sampled, judged, pooled)

@@ -88,20 +88,54 @@ class SampleSettings:
 
 @dataclass(frozen=True)
 class FilterSettings:
+    skip: tuple[str, ...] = ()
+    """Rules that are not asked, by their names in the table that a run prints: "hashtag", "band"."""
+    own: tuple[str, ...] = ()
+    """Rules of your own: "FILE.py:FUNCTION" in the bot's folder; text in, None or the reason out."""
     characters: str = "abcdefghijklmnopqrstuvwxyz ,.'-"
-    """Every character that a text may hold. Empty: anything printable but @ # $ and digits."""
+    """Every character that a text may hold. Empty: anything printable (digits are a rule of their own)."""
     max_length: int = 280
     """Longest text, in X's weighted characters; X takes 280."""
     min_words: int = 4
     """Shortest text."""
+    repetition: tuple[float, ...] = (0.36, 0.28, 0.22)
+    """Most of a text's runs of 2, 3, 4, … words that may be repeats: 1 - different / all runs."""
+    dangling: tuple[str, ...] = (
+        "a", "an", "and", "as", "at", "because", "but", "doth", "every", "for", "from", "hath", "if", "into", "its",
+        "lest", "my", "nor", "of", "or", "our", "shall", "than", "the", "their", "thy", "to", "unto", "upon", "when",
+        "which", "while", "who", "whom", "whose", "with", "your",
+    )  # fmt: skip
+    """Words that no text may end on."""
     closed_vocabulary: bool = True
-    """Every word must occur in the corpus or its reference texts."""
+    """Every word must be known: occur in the corpus, its reference texts or among the common words."""
+    common_words: int = 30_000
+    """So many of the language's most frequent words, less those on a blocklist, are known."""
+    language: str = "en"
+    """Of the common words and the blocklist: a code of two letters."""
+    block: tuple[str, ...] = ()
+    """Words and phrases beside the blocklist; *word* anywhere inside one."""
+    allow: tuple[str, ...] = ()
+    """Words of the blocklist that this bot may say."""
+    set_apart: tuple[str, ...] = ()
+    """Names for a person to read before they are published, beside those of peoples and religions."""
     copy_ratio: float = 75.0
     """A text this like one of the corpus or reference is a copy: rapidfuzz's ratio, 0 to 100."""
     copy_run: int = 8
     """So many words in a row from the corpus or reference are a copy."""
+    band: float = 3.0
+    """How far a text's log-probability may lie from the mean of the held-out texts, in their standard deviations."""
+    aim: float = 0.99
+    """The best texts are as probable as this quantile of the held-out ones: less is nonsense, more platitudes."""
+    ratio: bool = True
+    """Ask the base model, too: a text that it finds as probable is not of this corpus."""
+    choose_from: float = 2.0
+    """Texts that pass for each one that is chosen: the worse ones stay out of the pool."""
     near_ratio: float = 75.0
-    """Two texts of the pool this like one another: the first one stays."""
+    """Two texts of the pool this like one another: the better one stays."""
+    opening_words: int = 2
+    """So many words are a text's opening."""
+    opening_share: float = 0.05
+    """Most of the wanted texts that may open alike; 1: any."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +185,13 @@ RANGES: dict[str, tuple[float, float]] = {
     "filter.copy_ratio": (1, 101),
     "filter.copy_run": (2, 1000),
     "filter.near_ratio": (1, 101),
+    "filter.repetition": (0, 1),
+    "filter.common_words": (0, 1_000_000),
+    "filter.band": (0.1, 1000),
+    "filter.aim": (0, 1),
+    "filter.choose_from": (1, 100),
+    "filter.opening_words": (1, 10),
+    "filter.opening_share": (0.0001, 1),
 }
 
 
@@ -221,7 +262,7 @@ def _checked(name: str, value: Any, kind: Any, path: Path) -> Any:
     if get_origin(kind) is tuple:
         inner = get_args(kind)[0]
         items = value if isinstance(value, list | tuple) else [value]
-        if not items and inner is not str:
+        if not items and inner is not str and name != "filter.repetition":
             raise WrongUse(f"{path}: {name} must not be empty.")
         return tuple(_checked(name, item, inner, path) for item in items)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):

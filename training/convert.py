@@ -120,6 +120,25 @@ def convert(
     return model
 
 
+def convert_base(run: Path, base: Path, model: Path) -> Path:
+    """RUN/base: the base model, converted with the tokens of `model`, so that both can score a text."""
+    manifest, out, part = Manifest(run), run / "base", run / ".base.part"
+    rows = [int(row) for row in Converted(model).ids]
+    key = key_of(rows, *sorted(p for p in base.iterdir() if p.is_file()))
+    if manifest.done("base", key, out / "model.bin"):
+        return out
+    started = time.monotonic()
+    weights = run / "weights.npz"
+    list(run_program("export", {"folder": base.resolve(), "out": weights.resolve()}, run / "tf1.log"))
+    with np.load(weights) as arrays:
+        write_model(dict(arrays), base, part, rows)
+    shutil.rmtree(out, ignore_errors=True)
+    part.rename(out)
+    weights.unlink()
+    manifest.record("base", key, {"tokens": len(rows)}, started)
+    return out
+
+
 def write_model(
     arrays: dict[str, Any], source: Path, out: Path, rows: list[int] | None = None, hottest: float = math.inf
 ) -> None:

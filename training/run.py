@@ -6,34 +6,39 @@ skipped. Only the command line stands after this file.
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 from tqdm import tqdm
 
-from training import base_model, calibrate, convert, corpus, curate, finetune
+from training import base_model, calibrate, convert, corpus, filtering, finetune, scores
 from training.candidates import Candidate, Candidates
 from training.config import Bot, plain
 from training.converted import Converted
+from training.curate import KEPT, Choice
 from training.engines import StopRules
 from training.errors import DeepproverbsError, WrongUse
-from training.filters import KEPT, Judge
+from training.filters import Screen
 from training.filters.early import stop_rules
-from training.filters.rules import Context, characters
-from training.manifest import Manifest, key_of, write_whole
+from training.filters.rules import Context, Text, characters
+from training.manifest import Manifest, key_of
 from training.sample import sample
+from training.screening import Case, Judged, Passed, judge_some, screened, verdict_lines
 from training.tf1_process import ROOT
 
 Say = Callable[[str], None]
 MODELS = ROOT / "models"
 """Base models, shared by all runs."""
+HANDFUL = 256
+"""New candidates that are judged at a time."""
 
 
 def prepare(bot: Bot, say: Say = print) -> None:
@@ -77,66 +82,135 @@ def build_corpus(bot: Bot, files: list[Path], out: Path, tokenizer_folder: Path,
     return counts
 
 
-def sample_and_filter(bot: Bot, run: Path, model: Path, history: list[str], say: Say = print) -> Path:
-    """Sample until enough texts are kept, or the budget is spent; write verdicts and pool.jsonl."""
+def sample_and_filter(
+    bot: Bot, run: Path, model: Path, history: list[str], say: Say = print, base: Path | None = None
+) -> Path:
+    """Sample until enough texts passed to choose from, or the budget is spent; write verdicts and pool.jsonl.
+
+    `base`: the converted base model, for a second opinion on each text.
+    """
     manifest, pool, verdicts = Manifest(run), run / "pool.jsonl", run / "verdicts.jsonl"
     store = Candidates(run, model, bot.sample)
-    key = key_of([store.key, plain(bot.filter), bot.count, bot.sample.budget], run / "corpus.txt", *bot.reference_files)
+    own = [bot.folder / name.partition(":")[0] for name in bot.filter.own]
+    inputs = [run / "corpus.txt", *bot.reference_files, *(path for path in own if path.exists())]
+    key = key_of([store.key, plain(bot.filter), bot.count, bot.sample.budget, base is not None], *inputs)
     if manifest.done("filter", key, pool, verdicts):
         say(f"Pool: already done ({pool}); for more texts raise --count.")
         return pool
     for prefix in bot.sample.prefixes:
-        if reason := characters(prefix, Context(bot.filter)):
+        plain_context = Context(bot.filter, frozenset(bot.filter.characters))
+        if "characters" not in bot.filter.skip and (reason := characters(Text(prefix), plain_context)):
             raise WrongUse(
                 f"No text that starts with {prefix!r} can pass: it {reason}, which [filter] characters does not allow."
             )
     started = time.monotonic()
     texts = corpus.load_corpus(run / "corpus.txt")
-    originals = texts + references(bot)
-    judge = Judge(bot.filter, originals, history)
-    rules = stop_rules(bot.filter, originals) if bot.sample.early_stop else None
-    budget = bot.sample.budget or 20 * bot.count
-    kept: list[tuple[str, float]] = []
+    band = scores.band(bot.filter, model, run / "corpus.npz", base)
+    case = Case(bot.filter, texts + references(bot), history, bot.folder, band, "")
+    screen = case.screen()
+    rules = stop_rules(screen) if bot.sample.early_stop else None
+    case = replace(case, rules=rules.id if rules else "")
+    curator = filtering.Curator(store.path, bot.filter, bot.count, band, base)
     part = run / ".verdicts.part"
-    judged = tokens = 0
-    with (
-        Progress(bot.count, "kept") as progress,
-        part.open("w", encoding="utf-8") as out,
-        closing(candidates(store, model, bot, run, rules, progress.say)) as source,
-    ):
-        for candidate, fresh in source:
-            if candidate.stopped and candidate.rules != (rules.id if rules else ""):
-                continue  # given up under other rules: nobody knows what it would have become
-            verdict = judge.judge(candidate.text, candidate.finished, candidate.stopped)
-            out.write(json.dumps({k: v for k, v in asdict(verdict).items() if v}, ensure_ascii=False) + "\n")
-            if verdict.verdict == KEPT:
-                kept.append((candidate.text, candidate.logprob))
-            judged += 1
-            tokens += candidate.tokens
-            progress.update(len(kept), candidate.tokens if fresh else 0)
-            if len(kept) >= bot.count or judged >= budget:
-                break
+    with part.open("w", encoding="utf-8") as out:
+        total, passed, choice = _enough(Source(store, model, bot, run, rules), case, screen, curator, out)
+        apart = curator.write(passed, choice, texts, bot.sample.seed, screen, pool, out)
     part.replace(verdicts)
-    say(judge.table())
-    if len(kept) < bot.count:
-        say(f"The budget of {budget:,} candidates is spent: {len(kept):,} of {bot.count:,} texts kept.")
+    kept = len(choice.numbers(KEPT))
+    total.counts.update(choice.counts())
+    say(filtering.table(total.counts, bot.filter))
+    if kept < bot.count:
+        say(f"The budget of {budget_of(bot):,} candidates is spent: {kept:,} of {bot.count:,} texts kept.")
     if not kept:
         raise DeepproverbsError(
             f"No text passed the filters; see {verdicts} for the reasons, or widen [filter] in the bot's settings."
         )
-    curate.write_pool(pool, list(curate.curate(kept, texts, bot.sample.seed)))
     manifest.record(
         "filter",
         key,
         plain(bot.filter),
         started,
-        candidates=judged,
-        tokens=tokens,
-        kept=len(kept),
-        verdicts=dict(judge.counts),
+        candidates=total.candidates,
+        tokens=total.tokens,
+        kept=kept,
+        review=apart,
+        band=asdict(band) if band else None,
+        verdicts=dict(total.counts),
     )
-    say(f"Pool: {len(kept):,} texts in {pool}.")
+    say(f"Pool: {kept:,} texts in {pool}.")
+    if apart:
+        say(f"{apart:,} more name a people or a religion: `deepproverbs review --run {run}` shows them to you.")
     return pool
+
+
+@dataclass
+class Source:
+    """Candidates of a run, judged: those that are in its file, then new ones."""
+
+    store: Candidates
+    model: Path
+    bot: Bot
+    run: Path
+    rules: StopRules | None
+
+    def judged(self, case: Case, screen: Screen, say: Say) -> Generator[tuple[Judged, str, bool], None, None]:
+        """Yield (what some candidates came to, verdicts on the rejected ones, whether they are new), without end
+        until the budget is spent."""
+        left = budget_of(self.bot)
+        for piece, lines, _ in screened(self.store.path, case, self.store.recover()):
+            left -= piece.candidates
+            yield piece, lines, False
+        some: list[Candidate] = []
+        offsets: list[int] = []
+        with closing(self.fresh(say)) as batches:
+            for batch in batches:
+                offsets += self.store.append(batch)
+                some += batch
+                if len(some) >= min(HANDFUL, left):
+                    piece, rejected = judge_some(screen, case.rules, some[:left], offsets[:left])
+                    left -= piece.candidates
+                    some, offsets = [], []
+                    yield piece, verdict_lines(rejected), True
+
+    def fresh(self, say: Say) -> Generator[list[Candidate], None, None]:
+        """New candidates, not yet written, without end."""
+        converted = Converted(self.model)
+        plan = calibrate.choose(converted, self.bot.sample, say)
+        engine = calibrate.make(plan, converted, self.bot.sample, self.rules, self.run)
+        say(f"Sampling: {engine.about}.")
+        rules = self.rules.id if self.rules else ""
+        with closing(sample(engine, converted, self.bot.sample, self.store.count, rules)) as batches:
+            yield from batches
+
+
+def budget_of(bot: Bot) -> int:
+    return bot.sample.budget or 20 * bot.count
+
+
+def _enough(
+    source: Source, case: Case, screen: Screen, curator: filtering.Curator, out: TextIO
+) -> tuple[Judged, Passed, Choice]:
+    """Judge what is there and sample on, until the pool can be chosen or the budget is spent.
+
+    The pool is chosen from the first so many candidates that passed, and their order is that of their numbers: a
+    run that was killed and went on chooses from the same ones.
+    """
+    bot, total = source.bot, Judged()
+    wanted, budget = math.ceil(bot.count * bot.filter.choose_from), budget_of(bot)
+    with Progress(wanted, "passed") as progress, closing(source.judged(case, screen, progress.say)) as pieces:
+        while True:
+            while (passed := total.first(wanted)) is None and total.candidates < budget:
+                piece, lines, fresh = next(pieces)
+                out.write(lines)
+                total.add(piece)
+                progress.update(total.count_passed, *((piece.candidates, piece.tokens) if fresh else ()))
+            passed = passed or Passed.joined(total.passed)
+            choice = curator.choose(passed)
+            missing = bot.count - len(choice.numbers(KEPT))
+            if missing <= 0 or total.candidates >= budget:
+                return total, passed, choice
+            wanted += math.ceil(missing * bot.filter.choose_from)
+            progress.want(wanted)
 
 
 def references(bot: Bot) -> list[str]:
@@ -169,98 +243,35 @@ class Progress:
                 f"{self.texts:,} sampled, {self.texts / seconds:,.0f} texts/s, {self.tokens / seconds:,.0f} tokens/s"
             )
 
-    def update(self, have: int, new_tokens: int) -> None:
-        """`have` of the wanted texts are there; `new_tokens` of one more sampled text, 0 for one from the file."""
+    def want(self, wanted: int) -> None:
+        self.wanted = self.bar.total = wanted
+
+    def update(self, have: int, texts: int = 0, tokens: int = 0) -> None:
+        """`have` of the wanted texts are there; `texts` more were sampled, of so many tokens."""
         now = time.monotonic()
-        if new_tokens:
+        if texts:
             self.started = self.started or now
-            self.texts, self.tokens = self.texts + 1, self.tokens + new_tokens
+            self.texts, self.tokens = self.texts + texts, self.tokens + tokens
         self.bar.update(min(self.wanted, have) - self.bar.n)
         if now - self.told >= 1 and now - self.started >= 1:
             self._tell(now)
 
 
-def candidates(
-    store: Candidates, model: Path, bot: Bot, run: Path, rules: StopRules | None, say: Say
-) -> Generator[tuple[Candidate, bool], None, None]:
-    """The candidates that are there (False), then new ones (True) as they are sampled and written, without end."""
-    for candidate in store.read():
-        yield candidate, False
-    converted = Converted(model)
-    plan = calibrate.choose(converted, bot.sample, say)
-    engine = calibrate.make(plan, converted, bot.sample, rules, run)
-    say(f"Sampling: {engine.about}.")
-    with closing(sample(engine, converted, bot.sample, store.count, rules.id if rules else "")) as batches:
-        for batch in batches:
-            store.append(batch)
-            for candidate in batch:
-                yield candidate, True
-
-
 def sample_only(bot: Bot, run: Path, model: Path, count: int, say: Say = print) -> Path:
     """`sample`: at least `count` candidates in candidates.jsonl, no filter."""
     store = Candidates(run, model, bot.sample)
-    have = 0
-    with (
-        Progress(count, "sampled") as progress,
-        closing(candidates(store, model, bot, run, None, progress.say)) as source,
-    ):
-        for candidate, fresh in source:
-            have += 1
-            progress.update(have, candidate.tokens if fresh else 0)
-            if have >= count:
-                break
-    say(f"{max(have, store.count):,} candidates in {store.path}.")
+    store.recover()
+    with Progress(count, "sampled") as progress:
+        progress.update(store.count)
+        if store.count < count:
+            with closing(Source(store, model, bot, run, None).fresh(progress.say)) as batches:
+                for batch in batches:
+                    store.append(batch)
+                    progress.update(store.count, len(batch), sum(candidate.tokens for candidate in batch))
+                    if store.count >= count:
+                        break
+    say(f"{store.count:,} candidates in {store.path}.")
     return store.path
-
-
-def filter_file(
-    candidates: Path,
-    originals: list[str],
-    bot: Bot,
-    out: Path,
-    verdicts: Path,
-    history: Iterable[str],
-    say: Say = print,
-) -> int:
-    """`filter`: judge a file of candidates ({"text"} a line at least) by itself."""
-    judge = Judge(bot.filter, originals, history)
-    kept: list[tuple[str, float]] = []
-    lines: list[str] = []
-    rules, left_out = stop_rules(bot.filter, originals).id, 0
-    for text, finished, stopped, given_up_by, score in read_candidates(candidates):
-        if stopped and given_up_by not in ("", rules):
-            left_out += 1
-            continue
-        verdict = judge.judge(text, finished, stopped)
-        lines.append(json.dumps(asdict(verdict), ensure_ascii=False) + "\n")
-        if verdict.verdict == KEPT:
-            kept.append((text, score))
-    say(judge.table())
-    if left_out:
-        say(
-            f"{left_out:,} candidates were given up under other [filter] settings or originals and are left out; "
-            "`deepproverbs sample`, or run with --no-early-stop, writes whole texts, to be judged under any."
-        )
-    write_whole(verdicts, "".join(lines))
-    curate.write_pool(out, list(curate.curate(kept, originals, bot.sample.seed)))
-    return len(kept)
-
-
-def read_candidates(path: Path) -> Iterator[tuple[str, bool, str, str, float]]:
-    """(text, finished, stopped for, by which rules, mean log-probability) of a candidates.jsonl, or of any file of
-    texts: those count as finished and score 0."""
-    if path.suffix != ".jsonl":
-        yield from ((text.strip(), True, "", "", 0.0) for text in corpus.read_texts(path))
-        return
-    for text in corpus.read_texts(path):  # names what is wrong with the file, and where
-        del text
-    with path.open(encoding="utf-8-sig") as file:
-        for line in filter(str.strip, file):
-            value = json.loads(line)
-            record = value if isinstance(value, dict) else {"text": value}
-            stopped, rules = str(record.get("stopped", "")), str(record.get("rules", ""))
-            yield record["text"], bool(record.get("finished", True)), stopped, rules, float(record.get("logprob", 0.0))
 
 
 def convert_model(bot: Bot, run: Path, checkpoint: Path, say: Say = print) -> Path:
@@ -272,8 +283,9 @@ def convert_model(bot: Bot, run: Path, checkpoint: Path, say: Say = print) -> Pa
     return convert.convert(run, checkpoint, say, originals, bot.sample)
 
 
-def train(bot: Bot, run: Path, say: Say = print) -> Path:
-    """`corpus`, `base`, `finetune`, `convert`: everything up to a model. Returns its folder."""
+def train(bot: Bot, run: Path, say: Say = print) -> tuple[Path, Path | None]:
+    """`corpus`, `base`, `finetune`, `convert`: everything up to a model. Returns its folder, and that of the base
+    model in the same form, unless the filters want no second opinion."""
     prepare(bot, say)
     base = base_model.locate(bot.model, MODELS)
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
@@ -284,4 +296,5 @@ def train(bot: Bot, run: Path, say: Say = print) -> Path:
         f"{p.compute_type}: held-out loss {p.loss:.3f}, float32 {p.loss_float32:.3f}; a token's log-probability "
         f"differs by {p.mean_difference:.4f} in the mean."
     )
-    return model
+    wanted = bot.filter.ratio and "band" not in bot.filter.skip
+    return model, convert.convert_base(run, base.folder, model) if wanted else None

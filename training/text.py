@@ -64,4 +64,9 @@ def normal_form(text: str) -> str:
 
 def text_id(text: str) -> str:
     """First 16 hex digits of the BLAKE2b of the normal form: the same for every spelling of a text."""
-    return hashlib.blake2b(normal_form(text).encode(), digest_size=8).hexdigest()
+    return f"{id_of_normal(normal_form(text)):016x}"
+
+
+def id_of_normal(normal: str) -> int:
+    """The id of a text in normal form, as a number of 64 bits."""
+    return int.from_bytes(hashlib.blake2b(normal.encode(), digest_size=8).digest(), "big")

@@ -1,5 +1,5 @@
 """Candidates → verdicts: a small named rule each, in order of cost."""
 
-from training.filters.judge import KEPT, Judge, Verdict
+from training.filters.screen import PASSED, Screen, Verdict, order_of
 
-__all__ = ["KEPT", "Judge", "Verdict"]
+__all__ = ["PASSED", "Screen", "Verdict", "order_of"]

@@ -1,20 +1,41 @@
 """The rules that look at one text alone. Each returns None, or why the text must go.
 
-To add a rule: write a function here and name it in RULES at its place by cost.
+To add a rule for every bot: write a function here and name it in RULES at its place by cost. For one bot: name a
+function of its own in `[filter] own`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+import importlib.util
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
-from post_tweet.xtext import problems, weighted_length
+from post_tweet.xtext import find_link, find_mention, invalid, weighted_length
 
 from training.config import FilterSettings
+from training.errors import WrongUse
+from training.filters.blocklist import Blocklist
+from training.filters.words import blocked_words, common_words, peoples
 from training.text import normal_form
 
-RISKY = set("@＠#＃$＄")
-"""Mentions, hashtags and cashtags, in both widths."""
+
+class Text:
+    """One text, and what more than one rule wants of it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def normal(self) -> str:
+        return normal_form(self.text)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Words of the normal form."""
+        return self.normal.split()
 
 
 @dataclass(frozen=True)
@@ -22,51 +43,213 @@ class Context:
     """What the rules may know besides the text."""
 
     settings: FilterSettings
-    vocabulary: Set[str] = field(default_factory=frozenset)
-    """Words of the corpus and its references, in normal form."""
+    characters: frozenset[str] = field(default_factory=frozenset)
+    vocabulary: frozenset[str] = field(default_factory=frozenset)
+    """Known words, in normal form: those of the corpus and its references, and common ones."""
+    common: frozenset[str] = field(default_factory=frozenset)
+    """The common ones among them."""
+    blocklist: Blocklist | None = None
+    dangling: frozenset[str] = field(default_factory=frozenset)
+    apart: frozenset[str] = field(default_factory=frozenset)
+    """Names and phrases in normal form that a person must see."""
+
+    @classmethod
+    def of(cls, settings: FilterSettings, normals: Iterable[str]) -> Context:
+        """`normals`: the corpus and its references in normal form."""
+        asked = {name for name, _ in RULES} - set(settings.skip)
+        own = {word for normal in normals for word in normal.split()}
+        common = common_words(settings.common_words, settings.language) if settings.common_words else frozenset()
+        blocklist = None
+        if "blocked" in asked:
+            blocked = blocked_words(settings.language) | set(settings.block)
+            blocklist = Blocklist(blocked, settings.allow, (common | own) - {normal_form(word) for word in blocked})
+            # A word may be common and blocked; what the corpus itself says is known, and blocked by its own rule.
+            common = frozenset(word for word in common if not blocklist.blocks(word))
+        names = peoples() | {normal_form(name) for name in settings.set_apart}
+        return cls(
+            settings,
+            frozenset(settings.characters),
+            frozenset(common | own),
+            common,
+            blocklist,
+            frozenset(map(normal_form, settings.dangling)),
+            names if "set-apart" not in settings.skip else frozenset(),
+        )
 
 
-Rule = Callable[[str, Context], str | None]
+Rule = Callable[[Text, Context], str | None]
 
 
-def characters(text: str, context: Context) -> str | None:
-    """Plain characters: those of the style, or anything printable but @ # $ and digits."""
-    allowed = context.settings.characters
-    for c in text:
-        if (c not in allowed) if allowed else (c in RISKY or c.isdigit() or not c.isprintable()):
-            return f"holds {c!r}"
-    return None
+def characters(text: Text, context: Context) -> str | None:
+    """Plain characters: those of the style, or anything printable. X takes no control characters."""
+    allowed = context.characters
+    if allowed:
+        return None if allowed.issuperset(text.text) else f"holds {next(c for c in text.text if c not in allowed)!r}"
+    if text.text.isprintable():
+        # An emoji may be held together by U+200D, which is not printable and harmless.
+        return invalid(text.text)
+    return next((f"holds {c!r}" for c in text.text if not (c.isprintable() or c in "\u200d\ufe0f")), None)
 
 
-def link(text: str, context: Context) -> str | None:
-    """Nothing that X would read as a link (it bills one at 13 times a post) or would not take."""
-    return problems(text)
+def digits(text: Text, context: Context) -> str | None:
+    """Numbers are where a small model shows itself: chapters, dates, prices that mean nothing."""
+    if context.characters:
+        return None  # they say so themselves
+    return next((f"holds {c!r}" for c in text.text if c.isdigit()), None)
 
 
-def length(text: str, context: Context) -> str | None:
-    """X's weighted length."""
-    weight = weighted_length(text)
+def mention(text: Text, context: Context) -> str | None:
+    """Nobody is pinged by a machine that does not know whom it writes to."""
+    return find_mention(text.text)
+
+
+def hashtag(text: Text, context: Context) -> str | None:
+    """A hashtag puts the text under a topic that the model knows nothing of."""
+    return "holds #" if "#" in text.text or "＃" in text.text else None
+
+
+def cashtag(text: Text, context: Context) -> str | None:
+    """X reads $ab as a share; a price is a number and goes, too."""
+    return "holds $" if "$" in text.text or "＄" in text.text else None
+
+
+def link(text: Text, context: Context) -> str | None:
+    """Nothing that X would read as a link: it bills one at 13 times a post, and it leads nowhere."""
+    return find_link(text.text)
+
+
+def too_short(text: Text, context: Context) -> str | None:
+    """Two words are no saying."""
+    count = len(text.words)
+    return f"{count} words" if count < context.settings.min_words else None
+
+
+def length(text: Text, context: Context) -> str | None:
+    """X refuses what is longer, by its own way of counting."""
+    weight = weighted_length(text.text)
     return f"weighs {weight}" if weight > context.settings.max_length else None
 
 
-def too_short(text: str, context: Context) -> str | None:
-    words = len(text.split())
-    return f"{words} words" if words < context.settings.min_words else None
+PAIRS = {pair[0]: pair[1] for pair in ["()", "[]", "{}", "“”", "«»", "„“", "‹›", "「」", "『』", "（）", "【】"]}
+_MARKS = re.compile('["' + re.escape("".join({*PAIRS, *PAIRS.values()})) + "]")
 
 
-def vocabulary(text: str, context: Context) -> str | None:
-    """A word that neither the corpus nor its references know: gibberish, and every modern slur."""
-    if context.settings.closed_vocabulary:
-        for word in normal_form(text).split():
-            if word not in context.vocabulary:
-                return word
+def unbalanced(text: Text, context: Context) -> str | None:
+    """A bracket or quotation mark without its other half: the text begins or ends in the middle of something.
+    Single quotation marks are apostrophes as often as not and say nothing."""
+    marks = _MARKS.findall(text.text)
+    if not marks:
+        return None
+    open_marks: list[str] = []
+    for mark in marks:
+        if open_marks and mark == (open_marks[-1] if open_marks[-1] == '"' else PAIRS.get(open_marks[-1])):
+            open_marks.pop()
+        elif mark in PAIRS or mark == '"':
+            open_marks.append(mark)
+        else:
+            return f"closes {mark} that is not open"
+    return f"leaves {open_marks[-1]} open" if open_marks else None
+
+
+def dangling(text: Text, context: Context) -> str | None:
+    """An end that is none: a comma, a dash, or a word that wants another after it ("and", "of")."""
+    end = text.text.rstrip("\"'”’»)]} ")
+    if end.endswith((",", ";", ":", "-", "–", "—", "&", "(", "[", "/")):
+        return f"ends on {end[-1]}"
+    if text.words and text.words[-1] in context.dangling:
+        return f"ends on {text.words[-1]!r}"
+    return None
+
+
+def repetition(text: Text, context: Context) -> str | None:
+    """The loop that a language model falls into. seq-rep-n of Welleck et al. (2020), "Neural Text Generation with
+    Unlikelihood Training": 1 - different n-grams / all n-grams."""
+    words = text.words
+    for n, most in enumerate(context.settings.repetition, 2):
+        count = len(words) - n + 1
+        if count > 1:
+            runs = set(zip(*(words[i:] for i in range(n)), strict=False))
+            if 1 - len(runs) / count > most:
+                return f"{1 - len(runs) / count:.0%} of its runs of {n} words are repeats"
+    return None
+
+
+def vocabulary(text: Text, context: Context) -> str | None:
+    """A word that nobody knows: gibberish, and every slur of which no list has thought."""
+    if context.settings.closed_vocabulary and not context.vocabulary.issuperset(text.words):
+        return next(word for word in text.words if word not in context.vocabulary)
+    return None
+
+
+def blocked(text: Text, context: Context) -> str | None:
+    """A word of the blocklist, in whatever spelling."""
+    return context.blocklist.find(text.text, text.words) or None if context.blocklist else None
+
+
+def set_apart(text: Text, context: Context) -> str | None:
+    """A people or a religion is named: no list tells malice without slurs, so a person must read it. Not a rule
+    for rejection: asked last, of texts that pass all others."""
+    words = text.words
+    for i, word in enumerate(words):
+        stem = word.removesuffix("'s").removesuffix("s'")
+        for name in (stem, stem.removesuffix("s"), stem.removesuffix("es"), stem.removesuffix("ies") + "y"):
+            if name in context.apart:
+                return name
+        pair = " ".join(words[i : i + 2])
+        if pair in context.apart or pair.removesuffix("s") in context.apart:
+            return pair
     return None
 
 
 RULES: list[tuple[str, Rule]] = [
     ("characters", characters),
-    ("too-short", too_short),
-    ("length", length),
+    ("digits", digits),
+    ("mention", mention),
+    ("hashtag", hashtag),
+    ("cashtag", cashtag),
     ("link", link),
+    ("length", length),
+    ("too-short", too_short),
+    ("unbalanced", unbalanced),
+    ("dangling", dangling),
+    ("repetition", repetition),
     ("vocabulary", vocabulary),
+    ("blocked", blocked),
 ]
+
+
+def own_rules(settings: FilterSettings, folder: Path) -> list[tuple[str, Rule]]:
+    """The rules that `[filter] own` names, from Python files in the bot's folder.
+
+    Raises:
+        WrongUse: a file or function is missing, or does not load.
+    """
+    rules = []
+    for name in settings.own:
+        file, _, function = name.partition(":")
+        path = folder / file
+        if not function or not path.is_file():
+            raise WrongUse(f"[filter] own: {name!r} must be FILE.py:FUNCTION in {folder}; no such file there.")
+        spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise WrongUse(f"[filter] own: {path} does not load: {type(error).__name__}: {error}") from error
+        found = getattr(module, function, None)
+        if not callable(found):
+            raise WrongUse(f"[filter] own: {path} has no function {function!r}.")
+        rules.append((function.replace("_", "-"), _own(name, found)))
+    return rules
+
+
+def _own(name: str, function: Callable[[str], str | None]) -> Rule:
+    def rule(text: Text, context: Context) -> str | None:
+        try:
+            reason = function(text.text)
+        except Exception as error:
+            raise WrongUse(f"[filter] own: {name} failed on {text.text!r}: {type(error).__name__}: {error}") from error
+        return str(reason) if reason else None
+
+    return rule

@@ -1,0 +1,204 @@
+"""Candidates that passed the screen → RUN/pool.jsonl and RUN/review.jsonl, and the last of the verdicts.
+
+What `deepproverbs run` does after sampling, and `deepproverbs filter` with any file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+import numpy as np
+from tqdm import tqdm
+
+from training import corpus, curate
+from training.candidates import Candidate
+from training.config import Bot, FilterSettings
+from training.curate import KEPT, NEAR, SET_APART, VERDICTS, Choice
+from training.filters import Screen, Verdict, calibration, order_of
+from training.filters.band import Band, Floats
+from training.filters.early import stop_rules
+from training.screening import Case, Judged, Passed, candidate_of, read_at, screened, verdict_lines
+
+SHORTLIST = 1.5
+"""Of so many texts for each that is wanted, the best by the fine-tuned model, the base model's opinion is asked: it
+costs as much as sampling them."""
+
+
+@dataclass
+class Curator:
+    """Chooses the pool from a candidate file.
+
+    `base`: the converted base model; scores under it are remembered, so that choosing again is cheap.
+    """
+
+    path: Path
+    settings: FilterSettings
+    count: int
+    band: Band | None = None
+    base: Path | None = None
+    known: dict[int, float] = field(default_factory=dict)
+
+    def choose(self, passed: Passed) -> Choice:
+        """The best texts of those that passed."""
+        with self.path.open("rb") as file:
+
+            def read(number: int) -> str:
+                return read_at(file, int(passed.offsets[number])).text
+
+            distances = np.zeros(len(passed))
+            stray = np.zeros(len(passed), bool)
+            if self.band:
+                logprobs = passed.logprobs.astype(np.float64)
+                distances = self.band.distance(logprobs)
+                if self.base and self.band.ratio:
+                    first = np.lexsort((passed.ids, distances))[: math.ceil(SHORTLIST * self.count)]
+                    scores = self._base_scores(passed, first.tolist(), file)
+                    # The others come after those that both models have seen.
+                    distances += 1000
+                    distances[first] = self.band.distance(logprobs[first], scores)
+                    stray[first] = self.band.out_of_style(logprobs[first], scores)
+            inside = np.flatnonzero(~stray)
+            with tqdm(total=self.count, unit="text", desc="chosen", delay=2, leave=False) as bar:
+                chosen = curate.choose(
+                    passed.ids[inside],
+                    distances[inside],
+                    passed.apart[inside],
+                    lambda number: read(int(inside[number])),
+                    self.settings,
+                    self.count,
+                    bar.update,
+                )
+        choice = Choice(np.full(len(passed), curate.BAND, np.uint8))
+        choice.verdicts[inside] = chosen.verdicts
+        choice.relatives = {int(inside[number]): relative for number, relative in chosen.relatives.items()}
+        return choice
+
+    def _base_scores(self, passed: Passed, numbers: list[int], file: BinaryIO) -> Floats:
+        from training.scores import base_scores
+
+        assert self.base is not None
+        new = [number for number in numbers if int(passed.ids[number]) not in self.known]
+        texts = [read_at(file, int(passed.offsets[number])).text for number in new]
+        if new:
+            for number, score in zip(new, base_scores(self.base, texts).tolist(), strict=True):
+                self.known[int(passed.ids[number])] = score
+        return np.array([self.known[int(passed.ids[number])] for number in numbers])
+
+    def write(
+        self, passed: Passed, choice: Choice, corpus: Sequence[str], seed: int, screen: Screen, pool: Path, out: TextIO
+    ) -> int:
+        """Write the pool, the texts for review beside it, and the verdicts on all that passed. Returns the number of
+        texts for review."""
+        with self.path.open("rb") as file:
+
+            def read(number: int) -> Candidate:
+                return read_at(file, int(passed.offsets[number]))
+
+            def records(numbers: list[int]) -> Iterator[dict[str, object]]:
+                some = [read(number) for number in curate.shuffled(numbers, seed)]
+                return curate.records([c.text for c in some], [c.logprob for c in some], corpus)
+
+            curate.write_records(pool, records(choice.numbers(KEPT)))
+            apart = choice.numbers(SET_APART)
+            curate.write_records(
+                pool.with_name("review.jsonl"),
+                ({**record, "names": screen.names_in(str(record["text"]))} for record in records(apart)),
+            )
+            for number, code in enumerate(choice.verdicts.tolist()):
+                text, detail = read(number).text, ""
+                if code == NEAR:
+                    relative = choice.relatives[number]
+                    detail = f"{relative.ratio:.1f} {relative.text}"
+                elif code == SET_APART:
+                    detail = screen.names_in(text)
+                out.write(verdict_lines([Verdict(text, VERDICTS[code], detail)]))
+        return len(apart)
+
+
+def table(counts: Counter[str], settings: FilterSettings) -> str:
+    """How many candidates each rule rejected, in the order in which they are asked."""
+    total = sum(counts.values()) or 1
+    names = dict.fromkeys([*order_of(settings), "spare", "kept"])
+    rows = [f"  {name:<16}{counts[name]:>10,}{counts[name] / total:>8.1%}" for name in names if counts[name]]
+    return "\n".join([f"  {'verdict':<16}{'texts':>10}{'share':>8}", *rows, f"  {'all':<16}{total:>10,}"])
+
+
+@contextmanager
+def as_candidates(path: Path, out: Path) -> Iterator[Path]:
+    """A file of candidates: `path` itself if it is JSONL, else its texts as such a file, which is deleted after use."""
+    if path.suffix == ".jsonl":
+        if not path.exists() or not path.stat().st_size:
+            next(corpus.read_texts(path))  # says what is wrong
+        yield path
+        return
+    part = out.with_name(f".{out.name}.candidates")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            for text in corpus.read_texts(path):
+                if text.strip():
+                    file.write(Candidate(text.strip(), 0, 0.0, True, 1.0).line())
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Files:
+    """What `filter` reads and writes."""
+
+    candidates: Path
+    out: Path
+    verdicts: Path
+
+
+def filter_file(
+    files: Files,
+    originals: Sequence[str],
+    bot: Bot,
+    history: Iterable[str] = (),
+    band: Band | None = None,
+    base: Path | None = None,
+    workers: int = 0,
+) -> tuple[int, int, Judged]:
+    """`filter`: judge a file of candidates ({"text"} a line at least) by itself and choose from all of them.
+
+    Returns (texts in the pool, texts for review, what became of the candidates).
+    """
+    case = Case(bot.filter, originals, list(history), bot.folder, band, "")
+    screen = case.screen()
+    case = Case(bot.filter, originals, case.history, bot.folder, band, stop_rules(screen).id)
+    part = files.verdicts.with_name(f".{files.verdicts.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with as_candidates(files.candidates, files.out) as path, part.open("w", encoding="utf-8") as out:
+        size = path.stat().st_size
+        with tqdm(total=size, unit="B", unit_scale=True, desc="judged", mininterval=1.0) as bar:
+            judged = Judged()
+            for piece, lines, length in screened(path, case, size, workers):
+                judged.add(piece)
+                out.write(lines)
+                bar.update(length)
+        passed = Passed.joined(judged.passed)
+        curator = Curator(path, bot.filter, bot.count, band, base)
+        choice = curator.choose(passed)
+        apart = curator.write(passed, choice, originals, bot.sample.seed, screen, files.out, out)
+    part.replace(files.verdicts)
+    judged.counts.update(choice.counts())
+    return len(choice.numbers(KEPT)), apart, judged
+
+
+def calibrate(candidates: Path, texts: Path, originals: Sequence[str], bot: Bot, band: Band | None) -> str:
+    """How often each rule rejects people (the texts of one file, leave one out) and candidates, as a table."""
+    screen = Screen(bot.filter, originals, (), bot.folder, band)
+    count = len(corpus.load_corpus(texts))
+    with as_candidates(candidates, candidates) as path, path.open("rb") as file:
+        machine = calibration.machine(screen, (candidate_of(line) for line in file if line.strip()))
+    return calibration.table(
+        {"real texts": calibration.people(screen, originals, count), "candidates": machine}, screen
+    )
