@@ -14,7 +14,7 @@ BENCH := .venvs/bench/.installed
 
 BIN := .venvs/project/bin
 PYTHON_FILES := training functions scripts tests data benchmarks
-MYPY := training functions scripts benchmarks/sampling.py benchmarks/accepted.py benchmarks/parts.py benchmarks/precision.py benchmarks/models.py
+MYPY := training functions scripts benchmarks/sampling.py benchmarks/accepted.py benchmarks/parts.py benchmarks/precision.py benchmarks/models.py benchmarks/filters.py
 
 # What may be given on the command line; the program knows the defaults.
 BOT ?=
@@ -28,7 +28,7 @@ DRY_RUN ?=
 bot := $(if $(BOT),--bot '$(BOT)')
 pool := $(if $(POOL),--pool '$(POOL)')
 
-.PHONY: help setup demo train-and-fill tweet status test lint bench build run run-jupyter secrets deploy requirements nano clean
+.PHONY: help setup demo train-and-fill report review tweet status test lint bench build run run-jupyter secrets deploy requirements nano clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,12 @@ demo: $(PROJECT) $(TF1)  ## nano on the Proverbs: 1,000 texts in a local pool, t
 
 train-and-fill:  ## corpus to filled pool, on a GPU image if one runs [BOT= MODEL= POOL= COUNT= ENGINE=image|local]
 	@scripts/train-and-fill $(bot) $(if $(MODEL),--model '$(MODEL)') $(pool) $(if $(COUNT),--count '$(COUNT)')
+
+report: $(PROJECT)  ## how new and how varied the pool is, beside real texts [BOT=]
+	@$(BIN)/deepproverbs report $(bot)
+
+review: $(PROJECT)  ## read the texts that name a people or a religion; publish or refuse each [BOT= POOL=]
+	@$(BIN)/deepproverbs review $(bot) $(pool)
 
 tweet: $(PROJECT) $(if $(CHECKPOINT_DIR),$(TF1))  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 CHECKPOINT_DIR=]
 	@$(BIN)/deepproverbs post $(bot) $(pool) $(if $(TWITTER_CREDS),--creds '$(TWITTER_CREDS)') \
@@ -58,9 +64,10 @@ lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/shellcheck $(shell grep -lE '^#!.*bash' scripts/* .ci/run)
 	@$(BIN)/hadolint training/Dockerfile
 
-bench: $(PROJECT) $(TF1) $(BENCH)  ## sampling beside its peers, 124M and nano; accepted texts a second [ARGS="--rounds 3"]
+bench: $(PROJECT) $(TF1) $(BENCH)  ## sampling beside its peers, 124M and nano; accepted texts a second; filters [ARGS="--rounds 3"]
 	@$(BIN)/python -m benchmarks.sampling $(ARGS)
 	@$(BIN)/python -m benchmarks.accepted
+	@$(BIN)/python -m benchmarks.filters
 
 build:  ## the GPU image [BASE= CUBLAS=yes]
 	@scripts/image build

@@ -169,7 +169,7 @@ def test_peoples_and_religions_are_set_apart() -> None:
     texts = list(labelled.into(names, 13))
     verdicts = judge(screen, texts)
     assert all(verdict.verdict == PASSED and verdict.detail for verdict in verdicts), verdicts
-    assert judge(screen, ["then answered zophar's friends in great wrath"])[0].detail == "zophar"
+    assert judge(screen, ["then answered zophar's friends in great wrath"])[0].detail == "zophar's"
     assert not judge(screen, ["wisdom hath built an house upon the rock"])[0].detail
     assert not judge(Screen(replace(OPEN, skip=("set-apart",)), []), ["the jews and the greeks came"])[0].detail
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from post_tweet.errors import PostError
 
-from training import base_model, config, corpus, fill, filtering, finetune, run, scores, tweet
+from training import base_model, config, corpus, fill, filtering, finetune, quality, review, run, scores, tweet
 from training.config import Bot, SampleSettings
 from training.errors import DeepproverbsError, WrongUse
 from training.filtering import Files
@@ -102,7 +102,8 @@ def sample_command(args: argparse.Namespace) -> None:
 
 def filter_command(args: argparse.Namespace) -> None:
     bot = bot_of(args)
-    originals = [text for path in args.corpus for text in corpus.load_corpus(path)]
+    texts = corpus.load_corpus(args.corpus[0])
+    references = [text for path in args.corpus[1:] for text in corpus.load_corpus(path)]
     history = fill.history(args.history) if args.history else []
     band, base = None, None
     if args.run:
@@ -111,12 +112,12 @@ def filter_command(args: argparse.Namespace) -> None:
         base = base if bot.filter.ratio and (base / "model.bin").exists() else None
         band = scores.band(bot.filter, model, folder / "corpus.npz", base)
     if args.calibrate:
-        say(filtering.calibrate(args.candidates, args.corpus[0], originals, bot, band))
+        say(filtering.calibrate(args.candidates, texts, references, bot, band))
         return
     if not args.out:
         raise WrongUse("Name the pool file to write with --out; or give --calibrate.")
     files = Files(args.candidates, args.out, args.verdicts or args.out.with_name("verdicts.jsonl"))
-    kept, apart, judged = filtering.filter_file(files, originals, bot, history, band, base, args.workers)
+    kept, apart, judged = filtering.filter_file(files, texts, bot, history, band, base, args.workers, references)
     say(filtering.table(judged.counts, bot.filter))
     if judged.left_out:
         say(
@@ -164,6 +165,23 @@ def demo_command(args: argparse.Namespace) -> None:
     say("\nPosted dry, through the function's own code:")
     say("  " + tweet.post(args.pool, None, "demo", dry_run=True)["text"])
     say(f"\nDone in {time.monotonic() - started:.0f} s. The pool: {args.pool}")
+
+
+def report_command(args: argparse.Namespace) -> None:
+    bot = bot_of(args)
+    folder = run_folder(args, bot)
+    result = quality.report(bot, folder)
+    say(json.dumps(result, ensure_ascii=False) if args.json else quality.table(result))
+    if not args.json:
+        say(f"Written: {folder / 'quality.json'}")
+
+
+def review_command(args: argparse.Namespace) -> None:
+    bot = bot_of(args)
+    folder = run_folder(args, bot)
+    approved = review.review(folder, sys.stdin, say)
+    if approved:
+        say(filled(approved, bot.pool, f"{bot.name} review"))
 
 
 def post_command(args: argparse.Namespace) -> None:
@@ -260,7 +278,11 @@ def parser() -> argparse.ArgumentParser:
     c = add("filter", filter_command, "judge candidates and write a pool", common)
     c.add_argument("candidates", type=Path, help="JSONL with a text a line")
     c.add_argument(
-        "--corpus", type=Path, required=True, action="append", help="what nothing may copy; may be given several times"
+        "--corpus",
+        type=Path,
+        required=True,
+        action="append",
+        help="the corpus, then what else nothing may copy: may be given several times",
     )
     c.add_argument("--out", type=Path, help="the pool.jsonl to write; review.jsonl comes beside it")
     c.add_argument("--verdicts", type=Path, help="every verdict (default: verdicts.jsonl beside --out)")
@@ -271,6 +293,11 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument(
         "--calibrate", action="store_true", help="print how often each rule rejects the corpus itself, and candidates"
     )
+    c = add("report", report_command, "how new and how varied the pool is, beside real texts", common)
+    c.add_argument("--run", help="the run's folder (default: runs/NAME)")
+    c.add_argument("--json", action="store_true", help="print as JSON")
+    c = add("review", review_command, "read the texts that were set apart, and publish or refuse each", common, pooled)
+    c.add_argument("--run", help="the run's folder (default: runs/NAME)")
     c = add("fill", fill_command, "append a pool.jsonl to the pool", common, pooled)
     c.add_argument("file", type=Path, help="a pool.jsonl")
     add("run", run_command, "all of it: corpus to filled pool", staged, tuned, trimmed, sampled, judged, pooled)

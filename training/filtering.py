@@ -23,7 +23,7 @@ from training.curate import KEPT, NEAR, SET_APART, VERDICTS, Choice
 from training.filters import Screen, Verdict, calibration, order_of
 from training.filters.band import Band, Floats
 from training.filters.early import stop_rules
-from training.screening import Case, Judged, Passed, candidate_of, read_at, screened, verdict_lines
+from training.screening import Case, Judged, Passed, candidate_of, read_at, screened, text_at, verdict_lines
 
 SHORTLIST = 1.5
 """Of so many texts for each that is wanted, the best by the fine-tuned model, the base model's opinion is asked: it
@@ -49,7 +49,7 @@ class Curator:
         with self.path.open("rb") as file:
 
             def read(number: int) -> str:
-                return read_at(file, int(passed.offsets[number])).text
+                return text_at(file, int(passed.offsets[number]))
 
             distances = np.zeros(len(passed))
             stray = np.zeros(len(passed), bool)
@@ -84,7 +84,7 @@ class Curator:
 
         assert self.base is not None
         new = [number for number in numbers if int(passed.ids[number]) not in self.known]
-        texts = [read_at(file, int(passed.offsets[number])).text for number in new]
+        texts = [text_at(file, int(passed.offsets[number])) for number in new]
         if new:
             for number, score in zip(new, base_scores(self.base, texts).tolist(), strict=True):
                 self.known[int(passed.ids[number])] = score
@@ -111,7 +111,7 @@ class Curator:
                 ({**record, "names": screen.names_in(str(record["text"]))} for record in records(apart)),
             )
             for number, code in enumerate(choice.verdicts.tolist()):
-                text, detail = read(number).text, ""
+                text, detail = text_at(file, int(passed.offsets[number])), ""
                 if code == NEAR:
                     relative = choice.relatives[number]
                     detail = f"{relative.ratio:.1f} {relative.text}"
@@ -160,17 +160,22 @@ class Files:
 
 def filter_file(
     files: Files,
-    originals: Sequence[str],
+    texts: Sequence[str],
     bot: Bot,
     history: Iterable[str] = (),
     band: Band | None = None,
     base: Path | None = None,
     workers: int = 0,
+    references: Sequence[str] = (),
 ) -> tuple[int, int, Judged]:
     """`filter`: judge a file of candidates ({"text"} a line at least) by itself and choose from all of them.
 
+    `texts`: the corpus, among which the nearest to each kept text is looked for; nothing may copy it, nor the
+    `references`.
+
     Returns (texts in the pool, texts for review, what became of the candidates).
     """
+    originals = [*texts, *references]
     case = Case(bot.filter, originals, list(history), bot.folder, band, "")
     screen = case.screen()
     case = Case(bot.filter, originals, case.history, bot.folder, band, stop_rules(screen).id)
@@ -187,18 +192,18 @@ def filter_file(
         passed = Passed.joined(judged.passed)
         curator = Curator(path, bot.filter, bot.count, band, base)
         choice = curator.choose(passed)
-        apart = curator.write(passed, choice, originals, bot.sample.seed, screen, files.out, out)
+        apart = curator.write(passed, choice, texts, bot.sample.seed, screen, files.out, out)
     part.replace(files.verdicts)
     judged.counts.update(choice.counts())
     return len(choice.numbers(KEPT)), apart, judged
 
 
-def calibrate(candidates: Path, texts: Path, originals: Sequence[str], bot: Bot, band: Band | None) -> str:
-    """How often each rule rejects people (the texts of one file, leave one out) and candidates, as a table."""
+def calibrate(candidates: Path, texts: Sequence[str], references: Sequence[str], bot: Bot, band: Band | None) -> str:
+    """How often each rule rejects people (the corpus, leave one out) and candidates, as a table."""
+    originals = [*texts, *references]
     screen = Screen(bot.filter, originals, (), bot.folder, band)
-    count = len(corpus.load_corpus(texts))
     with as_candidates(candidates, candidates) as path, path.open("rb") as file:
         machine = calibration.machine(screen, (candidate_of(line) for line in file if line.strip()))
     return calibration.table(
-        {"real texts": calibration.people(screen, originals, count), "candidates": machine}, screen
+        {"real texts": calibration.people(screen, originals, len(texts)), "candidates": machine}, screen
     )

@@ -262,6 +262,13 @@ def _work(block: tuple[Path, int, int]) -> tuple[Judged, str, int]:
     return _judge_block(*_own, block)
 
 
+def text_at(file: BinaryIO, offset: int) -> str:
+    """The text of the candidate whose line begins at `offset`: a third of the time of all of it."""
+    file.seek(offset)
+    value = json.loads(file.readline().removeprefix(b"\xef\xbb\xbf"))
+    return str(value["text"] if isinstance(value, dict) else value)
+
+
 def read_at(file: BinaryIO, offset: int) -> Candidate:
     """The candidate whose line begins at `offset`."""
     file.seek(offset)

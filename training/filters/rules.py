@@ -51,7 +51,9 @@ class Context:
     blocklist: Blocklist | None = None
     dangling: frozenset[str] = field(default_factory=frozenset)
     apart: frozenset[str] = field(default_factory=frozenset)
-    """Names and phrases in normal form that a person must see."""
+    """Names that a person must see, of one word or two, in all their forms."""
+    apart_starts: frozenset[str] = field(default_factory=frozenset)
+    """First words of those of two."""
 
     @classmethod
     def of(cls, settings: FilterSettings, normals: Iterable[str]) -> Context:
@@ -66,6 +68,7 @@ class Context:
             # A word may be common and blocked; what the corpus itself says is known, and blocked by its own rule.
             common = frozenset(word for word in common if not blocklist.blocks(word))
         names = peoples() | {normal_form(name) for name in settings.set_apart}
+        apart = frozenset(form for name in names for form in forms(name)) if "set-apart" not in settings.skip else ()
         return cls(
             settings,
             frozenset(settings.characters),
@@ -73,7 +76,8 @@ class Context:
             common,
             blocklist,
             frozenset(map(normal_form, settings.dangling)),
-            names if "set-apart" not in settings.skip else frozenset(),
+            frozenset(apart),
+            frozenset(form.split()[0] for form in apart if " " in form),
         )
 
 
@@ -169,6 +173,8 @@ def repetition(text: Text, context: Context) -> str | None:
         count = len(words) - n + 1
         if count > 1:
             runs = set(zip(*(words[i:] for i in range(n)), strict=False))
+            if len(runs) == count:
+                return None  # nor does any longer run come twice
             if 1 - len(runs) / count > most:
                 return f"{1 - len(runs) / count:.0%} of its runs of {n} words are repeats"
     return None
@@ -189,16 +195,25 @@ def blocked(text: Text, context: Context) -> str | None:
 def set_apart(text: Text, context: Context) -> str | None:
     """A people or a religion is named: no list tells malice without slurs, so a person must read it. Not a rule
     for rejection: asked last, of texts that pass all others."""
-    words = text.words
-    for i, word in enumerate(words):
-        stem = word.removesuffix("'s").removesuffix("s'")
-        for name in (stem, stem.removesuffix("s"), stem.removesuffix("es"), stem.removesuffix("ies") + "y"):
-            if name in context.apart:
+    if not context.apart.isdisjoint(text.words):
+        return next(word for word in text.words if word in context.apart)
+    if not context.apart_starts.isdisjoint(text.words):
+        for pair in zip(text.words, text.words[1:], strict=False):
+            if (name := " ".join(pair)) in context.apart:
                 return name
-        pair = " ".join(words[i : i + 2])
-        if pair in context.apart or pair.removesuffix("s") in context.apart:
-            return pair
     return None
+
+
+def forms(name: str) -> set[str]:
+    """A name in the singular and the plural, and whose it is."""
+    plurals = {name + "s"}
+    if name.endswith(("s", "x", "z", "ch", "sh")):
+        plurals = {name + "es"}
+    elif name.endswith("y"):
+        plurals |= {name[:-1] + "ies"}
+    elif name.endswith("man"):
+        plurals |= {name[:-3] + "men"}
+    return {name, f"{name}'s", *plurals, *(plural + "'" for plural in plurals)}
 
 
 RULES: list[tuple[str, Rule]] = [
