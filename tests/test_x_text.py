@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from post_tweet.xtext import LIMIT, problems, weighted_length
+
+from tests.oracle_x import extract_urls_with_indices, parse_tweet
 
 ORACLE = [
     ("king.To", 23), ("see notes.md now", 31), ("a.com,b.com", 47), ("a.com.zzz", 27),
@@ -60,3 +62,28 @@ def test_each_reason_can_be_allowed() -> None:
 @pytest.mark.parametrize("text", ["a" * LIMIT, "one. two, 3.5 and 'so'...", "line\nline", "\u201cquoted.\u201d then"])
 def test_texts_that_may(text: str) -> None:
     assert problems(text) is None
+
+
+PIECES = st.one_of(
+    st.text(st.characters(codec="utf-8"), max_size=12),
+    st.sampled_from(
+        ["king.To", "https://t.co/Ab1", "http://a.io/x?y=z#f", "www.b.co.uk", "例え.jp", "пример.рф", "a_b.com",
+         "x.y.z", " ", "\u200d", "👩\u200d🚀", "🇨🇭", "1️⃣",
+         "智慧", "é", "e\u0301", "ﬁ", "...", "…", ".", "/", "@", "-", "com",
+         "3.5", "king.", ".com", "t.co/a", "münchen.de/weiß", "(a.com)", "a.com:80", "user@mail.com", "\u2028",
+         "ß", "İ", "©", "®", "™", "‼"]
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(PIECES, max_size=8).map("".join))
+def test_never_below_the_parser(text: str) -> None:
+    """twitter-text's own rules, on random Unicode, emoji, CJK, links and bare domains."""
+    assert weighted_length(text) >= parse_tweet(text).weightedLength
+    if not problems(text, allow_mentions=True, allow_tags=True):
+        assert not extract_urls_with_indices(text), "what X makes a link of is a problem here"
+
+
+def test_the_frozen_answers_are_the_parsers() -> None:
+    assert [(text, parse_tweet(text).weightedLength) for text, _ in ORACLE] == ORACLE

@@ -190,7 +190,7 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
     texts = corpus.load_corpus(run / "corpus.txt")
     training, held_out = corpus.split(texts, bot.corpus.hold_out, bot.corpus.seed)
     rng = random.Random(bot.sample.seed)
-    pool = [json.loads(line)["text"] for line in (run / "pool.jsonl").open(encoding="utf-8")]
+    pool = [record["text"] for record in _records(run / "pool.jsonl")]
     rng.shuffle(pool)
     sets = {"pool": pool[:MOST], "held-out texts": held_out, "candidates": _candidates(run / "candidates.jsonl")}
     result: dict[str, Any] = {
@@ -200,6 +200,10 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
     }
     write_whole(run / "quality.json", json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     return result
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _candidates(path: Path) -> list[str]:
@@ -215,7 +219,7 @@ def _loss(path: Path) -> dict[str, float]:
     """Held-out loss before fine-tuning and at its best, nats a token."""
     if not path.exists():
         return {}
-    losses = [record["held_out"] for record in map(json.loads, path.open(encoding="utf-8")) if "held_out" in record]
+    losses = [record["held_out"] for record in _records(path) if "held_out" in record]
     return {"before": losses[0], "best": min(losses)} if losses else {}
 
 

@@ -17,6 +17,8 @@ LIMIT = 280
 URL_WEIGHT = 23
 _LIGHT = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
 """Code points that weigh 1; all others weigh 2."""
+_EMOJI = frozenset("©®")
+"""Those among them that X takes for emoji."""
 _INVALID = frozenset("\ufffe\ufeff\uffff")
 
 _PUNCTUATION = re.escape("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
@@ -27,11 +29,11 @@ _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _LABEL = r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*"
 _URL = re.compile(
     rf"(?:https?://)?(?<![A-Za-z0-9])({_LABEL}(?:\.{_LABEL})+)"
-    r"(?:(?<=t\.co)/[A-Za-z0-9]*|(?<!t\.co)/[A-Za-z0-9/]*)?",
+    r"(?:(?<=t\.co)/[A-Za-z0-9]*|(?<!t\.co)/[A-Za-z0-9/]*)?(?![^\s.,;:!?'\")])",
     re.IGNORECASE,
 )
-"""A link that X surely takes as one piece, with a plain path (X ends a t.co link after its first word). All else
-that may be a link is counted dot by dot, on top of its own weight."""
+"""A link that X surely takes as one piece, with a plain path (X ends a t.co link after its first word) and nothing
+odd after it (before an @ X takes a shorter one). All else that may be a link is counted dot by dot, on top of its own weight."""
 _ENDINGS = frozenset(["com", "org", "net", "edu", "gov", "info", "io", "co", "uk", "de", "fr", "jp", "ch", "eu", "us"])
 """Endings that are domains for certain. In a.b.zz X may take a.b alone as the link and count the rest."""
 _MENTION = re.compile("[@\uff20]")
@@ -54,7 +56,7 @@ def weighted_length(text: str) -> int:
 
 
 def _weight(text: str) -> int:
-    return sum(1 if any(low <= ord(c) <= high for low, high in _LIGHT) else 2 for c in text)
+    return sum(1 if any(low <= ord(c) <= high for low, high in _LIGHT) and c not in _EMOJI else 2 for c in text)
 
 
 def problems(
