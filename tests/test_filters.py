@@ -254,6 +254,14 @@ def test_every_language_has_its_list_and_unknown_ones_are_told() -> None:
     assert judge(german, ["der Weise ist ein Hurensohn."])[0].verdict != PASSED
 
 
+def test_open_mode_lets_other_writing_through() -> None:
+    screen = Screen(replace(OPEN, min_words=3), [])
+    texts = ["Größe ist nicht alles — oder? 🙂", "a rocket 👩\u200d🚀 for you ❤️", "half of an emoji \ufffd is none",
+             "a bell\x07 rings for you", "an odd\ufeff mark is here", "智慧 是 好 的"]  # fmt: skip
+    verdicts = [verdict.verdict for verdict in judge(screen, texts)]
+    assert verdicts == [PASSED, PASSED, "characters", "characters", "characters", PASSED]
+
+
 def test_words_of_ones_own_are_blocked_and_allowed() -> None:
     screen = Screen(replace(OPEN, block=("Belial", "*mammon*", "strong drink"), allow=("cock",)), [])
     texts = [

@@ -19,6 +19,7 @@ from training.engines import StopRules
 from training.errors import DeepproverbsError, WrongUse
 from training.filtering import Files, filter_file
 from training.filters import PASSED, Screen
+from training.filters.band import Band, Spread
 from training.filters.early import stop_rules
 
 
@@ -123,6 +124,19 @@ def test_the_budget_ends_the_loop(model: Path, tmp_path: Path) -> None:
     line.sample_and_filter(few, tmp_path, model, [], said.append)
     assert any("budget of 256 candidates is spent" in s for s in said)
     assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 256
+
+
+def test_a_model_that_has_not_learnt_its_corpus_is_told(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    band = Band(Spread(-50.0, 1.0), -50.0, 3.0)
+    monkeypatch.setattr(line.scores, "band", lambda *_: band)
+    few = bot(tmp_path)
+    few = replace(few, filter=replace(few.filter, skip=()), sample=replace(few.sample, budget=300, max_tokens=60))
+    said: list[str] = []
+    with pytest.raises(DeepproverbsError, match="No text passed"):
+        line.sample_and_filter(few, tmp_path, model, [], said.append)
+    assert any("real texts (-50.00 nats a token): the model has not learnt them yet. Raise" in text for text in said)
 
 
 def test_the_bar_tells_rates(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

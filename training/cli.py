@@ -105,14 +105,15 @@ def filter_command(args: argparse.Namespace) -> None:
     texts = corpus.load_corpus(args.corpus[0])
     references = [text for path in args.corpus[1:] for text in corpus.load_corpus(path)]
     history = fill.history(args.history) if args.history else []
-    band, base = None, None
+    band, base, held_out = None, None, []
     if args.run:
         folder = Path(args.run)
         model, base = model_of(folder), folder / "base"
         base = base if bot.filter.ratio and (base / "model.bin").exists() else None
         band = scores.band(bot.filter, model, folder / "corpus.npz", base)
+        held_out = scores.of_held_out(model, folder / "corpus.npz").tolist()
     if args.calibrate:
-        say(filtering.calibrate(args.candidates, texts, references, bot, band))
+        say(filtering.calibrate(args.candidates, texts, references, bot, band, held_out))
         return
     if not args.out:
         raise WrongUse("Name the pool file to write with --out; or give --calibrate.")

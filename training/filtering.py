@@ -64,7 +64,7 @@ class Curator:
                     distances[first] = self.band.distance(logprobs[first], scores)
                     stray[first] = self.band.out_of_style(logprobs[first], scores)
             inside = np.flatnonzero(~stray)
-            with tqdm(total=self.count, unit="text", desc="chosen", delay=2, leave=False) as bar:
+            with tqdm(total=self.count, unit="text", desc="chosen", delay=2, mininterval=1.0, leave=False) as bar:
                 chosen = curate.choose(
                     passed.ids[inside],
                     distances[inside],
@@ -198,12 +198,22 @@ def filter_file(
     return len(choice.numbers(KEPT)), apart, judged
 
 
-def calibrate(candidates: Path, texts: Sequence[str], references: Sequence[str], bot: Bot, band: Band | None) -> str:
-    """How often each rule rejects people (the corpus, leave one out) and candidates, as a table."""
+def calibrate(
+    candidates: Path,
+    texts: Sequence[str],
+    references: Sequence[str],
+    bot: Bot,
+    band: Band | None,
+    held_out: Sequence[float] = (),
+) -> str:
+    """How often each rule rejects people (the corpus, leave one out) and candidates, as a table.
+
+    `held_out`: log-probabilities of the held-out texts, of which the band is asked.
+    """
     originals = [*texts, *references]
     screen = Screen(bot.filter, originals, (), bot.folder, band)
     with as_candidates(candidates, candidates) as path, path.open("rb") as file:
         machine = calibration.machine(screen, (candidate_of(line) for line in file if line.strip()))
     return calibration.table(
-        {"real texts": calibration.people(screen, originals, len(texts)), "candidates": machine}, screen
+        {"real texts": calibration.people(screen, originals, len(texts), held_out), "candidates": machine}, screen
     )

@@ -119,6 +119,11 @@ def sample_and_filter(
     kept = len(choice.numbers(KEPT))
     total.counts.update(choice.counts())
     say(filtering.table(total.counts, bot.filter))
+    if band and total.counts["band"] > total.candidates / 2:
+        say(
+            f"Most candidates are far more or less probable than real texts ({band.logprob.mean:.2f} nats a token): "
+            'the model has not learnt them yet. Raise [finetune] epochs; or put "band" into [filter] skip.'
+        )
     if kept < bot.count:
         say(f"The budget of {budget_of(bot):,} candidates is spent: {kept:,} of {bot.count:,} texts kept.")
     if not kept:

@@ -68,8 +68,13 @@ def band(settings: FilterSettings, model: Path, corpus: Path, base: Path | None 
     """The band of the held-out texts, or None when it is not asked for."""
     if "band" in settings.skip:
         return None
-    rows = held_out(Converted(model), corpus)
-    return Band.of(settings, Scorer(model).rows(rows), Scorer(base).rows(rows) if base else None)
+    return Band.of(settings, of_held_out(model, corpus), of_held_out(base, corpus) if base else None)
+
+
+def of_held_out(model: Path, corpus: Path) -> Floats:
+    """Scores of the held-out texts of a corpus.npz."""
+    scorer = Scorer(model)
+    return scorer.rows(held_out(scorer.converted, corpus))
 
 
 def base_scores(base: Path, texts: Sequence[str]) -> Floats:

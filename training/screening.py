@@ -157,7 +157,7 @@ def candidate_of(line: bytes) -> Candidate:
     if not isinstance(record.get("text"), str):
         raise ValueError('neither a string nor an object with a "text"')
     return Candidate(
-        record["text"],
+        record["text"].strip(),
         int(record.get("tokens", 0)),
         float(record["logprob"] if "logprob" in record else record.get("score", 0.0)),
         bool(record.get("finished", True)),
@@ -266,7 +266,7 @@ def text_at(file: BinaryIO, offset: int) -> str:
     """The text of the candidate whose line begins at `offset`: a third of the time of all of it."""
     file.seek(offset)
     value = json.loads(file.readline().removeprefix(b"\xef\xbb\xbf"))
-    return str(value["text"] if isinstance(value, dict) else value)
+    return str(value["text"] if isinstance(value, dict) else value).strip()
 
 
 def read_at(file: BinaryIO, offset: int) -> Candidate:

@@ -89,9 +89,11 @@ def characters(text: Text, context: Context) -> str | None:
     allowed = context.characters
     if allowed:
         return None if allowed.issuperset(text.text) else f"holds {next(c for c in text.text if c not in allowed)!r}"
+    if "\ufffd" in text.text:
+        return "holds bytes that are no character"  # half an emoji
     if text.text.isprintable():
-        # An emoji may be held together by U+200D, which is not printable and harmless.
         return invalid(text.text)
+    # An emoji may be held together by U+200D, which is not printable and harmless.
     return next((f"holds {c!r}" for c in text.text if not (c.isprintable() or c in "\u200d\ufe0f")), None)
 
 
