@@ -117,6 +117,8 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         "sample",
         "filter",
         "fill",
+        "report",
+        "review",
         "run",
         "demo",
         "post",

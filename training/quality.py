@@ -230,7 +230,7 @@ def table(result: dict[str, Any]) -> str:
     rows += [(f"new runs of {n} words", [f"{s['novelty'][str(n)]:.0%}" for s in sets.values()]) for n in NOVELTY]
     rows += [(f"distinct-{n}, equal size", [f"{s['distinct'][str(n)]:.3f}" for s in sets.values()]) for n in DISTINCT]
     rows.append(("compression, equal size", [f"{s['compression']:.2f}" for s in sets.values()]))
-    rows.append((f"self-BLEU of {SAMPLE}", [f"{s['self_bleu']:.1f}" for s in sets.values()]))
+    rows.append(("self-BLEU, equal size", [f"{s['self_bleu']:.1f}" for s in sets.values()]))
     for name, title in (("nearest", "nearest original"), ("neighbour", "nearest neighbour")):
         rows += [
             (f"{title}, {label}", [f"{s[name][q]:.0f}" for s in sets.values()])

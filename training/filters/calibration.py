@@ -111,6 +111,6 @@ def table(columns: dict[str, Rates], screen: Screen) -> str:
     heads = [f"{title} ({rates.texts:,})" for title, rates in columns.items()]
     lines = ["| rule | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for name in [*names, "all"]:
-        cells = [f"{rates.shares[name]:.1%}" if name in rates.shares else "" for rates in columns.values()]
+        cells = [f"{rates.shares.get(name, 0):.1%}" for rates in columns.values()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
