@@ -53,6 +53,17 @@ def copies(words: int, count: int) -> list[str]:
     return [changed(verse, words, rng, others) for verse in rng.sample(proverbs(12), count)]
 
 
+def pieces(count: int) -> list[str]:
+    """Four to seven words in a row from a proverb, and nothing else."""
+    rng = random.Random(9)
+    made = []
+    for verse in rng.sample(proverbs(10), count):
+        words, length = normal_form(verse).split(), rng.randint(4, 7)
+        start = rng.randrange(len(words) - length + 1)
+        made.append(" ".join(words[start : start + length]) + ".")
+    return made
+
+
 def half_verses(count: int) -> list[str]:
     """Eight to eleven words in a row from a proverb, and the half of another book's verse."""
     rng = random.Random(8)
@@ -153,5 +164,11 @@ FORMS: dict[str, Callable[[str], str]] = {
     "a star": lambda word: word[0] + "*" + word[2:],
     "drawn out": lambda word: word[:2] + word[1] * 3 + word[2:],
     "Cyrillic letters": lambda word: word.translate(CYRILLIC),
+    "torn in two": lambda word: word[: (len(word) + 1) // 2] + " " + word[(len(word) + 1) // 2 :],
+    "torn in three": lambda word: f"{word[:1]} {word[1:-2]} {word[-2:]}",
+    "one hyphen": lambda word: word[:2] + "-" + word[2:],
+    "one apostrophe": lambda word: word[:2] + "'" + word[2:],
+    "one letter twice": lambda word: word[:2] + word[1] + word[2:],
+    "small capitals": lambda word: word.translate(str.maketrans("aceiknotu", "ᴀᴄᴇɪᴋɴᴏᴛᴜ")),
     "accents": lambda word: word.replace("a", "á").replace("o", "ö").replace("e", "ê"),
 }  # fmt: skip

@@ -81,6 +81,19 @@ def test_openings_are_capped() -> None:
     assert max(openings.values()) == openings["he that"] == 4 and choice.numbers(OPENING)
 
 
+def test_a_prefix_is_no_opening() -> None:
+    """Every text begins with it: what comes after is the opening."""
+    texts = [f"Thou shall not {a} the {b} of {c}" for a, b, c in zip(WORDS, WORDS[3:], WORDS[7:], strict=False)]
+    settings = replace(SETTINGS, near_ratio=101, opening_share=0.1)
+    assert len(choose(texts, 10, settings).numbers(KEPT)) == 1
+    ids = np.array([id_of_normal(normal_form(text)) for text in texts], np.uint64)
+    nothing = np.zeros(len(texts))
+    choice = curate.choose(
+        ids, nothing, nothing > 0, texts.__getitem__, settings, 10, prefixes=["thou", "thou shall not", ""]
+    )
+    assert len(choice.numbers(KEPT)) == 10
+
+
 def test_texts_that_are_set_apart_are_not_counted_but_keep_others_away() -> None:
     texts = ["the king of israel! is wise", "the king of israel is wise", "bread eaten in secret is pleasant"]
     choice = choose(texts, 2, distances=[0, 1, 2])

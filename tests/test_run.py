@@ -126,6 +126,33 @@ def test_the_budget_ends_the_loop(model: Path, tmp_path: Path) -> None:
     assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 256
 
 
+def test_a_run_that_goes_on_judges_the_same_candidates(model: Path, tmp_path: Path) -> None:
+    """Those that were there and those that come: the same verdicts, the same pool, the same end of the budget."""
+    few = bot(tmp_path)
+    few = replace(few, count=10_000, sample=replace(few.sample, budget=777))
+    line.sample_and_filter(few, tmp_path, model, [], lambda _: None)
+    names = ("pool.jsonl", "review.jsonl")
+    first = [(tmp_path / name).read_bytes() for name in names]
+    verdicts = sorted((tmp_path / "verdicts.jsonl").read_text().splitlines())
+    assert len(verdicts) == 777
+    (tmp_path / "manifest.json").unlink()
+    line.sample_and_filter(few, tmp_path, model, [], lambda _: None)
+    assert [(tmp_path / name).read_bytes() for name in names] == first
+    assert sorted((tmp_path / "verdicts.jsonl").read_text().splitlines()) == verdicts
+
+
+def test_texts_without_a_score_are_scored(model: Path, tmp_path: Path) -> None:
+    texts = ["and the king said unto the people, go in peace.", "zq xv kj qz wp fk"]
+    (tmp_path / "t.txt").write_text("\n".join(texts) + "\n")
+    band = Band(Spread(-3.0, 1.0), -3.0, 3.0)
+    plain_bot = replace(bot(tmp_path), filter=FilterSettings(closed_vocabulary=False, skip=("repetition",)))
+    files = Files(tmp_path / "t.txt", tmp_path / "pool.jsonl", tmp_path / "v.jsonl")
+    kept, _, judged = filter_file(files, ["a wise son"], plain_bot, band=band, model=model)
+    assert (kept, judged.counts["band"]) == (1, 1) and texts[0] in files.out.read_text()
+    kept, _, judged = filter_file(files, ["a wise son"], plain_bot, band=band)
+    assert (kept, judged.counts["band"]) == (2, 0), "without a model, nobody knows"
+
+
 def test_a_model_that_has_not_learnt_its_corpus_is_told(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

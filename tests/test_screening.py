@@ -119,6 +119,7 @@ def test_what_passed_is_found_again(tmp_path: Path) -> None:
         ("a wise son\n", r"line 1: no candidate \(Expecting value"),
         ('"a wise son"\n{"text": "b"', "line 2: no candidate"),
         ('{"text": "a", "tokens": "many"}\n', "line 1: no candidate"),
+        ('{"text": "a", "tokens": 1e999}\n', "line 1: no candidate"),
         ("\xff\xfe\xff", "line 1: no candidate"),
     ],
 )
@@ -127,6 +128,23 @@ def test_a_line_that_is_no_candidate_is_named(tmp_path: Path, content: str, sent
     for workers in (1, 2) if "many" in content else (1,):
         with pytest.raises(DeepproverbsError, match=sentence):
             list(screened(tmp_path / "c.jsonl", case(), len(content), workers))
+
+
+def test_half_characters_become_the_sign_for_them(tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text(
+        '{"text": "a wise man and \\ud83d his rocket"}\n{"text": "a wise \\ud83d\\ude80 man has gone"}\n'
+    )
+    settings = replace(SETTINGS, characters="")
+    filter_file(files(tmp_path, tmp_path / "c.jsonl"), labelled.proverbs(), replace(BOT, count=5, filter=settings))
+    assert texts_in(tmp_path / "pool.jsonl") == ["a wise 🚀 man has gone"]
+    assert '"characters"' in (tmp_path / "verdicts.jsonl").read_text()
+
+
+def test_nothing_is_left_behind_by_a_run_that_fails(tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text('{"text": "a wise man standeth upon a rock"}\nno\n')
+    with pytest.raises(DeepproverbsError, match="line 2: no candidate"):
+        filter_file(files(tmp_path, tmp_path / "c.jsonl"), labelled.proverbs(), bot(5))
+    assert [path.name for path in tmp_path.iterdir()] == ["c.jsonl"]
 
 
 def bot(count: int, **settings: object) -> Bot:

@@ -81,20 +81,21 @@ class Candidates:
         if whole < self.path.stat().st_size:
             os.truncate(self.path, whole)
 
-    def recover(self) -> int:
-        """Cut off what a killed run left of a line; return the number of bytes that are there."""
+    def recover(self, most: int | None = None) -> int:
+        """Cut off what a killed run left of a line; return the number of bytes that are there, or of the first `most`
+        candidates."""
         if not self.path.exists():
             return 0
         with self.path.open("rb") as file:
-            whole = count = 0
-            while block := file.read(1 << 20):
-                count += block.count(b"\n")
-                if b"\n" in block:
-                    whole = file.tell() - len(block) + block.rindex(b"\n") + 1
+            whole = count = first = 0
+            for line in file:
+                if line.endswith(b"\n"):
+                    whole, count = whole + len(line), count + 1
+                    first = whole if count == most else first
         if whole < self.path.stat().st_size:
             os.truncate(self.path, whole)
         self.count = count
-        return whole
+        return first or whole
 
     def append(self, candidates: list[Candidate]) -> list[int]:
         """Write some candidates, all or none. Returns where each line begins, bytes."""

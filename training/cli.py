@@ -105,7 +105,7 @@ def filter_command(args: argparse.Namespace) -> None:
     texts = corpus.load_corpus(args.corpus[0])
     references = [text for path in args.corpus[1:] for text in corpus.load_corpus(path)]
     history = fill.history(args.history) if args.history else []
-    band, base, held_out = None, None, []
+    band, model, base, held_out = None, None, None, []
     if args.run:
         folder = Path(args.run)
         model, base = model_of(folder), folder / "base"
@@ -118,7 +118,7 @@ def filter_command(args: argparse.Namespace) -> None:
     if not args.out:
         raise WrongUse("Name the pool file to write with --out; or give --calibrate.")
     files = Files(args.candidates, args.out, args.verdicts or args.out.with_name("verdicts.jsonl"))
-    kept, apart, judged = filtering.filter_file(files, texts, bot, history, band, base, args.workers, references)
+    kept, apart, judged = filtering.filter_file(files, texts, bot, history, band, model, base, args.workers, references)
     say(filtering.table(judged.counts, bot.filter))
     if judged.left_out:
         say(
@@ -127,7 +127,7 @@ def filter_command(args: argparse.Namespace) -> None:
         )
     say(f"{kept:,} texts in {files.out}, every verdict in {files.verdicts}.")
     if apart:
-        say(f"{apart:,} more name a people or a religion: they are in {files.out.with_name('review.jsonl')}.")
+        say(f"{apart:,} more name a people or a religion: they are in {filtering.review_file(files.out)}.")
 
 
 def fill_command(args: argparse.Namespace) -> None:
@@ -285,7 +285,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         help="the corpus, then what else nothing may copy: may be given several times",
     )
-    c.add_argument("--out", type=Path, help="the pool.jsonl to write; review.jsonl comes beside it")
+    c.add_argument("--out", type=Path, help="the pool file to write; texts to be read first come beside it")
     c.add_argument("--verdicts", type=Path, help="every verdict (default: verdicts.jsonl beside --out)")
     c.add_argument("--history", help="a pool whose texts nothing may repeat: s3://bucket/prefix or a directory")
     c.add_argument("--run", help="a run's folder: its model says where real texts lie, and ranks the candidates")

@@ -115,6 +115,7 @@ def choose(
     settings: FilterSettings,
     count: int,
     told: Callable[[int], object] = lambda n: None,
+    prefixes: Sequence[str] = (),
 ) -> Choice:
     """Choose up to `count` texts, the best first.
 
@@ -124,7 +125,9 @@ def choose(
         apart: True where a person must read the text.
         read: number → text.
         told: how many more are kept.
+        prefixes: what texts were made to start with: their openings are what comes after.
     """
+    starts = sorted((f"{normal_form(prefix)} " for prefix in prefixes if prefix), key=len, reverse=True)
     choice, openings = Choice(np.full(len(ids), SPARE, np.uint8)), Counter[str]()
     most = max(1, round(settings.opening_share * count)) if "opening" not in settings.skip else len(ids)
     keeper = Apart(settings.near_ratio if "near-duplicate" not in settings.skip else 101)
@@ -140,7 +143,8 @@ def choose(
         numbers = order[at : at + GENERATION].tolist()
         normals = [normal_form(read(number)) for number in numbers]
         for number, normal, relative in zip(numbers, normals, keeper.offer(normals), strict=True):
-            opening = " ".join(normal.split()[: settings.opening_words])
+            start = next((start for start in starts if normal.startswith(start)), "")
+            opening = " ".join(normal.removeprefix(start).split()[: settings.opening_words])
             if relative:
                 choice.verdicts[number], choice.relatives[number] = NEAR, relative
             elif openings[opening] >= most:

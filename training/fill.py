@@ -21,10 +21,12 @@ def read_pool(path: Path) -> list[dict[str, Any]]:
         WrongUse: the file is missing, empty, or a line is not a pool record.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise WrongUse(f"Cannot read {path}: {error}; `deepproverbs filter` writes such a file.") from error
     records = []
+    # Not splitlines(): it would also split where a text holds U+2028.
+    lines = text.removesuffix("\n").split("\n") if text else []
     for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)

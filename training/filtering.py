@@ -5,7 +5,9 @@ What `deepproverbs run` does after sampling, and `deepproverbs filter` with any 
 
 from __future__ import annotations
 
+import json
 import math
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,14 +36,17 @@ costs as much as sampling them."""
 class Curator:
     """Chooses the pool from a candidate file.
 
-    `base`: the converted base model; scores under it are remembered, so that choosing again is cheap.
+    `model`: scores what came without a log-probability. `base`: the converted base model; scores under it are
+    remembered, so that choosing again is cheap. `prefixes`: what the texts were made to start with.
     """
 
     path: Path
     settings: FilterSettings
     count: int
     band: Band | None = None
+    model: Path | None = None
     base: Path | None = None
+    prefixes: Sequence[str] = ()
     known: dict[int, float] = field(default_factory=dict)
 
     def choose(self, passed: Passed) -> Choice:
@@ -55,6 +60,10 @@ class Curator:
             stray = np.zeros(len(passed), bool)
             if self.band:
                 logprobs = passed.logprobs.astype(np.float64)
+                if self.model and (missing := np.flatnonzero(np.isnan(logprobs))).size:
+                    logprobs[missing] = self._scores(self.model, [read(number) for number in missing.tolist()])
+                    stray[missing] = [self.band.objection(value) is not None for value in logprobs[missing].tolist()]
+                logprobs = np.nan_to_num(logprobs, nan=self.band.aim)
                 distances = self.band.distance(logprobs)
                 if self.base and self.band.ratio:
                     first = np.lexsort((passed.ids, distances))[: math.ceil(SHORTLIST * self.count)]
@@ -62,7 +71,7 @@ class Curator:
                     # The others come after those that both models have seen.
                     distances += 1000
                     distances[first] = self.band.distance(logprobs[first], scores)
-                    stray[first] = self.band.out_of_style(logprobs[first], scores)
+                    stray[first] |= self.band.out_of_style(logprobs[first], scores)
             inside = np.flatnonzero(~stray)
             with tqdm(total=self.count, unit="text", desc="chosen", delay=2, mininterval=1.0, leave=False) as bar:
                 chosen = curate.choose(
@@ -73,20 +82,24 @@ class Curator:
                     self.settings,
                     self.count,
                     bar.update,
+                    self.prefixes,
                 )
         choice = Choice(np.full(len(passed), curate.BAND, np.uint8))
         choice.verdicts[inside] = chosen.verdicts
         choice.relatives = {int(inside[number]): relative for number, relative in chosen.relatives.items()}
         return choice
 
-    def _base_scores(self, passed: Passed, numbers: list[int], file: BinaryIO) -> Floats:
-        from training.scores import base_scores
+    def _scores(self, model: Path, texts: list[str]) -> Floats:
+        from training.scores import text_scores
 
+        return text_scores(model, texts)
+
+    def _base_scores(self, passed: Passed, numbers: list[int], file: BinaryIO) -> Floats:
         assert self.base is not None
         new = [number for number in numbers if int(passed.ids[number]) not in self.known]
         texts = [text_at(file, int(passed.offsets[number])) for number in new]
         if new:
-            for number, score in zip(new, base_scores(self.base, texts).tolist(), strict=True):
+            for number, score in zip(new, self._scores(self.base, texts).tolist(), strict=True):
                 self.known[int(passed.ids[number])] = score
         return np.array([self.known[int(passed.ids[number])] for number in numbers])
 
@@ -102,12 +115,13 @@ class Curator:
 
             def records(numbers: list[int]) -> Iterator[dict[str, object]]:
                 some = [read(number) for number in curate.shuffled(numbers, seed)]
-                return curate.records([c.text for c in some], [c.logprob for c in some], corpus)
+                scores = [0.0 if math.isnan(c.logprob) else c.logprob for c in some]
+                return curate.records([c.text.strip() for c in some], scores, corpus)
 
             curate.write_records(pool, records(choice.numbers(KEPT)))
             apart = choice.numbers(SET_APART)
             curate.write_records(
-                pool.with_name("review.jsonl"),
+                review_file(pool),
                 ({**record, "names": screen.names_in(str(record["text"]))} for record in records(apart)),
             )
             for number, code in enumerate(choice.verdicts.tolist()):
@@ -121,6 +135,11 @@ class Curator:
         return len(apart)
 
 
+def review_file(pool: Path) -> Path:
+    """Where the texts for review go that were chosen with `pool`."""
+    return pool.with_name("review.jsonl" if pool.name == "pool.jsonl" else f"{pool.stem}.review.jsonl")
+
+
 def table(counts: Counter[str], settings: FilterSettings) -> str:
     """How many candidates each rule rejected, in the order in which they are asked."""
     total = sum(counts.values()) or 1
@@ -130,21 +149,31 @@ def table(counts: Counter[str], settings: FilterSettings) -> str:
 
 
 @contextmanager
-def as_candidates(path: Path, out: Path) -> Iterator[Path]:
+def as_candidates(path: Path) -> Iterator[Path]:
     """A file of candidates: `path` itself if it is JSONL, else its texts as such a file, which is deleted after use."""
     if path.suffix == ".jsonl":
         if not path.exists() or not path.stat().st_size:
             next(corpus.read_texts(path))  # says what is wrong
         yield path
         return
-    part = out.with_name(f".{out.name}.candidates")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "candidates.jsonl"
         with part.open("w", encoding="utf-8") as file:
             for text in corpus.read_texts(path):
                 if text.strip():
-                    file.write(Candidate(text.strip(), 0, 0.0, True, 1.0).line())
+                    file.write(json.dumps({"text": text.strip()}, ensure_ascii=False) + "\n")
         yield part
+
+
+@contextmanager
+def part_of(path: Path) -> Iterator[TextIO]:
+    """A file to write that becomes `path` when all went well, and vanishes when not."""
+    part = path.with_name(f".{path.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with part.open("w", encoding="utf-8") as out:
+            yield out
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -164,6 +193,7 @@ def filter_file(
     bot: Bot,
     history: Iterable[str] = (),
     band: Band | None = None,
+    model: Path | None = None,
     base: Path | None = None,
     workers: int = 0,
     references: Sequence[str] = (),
@@ -179,9 +209,7 @@ def filter_file(
     case = Case(bot.filter, originals, list(history), bot.folder, band, "")
     screen = case.screen()
     case = Case(bot.filter, originals, case.history, bot.folder, band, stop_rules(screen).id)
-    part = files.verdicts.with_name(f".{files.verdicts.name}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with as_candidates(files.candidates, files.out) as path, part.open("w", encoding="utf-8") as out:
+    with as_candidates(files.candidates) as path, part_of(files.verdicts) as out:
         size = path.stat().st_size
         with tqdm(total=size, unit="B", unit_scale=True, desc="judged", mininterval=1.0) as bar:
             judged = Judged()
@@ -190,10 +218,9 @@ def filter_file(
                 out.write(lines)
                 bar.update(length)
         passed = Passed.joined(judged.passed)
-        curator = Curator(path, bot.filter, bot.count, band, base)
+        curator = Curator(path, bot.filter, bot.count, band, model, base, bot.sample.prefixes)
         choice = curator.choose(passed)
         apart = curator.write(passed, choice, texts, bot.sample.seed, screen, files.out, out)
-    part.replace(files.verdicts)
     judged.counts.update(choice.counts())
     return len(choice.numbers(KEPT)), apart, judged
 
@@ -212,7 +239,7 @@ def calibrate(
     """
     originals = [*texts, *references]
     screen = Screen(bot.filter, originals, (), bot.folder, band)
-    with as_candidates(candidates, candidates) as path, path.open("rb") as file:
+    with as_candidates(candidates) as path, path.open("rb") as file:
         machine = calibration.machine(screen, (candidate_of(line) for line in file if line.strip()))
     return calibration.table(
         {"real texts": calibration.people(screen, originals, len(texts), held_out), "candidates": machine}, screen

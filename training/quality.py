@@ -1,10 +1,10 @@
-"""How new and how varied a pool is, beside real texts and raw candidates: numbers for the report.
+"""How new and how varied a pool is, beside real texts and candidates: numbers for the report.
 
 In:  RUN/pool.jsonl, RUN/candidates.jsonl, RUN/corpus.txt and corpus.npz (which texts were held out), RUN/metrics.jsonl.
 Out: RUN/quality.json, and a table. `deepproverbs report --run DIR`
 
 Three sets are measured against the training texts: the pool, the held-out texts (people who wrote about the same,
-unseen by the model) and the candidates as they were sampled. Formulas, over words of the normal form:
+unseen by the model) and the candidates that were written to their end. Formulas, over words of the normal form:
 
 novelty(n)          n-grams of a set that no training text holds / n-grams. McCoy et al. 2023, "How Much Do Language
                     Models Copy From Their Training Data? RAVEN", sec. 4
@@ -192,7 +192,11 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
     rng = random.Random(bot.sample.seed)
     pool = [record["text"] for record in _records(run / "pool.jsonl")]
     rng.shuffle(pool)
-    sets = {"pool": pool[:MOST], "held-out texts": held_out, "candidates": _candidates(run / "candidates.jsonl")}
+    sets = {
+        "pool": pool[:MOST],
+        "held-out texts": held_out,
+        "finished candidates": _candidates(run / "candidates.jsonl"),
+    }
     result: dict[str, Any] = {
         "sets": measure({name: some for name, some in sets.items() if some}, training, bot.filter.near_ratio),
         "training_texts": len(training),
@@ -203,7 +207,7 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def _candidates(path: Path) -> list[str]:
@@ -237,8 +241,8 @@ def table(result: dict[str, Any]) -> str:
             for q, label in (("0.5", "median"), ("0.99", "99 %"), ("1", "most"))
         ]
     rows.append(("near-duplicates", [f"{s['near_duplicates']:.1%}" for s in sets.values()]))
-    lines = [f"{'':<28}" + "".join(f"{name:>16}" for name in sets)]
-    lines += [f"{title:<28}" + "".join(f"{cell:>16}" for cell in cells) for title, cells in rows]
+    lines = [f"{'':<28}" + "".join(f"{name:>21}" for name in sets)]
+    lines += [f"{title:<28}" + "".join(f"{cell:>21}" for cell in cells) for title, cells in rows]
     if loss := result["held_out_loss"]:
         lines.append(f"held-out loss {loss['best']:.3f} nats a token (before: {loss['before']:.3f})")
     return "\n".join(lines)

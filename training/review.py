@@ -71,7 +71,7 @@ def _answers(path: Path) -> dict[str, Any]:
         if end < len(whole):
             with path.open("r+b") as file:
                 file.truncate(end)
-        for line in whole[:end].decode("utf-8").splitlines():
+        for line in whole[:end].decode("utf-8").split("\n")[:-1]:
             record = json.loads(line)
             known[record["id"]] = record["publish"]
     return known

@@ -93,7 +93,7 @@ def sample_and_filter(
     store = Candidates(run, model, bot.sample)
     own = [bot.folder / name.partition(":")[0] for name in bot.filter.own]
     inputs = [run / "corpus.txt", *bot.reference_files, *(path for path in own if path.exists())]
-    key = key_of([store.key, plain(bot.filter), bot.count, bot.sample.budget, base is not None], *inputs)
+    key = key_of([store.key, plain(bot.filter), bot.count, bot.sample.budget, bot.pool, base is not None], *inputs)
     if manifest.done("filter", key, pool, verdicts):
         say(f"Pool: already done ({pool}); for more texts raise --count.")
         return pool
@@ -110,12 +110,10 @@ def sample_and_filter(
     screen = case.screen()
     rules = stop_rules(screen) if bot.sample.early_stop else None
     case = replace(case, rules=rules.id if rules else "")
-    curator = filtering.Curator(store.path, bot.filter, bot.count, band, base)
-    part = run / ".verdicts.part"
-    with part.open("w", encoding="utf-8") as out:
+    curator = filtering.Curator(store.path, bot.filter, bot.count, band, model, base, bot.sample.prefixes)
+    with filtering.part_of(verdicts) as out:
         total, passed, choice = _enough(Source(store, model, bot, run, rules), case, screen, curator, out)
         apart = curator.write(passed, choice, texts, bot.sample.seed, screen, pool, out)
-    part.replace(verdicts)
     kept = len(choice.numbers(KEPT))
     total.counts.update(choice.counts())
     say(filtering.table(total.counts, bot.filter))
@@ -162,7 +160,7 @@ class Source:
         """Yield (what some candidates came to, verdicts on the rejected ones, whether they are new), without end
         until the budget is spent."""
         left = budget_of(self.bot)
-        for piece, lines, _ in screened(self.store.path, case, self.store.recover()):
+        for piece, lines, _ in screened(self.store.path, case, self.store.recover(left)):
             left -= piece.candidates
             yield piece, lines, False
         some: list[Candidate] = []
@@ -214,7 +212,8 @@ def _enough(
             missing = bot.count - len(choice.numbers(KEPT))
             if missing <= 0 or total.candidates >= budget:
                 return total, passed, choice
-            wanted += math.ceil(missing * bot.filter.choose_from)
+            # At least some per cent more: choosing anew costs as much as it did.
+            wanted += math.ceil(max(missing * bot.filter.choose_from, wanted / 20))
             progress.want(wanted)
 
 

@@ -77,7 +77,7 @@ def of_held_out(model: Path, corpus: Path) -> Floats:
     return scorer.rows(held_out(scorer.converted, corpus))
 
 
-def base_scores(base: Path, texts: Sequence[str]) -> Floats:
-    """Scores under the base model, with a progress bar."""
-    with tqdm(total=len(texts), unit="text", desc="scored under the base model", delay=2) as bar:
-        return Scorer(base).texts(texts, bar.update)
+def text_scores(model: Path, texts: Sequence[str]) -> Floats:
+    """Scores under a model, with a progress bar."""
+    with tqdm(total=len(texts), unit="text", desc=f"scored under the {model.name}", delay=2) as bar:
+        return Scorer(model).texts(texts, bar.update)

@@ -8,13 +8,15 @@ candidates fit on a laptop.
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import signal
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -157,14 +159,21 @@ def candidate_of(line: bytes) -> Candidate:
     if not isinstance(record.get("text"), str):
         raise ValueError('neither a string nor an object with a "text"')
     return Candidate(
-        record["text"].strip(),
+        _whole_characters(record["text"]),
         int(record.get("tokens", 0)),
-        float(record["logprob"] if "logprob" in record else record.get("score", 0.0)),
+        float(record["logprob"] if "logprob" in record else record.get("score", math.nan)),
         bool(record.get("finished", True)),
         float(record.get("temperature", 1.0)),
         str(record.get("stopped", "")),
         str(record.get("rules", "")),
     )
+
+
+def _whole_characters(text: str) -> str:
+    """JSON may hold half a character (`"\\ud83d"`), which no file can: U+FFFD stands for it."""
+    if text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def screened(path: Path, case: Case, size: int, workers: int = 0) -> Generator[tuple[Judged, str, int], None, None]:
@@ -188,7 +197,12 @@ def screened(path: Path, case: Case, size: int, workers: int = 0) -> Generator[t
     spawned = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(count, mp_context=spawned, initializer=_start, initargs=(case,))
     try:
-        yield from executor.map(_work, pieces)
+        # A few blocks ahead and no more: what is done waits in memory until it is asked for.
+        ahead = deque(executor.submit(_work, piece) for piece in islice(pieces, 3 * count))
+        while ahead:
+            result = ahead.popleft().result()
+            ahead.extend(executor.submit(_work, piece) for piece in islice(pieces, 1))
+            yield result
     except BrokenProcessPool as error:
         raise DeepproverbsError(
             "A process that judged candidates was ended from outside, perhaps for want of memory; start again."
@@ -230,7 +244,7 @@ def _judge_block(screen: Screen, rules: str, block: tuple[Path, int, int]) -> tu
         if line.strip(b" \t\r\n\xef\xbb\xbf"):
             try:
                 some.append(candidate_of(line.removeprefix(b"\xef\xbb\xbf") if not offset else line))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, OverflowError) as error:
                 raise DeepproverbsError(
                     f"{path}, line {_number(path, offset)}: no candidate ({error}); JSONL holds one object with a "
                     '"text" a line.'
@@ -266,7 +280,7 @@ def text_at(file: BinaryIO, offset: int) -> str:
     """The text of the candidate whose line begins at `offset`: a third of the time of all of it."""
     file.seek(offset)
     value = json.loads(file.readline().removeprefix(b"\xef\xbb\xbf"))
-    return str(value["text"] if isinstance(value, dict) else value).strip()
+    return _whole_characters(value["text"] if isinstance(value, dict) else value)
 
 
 def read_at(file: BinaryIO, offset: int) -> Candidate:

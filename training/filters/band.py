@@ -30,7 +30,7 @@ class Spread:
 
     def far(self, value: float, most: float) -> str | None:
         """Why `value` is more than `most` deviations away, or None."""
-        distance = (value - self.mean) / self.deviation
+        distance = (value - self.mean) / self.deviation  # of no number none: NaN is never far
         return f"{value:.2f} nats a token, real texts {self.mean:.2f}" if abs(distance) > most else None
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Set
 from training.text import normal_form
 
 _LOOKALIKES = str.maketrans(
-    "асеорхуікмтнвԁգьѕјαβεικνορτυχο0134578@$!|+€£¢¥*",
-    "aceopxyikmthbdgbsjabeiknoptuxooieastbasiiteeco*",
+    "асеорхуікмтнвԁգьѕјոαβεικνορτυχ0134578@$!|+€£¢¥ƒꜰᴀʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢɡıø",
+    "aceopxyikmthbdgbsjnabeiknoptuxoieastbasiitelcyffabcdeghijklmnoprstuvwyzgio",
 )
 """Cyrillic and Greek letters, digits and signs as the Latin letters that they stand for."""
 _SECOND = str.maketrans("19", "lg")
@@ -21,7 +21,8 @@ _REPEATED = re.compile(r"(.)\1+")
 _PLAIN = re.compile(r"[A-Za-z\s,.'-]*")
 """A text of these signs alone hides no word behind others."""
 _PUNCTUATION = ".,;:?\"'()[]{}<>-_~^&#%/\\=`"
-_DRAWN_OUT = re.compile(r"(.)\1\1")
+PIECES = 4
+"""Words side by side that may be pieces of one."""
 PLURALS = ("s", "es", "ies", "ed", "ing", "ings", "ers")
 """Endings that make a form of a blocked word of a word that is ordinary by itself: cocks, but not cocker."""
 ENDINGS = (*PLURALS, "z", "d", "er", "in", "y", "est", "eth", "ish", "ty")
@@ -46,7 +47,7 @@ class Blocklist:
     def __init__(self, words: Iterable[str], allowed: Iterable[str] = (), ordinary: Set[str] = frozenset()) -> None:
         words = list(words)
         forms = {normal_form(word if _PLAIN.fullmatch(word) else fold(word)) for word in words}
-        self.roots = tuple(sorted({fold(word.strip("*")) for word in words if word.startswith("*")}))
+        self.roots = tuple(sorted({fold(word.strip("*")) for word in words if word.startswith("*")} - {""}))
         self.allowed = frozenset(map(normal_form, allowed))
         forms = {form for form in forms - self.allowed if len(form) > 1 and not form.isdigit()}
         self.words = frozenset(form for form in forms if " " not in form)
@@ -62,13 +63,18 @@ class Blocklist:
         """The blocked word that `text` holds, or nothing. `words`: those of its normal form."""
         plain = _PLAIN.fullmatch(text) is not None
         unsure = [word for word in words if word not in self._clean]
-        if plain and len(unsure) < 3 and all(len(word) == 1 for word in unsure):
+        if plain and len(unsure) < 2 and all(len(word) == 1 for word in unsure):
             return ""
         for word in words:
             if self.blocks(word):
                 return word
             if len(word) > 1 and word in self.ordinary and word not in self.starts:
                 self._clean.add(word)
+        if not text.isascii():
+            words, whole = [fold(word) for word in words], fold(text)
+            for root in self.roots:
+                if not root.isascii() and root in whole:
+                    return root  # a script without spaces, or whose vowels the normal form drops
         if found := self._phrase(words) or self._split(words) or self._spaced(words):
             return found
         return "" if plain else self._hidden(text)
@@ -91,9 +97,9 @@ class Blocklist:
         if word in self.ordinary:
             return False
         folded = fold(word)
-        if self._form(folded):
+        if self._form(folded) or ("'" in folded and self._form(folded.replace("'", ""))):
             return True
-        return bool(_DRAWN_OUT.search(folded)) and _REPEATED.sub(r"\1", folded) in self.collapsed
+        return bool(_REPEATED.search(folded)) and _REPEATED.sub(r"\1", folded) in self.collapsed
 
     def _form(self, word: str) -> bool:
         if word in self.words:
@@ -132,25 +138,26 @@ class Blocklist:
             if word in self.starts:
                 for n in range(2, min(self.longest, len(words) - i) + 1):
                     phrase = " ".join(words[i : i + n])
-                    if phrase in self.phrases or phrase.removesuffix("s") in self.phrases:
+                    singular = phrase.removesuffix("s"), phrase.removesuffix("ies") + "y", phrase.removesuffix("es")
+                    if phrase in self.phrases or not self.phrases.isdisjoint(singular):
                         return phrase
         return ""
 
     def _split(self, words: list[str]) -> str:
-        """Two words side by side that make one, unless both are words themselves ("an us")."""
-        for i, word in enumerate(words):
-            if word not in self.ordinary:
-                for one, other in (
-                    (words[i - 1] if i else "", word),
-                    (word, words[i + 1] if i + 1 < len(words) else ""),
-                ):
-                    both = one + other
-                    if one and other and len(both) > 3 and both not in self.ordinary and self._whole(both):
-                        return f"{one} {other}"
+        """Pieces side by side that make one word, unless each is a word itself ("an us")."""
+        odd = [not (word in self.ordinary or word in ("a", "i", "o")) for word in words]
+        for start in range(len(words)):
+            for end in range(start + 2, min(start + PIECES, len(words)) + 1):
+                if any(odd[start:end]):
+                    both = "".join(words[start:end])
+                    if len(both) > 3 and both not in self.ordinary and self._whole(both):
+                        return " ".join(words[start:end])
         return ""
 
     def _whole(self, word: str) -> bool:
-        return word not in self.allowed and (word in self.words or word.removesuffix("s") in self.words)
+        if word in self.allowed:
+            return False
+        return word in self.words or word.removesuffix("s") in self.words or any(root in word for root in self.roots)
 
     def _hidden(self, text: str) -> str:
         """Words that are written with other signs than letters."""
@@ -186,7 +193,7 @@ class Blocklist:
         form = re.sub(r"[^\w*]", "", form)
         if "*" not in form:
             return len(form) > 1 and form not in self.allowed and form not in self.ordinary and self.blocks(form)
-        if len(form.replace("*", "")) < 2:
+        if not form.strip("*") or len(form) < 4:
             return False
         pattern = re.compile(form.replace("*", "."))
         return any(pattern.fullmatch(word) for word in self.words if len(word) == len(form))

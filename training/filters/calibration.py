@@ -61,6 +61,10 @@ def people(screen: Screen, originals: Sequence[str], count: int, logprobs: Seque
     _, where, holders = np.unique(pairs[0], return_inverse=True, return_counts=True)
     copied = np.zeros(len(normals), bool)
     copied[pairs[1][holders[where] > 1]] = True
+    for place, text in enumerate(texts):
+        if len(text.words) < screen.settings.copy_run:
+            inside = f" {text.normal} "
+            copied[place] = any(inside in f" {other} " for at, other in enumerate(normals) if at != place)
     mark("copied-run", copied[:count].tolist())
     times = Counter(normals)
     alike = np.zeros(count, bool)

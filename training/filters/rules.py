@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 from post_tweet.xtext import find_link, find_mention, invalid, weighted_length
 
 from training.config import FilterSettings
 from training.errors import WrongUse
-from training.filters.blocklist import Blocklist
+from training.filters.blocklist import Blocklist, fold
 from training.filters.words import blocked_words, common_words, peoples
 from training.text import normal_form
 
@@ -60,7 +62,12 @@ class Context:
         """`normals`: the corpus and its references in normal form."""
         asked = {name for name, _ in RULES} - set(settings.skip)
         own = {word for normal in normals for word in normal.split()}
-        common = common_words(settings.common_words, settings.language) if settings.common_words else frozenset()
+        try:
+            common = common_words(settings.common_words, settings.language)
+        except WrongUse:
+            if settings.closed_vocabulary and "vocabulary" in asked:
+                raise
+            common = frozenset()
         blocklist = None
         if "blocked" in asked:
             blocked = blocked_words(settings.language) | set(settings.block)
@@ -71,7 +78,7 @@ class Context:
         apart = frozenset(form for name in names for form in forms(name)) if "set-apart" not in settings.skip else ()
         return cls(
             settings,
-            frozenset(settings.characters),
+            frozenset(settings.characters if "characters" in asked else ""),
             frozenset(common | own),
             common,
             blocklist,
@@ -136,19 +143,21 @@ def length(text: Text, context: Context) -> str | None:
     return f"weighs {weight}" if weight > context.settings.max_length else None
 
 
-PAIRS = {pair[0]: pair[1] for pair in ["()", "[]", "{}", "“”", "«»", "„“", "‹›", "「」", "『』", "（）", "【】"]}
+PAIRS = {pair[0]: pair[1] for pair in ["()", "[]", "{}", "“”", "«»", "‹›", "「」", "『』", "（）", "【】"]}
+PAIRS |= {"„": "“”", "»": "«", "›": "‹"}
+_SMILEY = re.compile(r"[:;=8xX]'?-?[()\[\]{}]|[()\[\]]-?[:;=]")
 _MARKS = re.compile('["' + re.escape("".join({*PAIRS, *PAIRS.values()})) + "]")
 
 
 def unbalanced(text: Text, context: Context) -> str | None:
     """A bracket or quotation mark without its other half: the text begins or ends in the middle of something.
     Single quotation marks are apostrophes as often as not and say nothing."""
-    marks = _MARKS.findall(text.text)
+    marks = _MARKS.findall(_SMILEY.sub("", text.text))
     if not marks:
         return None
     open_marks: list[str] = []
     for mark in marks:
-        if open_marks and mark == (open_marks[-1] if open_marks[-1] == '"' else PAIRS.get(open_marks[-1])):
+        if open_marks and mark in (open_marks[-1] if open_marks[-1] == '"' else PAIRS[open_marks[-1]]):
             open_marks.pop()
         elif mark in PAIRS or mark == '"':
             open_marks.append(mark)
@@ -197,10 +206,11 @@ def blocked(text: Text, context: Context) -> str | None:
 def set_apart(text: Text, context: Context) -> str | None:
     """A people or a religion is named: no list tells malice without slurs, so a person must read it. Not a rule
     for rejection: asked last, of texts that pass all others."""
-    if not context.apart.isdisjoint(text.words):
-        return next(word for word in text.words if word in context.apart)
-    if not context.apart_starts.isdisjoint(text.words):
-        for pair in zip(text.words, text.words[1:], strict=False):
+    words = text.words if text.text.isascii() else [fold(word) for word in text.words]
+    if not context.apart.isdisjoint(words):
+        return next(word for word in words if word in context.apart)
+    if not context.apart_starts.isdisjoint(words):
+        for pair in pairwise(words):
             if (name := " ".join(pair)) in context.apart:
                 return name
     return None
@@ -213,6 +223,8 @@ def forms(name: str) -> set[str]:
         plurals = {name + "es"}
     elif name.endswith("y"):
         plurals |= {name[:-1] + "ies"}
+    elif name.endswith("o"):
+        plurals |= {name + "es"}
     elif name.endswith("man"):
         plurals |= {name[:-3] + "men"}
     return {name, f"{name}'s", *plurals, *(plural + "'" for plural in plurals)}
@@ -235,13 +247,13 @@ RULES: list[tuple[str, Rule]] = [
 ]
 
 
-def own_rules(settings: FilterSettings, folder: Path) -> list[tuple[str, Rule]]:
+def own_rules(settings: FilterSettings, folder: Path, taken: Collection[str] = ()) -> list[tuple[str, Rule]]:
     """The rules that `[filter] own` names, from Python files in the bot's folder.
 
     Raises:
-        WrongUse: a file or function is missing, or does not load.
+        WrongUse: a file or function is missing, does not load, or has one of the names that are `taken`.
     """
-    rules = []
+    rules: list[tuple[str, Rule]] = []
     for name in settings.own:
         file, _, function = name.partition(":")
         path = folder / file
@@ -250,6 +262,7 @@ def own_rules(settings: FilterSettings, folder: Path) -> list[tuple[str, Rule]]:
         spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses look their module up
         try:
             spec.loader.exec_module(module)
         except Exception as error:
@@ -257,7 +270,12 @@ def own_rules(settings: FilterSettings, folder: Path) -> list[tuple[str, Rule]]:
         found = getattr(module, function, None)
         if not callable(found):
             raise WrongUse(f"[filter] own: {path} has no function {function!r}.")
-        rules.append((function.replace("_", "-"), _own(name, found)))
+        title = function.replace("_", "-")
+        if title in taken or title in dict(rules):
+            raise WrongUse(
+                f"[filter] own: {name!r} is called like a rule or verdict that is there; rename the function."
+            )
+        rules.append((title, _own(name, found)))
     return rules
 
 

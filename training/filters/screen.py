@@ -26,6 +26,7 @@ PASSED = "passed"
 BEFORE = ("unfinished", *(name for name, _ in RULES))
 AFTER = ("band", "duplicate", "copied-run", "copy", "near-duplicate", "opening", "set-apart")
 """Every rule, in the order in which they are asked; a bot's own ones come between."""
+NAMED_BY_BYTES = ("characters", "digits", "mention", "hashtag", "cashtag")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Screen:
         folder: Path = Path(),
         band: Band | None = None,
     ) -> None:
-        own = own_rules(settings, folder)
+        own = own_rules(settings, folder, {*BEFORE, *AFTER, PASSED, "kept", "spare"})
         self.names = order_of(settings)
         self.skip = frozenset(settings.skip)
         if unknown := self.skip - set(self.names):
@@ -71,6 +72,8 @@ class Screen:
         self.rules = [(name, rule) for name, rule in [*RULES, *own] if name not in self.skip]
         self.known = frozenset(normals)
         self.originals, self.original_runs = LikenessIndex.of(normals), RunIndex(normals, settings.copy_run)
+        self.short_runs: dict[int, RunIndex] = {}
+        """Of the lengths of short texts, made when one comes: such a text may be a piece of an original."""
         past = [normal_form(text) for text in history]
         self.history = LikenessIndex.of(past)
         self.seen: NDArray[np.uint64] = np.unique(np.fromiter(map(id_of_normal, past), np.uint64, len(past)))
@@ -102,6 +105,11 @@ class Screen:
 
     def first_objection(self, text: Text, candidate: Candidate) -> tuple[str, str]:
         """(rule, reason) of the first rule that rejects the text by itself, or ("", "")."""
+        if candidate.stopped == "characters":
+            # An engine knows bytes alone; which rule it is that forbids them is said here.
+            for name, rule in self.rules:
+                if name in NAMED_BY_BYTES and (detail := rule(text, self.context)):
+                    return name, detail
         if candidate.stopped:
             return candidate.stopped, "given up at this point"
         if not candidate.finished and "unfinished" not in self.skip:
@@ -132,7 +140,7 @@ class Screen:
             ids = np.fromiter(map(id_of_normal, normals), np.uint64, len(normals))
             hits = np.isin(ids, self.seen).tolist()
             mark("duplicate", left(), ["posted before, or in the pool" if hit else "" for hit in hits])
-        mark("copied-run", places := left(), self.original_runs.shared([normals[place] for place in places]))
+        mark("copied-run", places := left(), self._copied([normals[place] for place in places]))
         for name, index, ratio in (
             ("copy", self.originals, settings.copy_ratio),
             ("near-duplicate", self.history, settings.near_ratio),
@@ -149,6 +157,17 @@ class Screen:
                         for reason, text in zip(reasons, texts, strict=True)
                     ]
                 mark(name, places, reasons)
+        return found
+
+    def _copied(self, normals: list[str]) -> list[str]:
+        """The run of words that each shares with an original: so many as are forbidden, or all that it has."""
+        found = self.original_runs.shared(normals)
+        for place, normal in enumerate(normals):
+            length = normal.count(" ") + 1
+            if length < self.settings.copy_run and not found[place]:
+                if length not in self.short_runs:
+                    self.short_runs[length] = RunIndex(self.originals.texts, length)
+                found[place] = self.short_runs[length].shared([normal])[0]
         return found
 
 

@@ -21,6 +21,8 @@ LANGUAGES = {
     "ru": "russian", "sv": "swedish", "th": "thai", "tr": "turkish", "zh": "chinese",
 }  # fmt: skip
 """Languages with a blocklist, by code."""
+UNSPACED = ("ja", "th", "zh")
+"""Languages that write no spaces: a blocked word may stand anywhere."""
 
 
 @lru_cache(maxsize=4)
@@ -34,17 +36,22 @@ def common_words(count: int, language: str) -> frozenset[str]:
         return frozenset()
     from wordfreq import available_languages, top_n_list
 
+    language = {"no": "nb"}.get(language, language)
     if language not in available_languages():
         known = ", ".join(sorted(available_languages()))
         raise WrongUse(
             f"There are no common words for the language {language!r}, only for {known}; set [filter] common_words = 0."
         )
-    return frozenset(top_n_list(language, count))
+    words = top_n_list(language, count)
+    # The short ones are abbreviations ("st", "aw"), or stand in any corpus.
+    return frozenset(word for word in words if len(word) > 2 or language != "en")
 
 
 @lru_cache(maxsize=4)
 def blocked_words(language: str) -> frozenset[str]:
     """Words and phrases that no bot should say, in lower case; *word* stands for any word that holds it.
+
+    English ones are always among them: GPT-2 has read little else.
 
     Raises:
         WrongUse: there is no list for the language.
@@ -54,10 +61,11 @@ def blocked_words(language: str) -> frozenset[str]:
             f"There is no blocklist for the language {language!r}, only for {', '.join(LANGUAGES)}; "
             'put the words into [filter] block and "blocked" into skip, or name the language nearest to it.'
         )
-    words = set(json.loads(_of("glin_profanity", f"data/dictionaries/{LANGUAGES[language]}.json"))["words"])
-    if language == "en":
-        words |= set(_lines("blocked.txt"))
-    return frozenset(word.strip().lower() for word in words if word.strip())
+    words = set(_lines("blocked.txt"))
+    for code in {language, "en"}:
+        own = json.loads(_of("glin_profanity", f"data/dictionaries/{LANGUAGES[code]}.json"))["words"]
+        words |= {f"*{word.strip()}*" for word in own} if code in UNSPACED else set(own)
+    return frozenset(word.strip().lower() for word in words if word.strip(" *"))
 
 
 @lru_cache(maxsize=1)
