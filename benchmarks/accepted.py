@@ -22,10 +22,10 @@ from typing import Any
 os.environ["CC"] = f"{os.environ.get('CC', 'cc')} -DPROFILE"  # before anything loads the decoder
 
 from training import calibrate, config, corpus, run
-from training.candidates import Candidates
+from training.candidates import Candidate, Candidates
 from training.converted import Converted
 from training.engines.native import NativeEngine
-from training.filters import KEPT, Judge
+from training.filters import PASSED, Screen
 from training.filters.early import stop_rules
 from training.sample import sample
 from training.tf1_process import ROOT
@@ -38,11 +38,13 @@ def once(
     (folder / "candidates.jsonl").unlink(missing_ok=True)
     converted, store = Converted(model), Candidates(folder, model, bot.sample)
     plan = calibrate.choose(converted, bot.sample, lambda _: None)
-    rules = stop_rules(bot.filter, originals) if early else None
+    screen = Screen(bot.filter, originals)
+    rules = stop_rules(screen) if early else None
     engine = calibrate.make(plan, converted, bot.sample, rules, folder)
     assert isinstance(engine, NativeEngine)
-    judge, spent = Judge(bot.filter, originals), Counter[str]()
+    spent = Counter[str]()
     texts = tokens = kept = 0
+    some: list[Candidate] = []
     started = now = time.perf_counter()
     before = [sampler.spent() for sampler in engine.samplers]
     with closing(sample(engine, converted, bot.sample)) as batches:
@@ -51,10 +53,12 @@ def once(
             waited, now = time.perf_counter() - now, time.perf_counter()
             store.append(batch)
             wrote, now = time.perf_counter() - now, time.perf_counter()
-            for candidate in batch:
-                kept += judge.judge(candidate.text, candidate.finished, candidate.stopped).verdict == KEPT
-                tokens += candidate.tokens
-            texts += len(batch)
+            some += batch
+            if len(some) >= run.HANDFUL:
+                kept += sum(verdict.verdict == PASSED for verdict in screen.judge(some))
+                tokens += sum(candidate.tokens for candidate in some)
+                texts += len(some)
+                some = []
             judged, now = time.perf_counter() - now, time.perf_counter()
             spent.update({"decoding and waiting for texts": waited, "candidate file": wrote, "filters": judged})
         for sampler, old in zip(engine.samplers, before, strict=True):

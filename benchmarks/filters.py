@@ -86,9 +86,7 @@ def run_once(path: Path, wanted: int) -> dict[str, Any]:
     texts, bible = (corpus.load_corpus(BOT.with_name(name)) for name in ("corpus.txt", "kjv.txt"))
     files = Files(path, path.with_name("pool.jsonl"), path.with_name("verdicts.jsonl"))
     started = time.perf_counter()
-    kept, apart, judged = filter_file(
-        files, texts, bot, band=Band(Spread(-2.5, 0.5), -2.0, 3.0), references=bible
-    )
+    kept, apart, judged = filter_file(files, texts, bot, band=Band(Spread(-2.5, 0.5), -2.0, 3.0), references=bible)
     seconds = time.perf_counter() - started
     return {
         "seconds": seconds,

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.peak import peak_kilobytes
 from tests.sampling import NATIVE, ROOT, SETTINGS, bot, some
 from training import run as line
 from training.config import Bot, CorpusSettings, FilterSettings, SampleSettings
@@ -178,14 +176,13 @@ def test_the_bar_tells_rates(capsys: pytest.CaptureFixture[str], monkeypatch: py
 
 
 MEMORY = """
-import resource, sys
+import sys
 from pathlib import Path
 from training import run
 from training.config import Bot, SampleSettings
 folder, model, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 settings = SampleSettings(max_tokens=12, workers=2, batch=24)
 run.sample_only(Bot("t", folder, sample=settings), folder, model, count)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
@@ -195,13 +192,5 @@ def test_memory_stays_flat(small: Path, tmp_path: Path) -> None:
     for count in (5_000, 150_000):
         folder = tmp_path / str(count)
         folder.mkdir()
-        done = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(folder), str(small), str(count)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        peaks.append(int(done.stdout.split()[-1]))
+        peaks.append(peak_kilobytes(MEMORY, str(folder), str(small), str(count)))
     assert peaks[1] - peaks[0] < 10_000, peaks

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests import labelled
+from tests.peak import peak_kilobytes
 from training import config, screening
 from training.candidates import Candidate
 from training.config import Bot
@@ -190,13 +188,12 @@ def test_any_file_of_texts_will_do(tmp_path: Path, name: str) -> None:
 
 
 MEMORY = """
-import resource, sys
+import sys
 from pathlib import Path
 from tests.test_screening import bot, files
 from training.filtering import filter_file
 folder = Path(sys.argv[1])
 filter_file(files(folder, folder / "c.jsonl"), ["a wise son maketh a glad father"], bot(500))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
@@ -208,13 +205,5 @@ def test_memory_follows_the_pool_and_not_the_candidates(tmp_path: Path) -> None:
         with (tmp_path / "c.jsonl").open("w") as file:
             for _ in range(times):
                 file.writelines(lines)
-        done = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(tmp_path)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        peaks.append(int(done.stdout.split()[-1]))
+        peaks.append(peak_kilobytes(MEMORY, str(tmp_path)))
     assert peaks[1] - peaks[0] < 20_000, peaks

@@ -1,7 +1,7 @@
 """Candidates that passed → the pool: the best first, apart from one another, shuffled.
 
 Out, RUN/pool.jsonl: {"id", "text", "score" (mean log-probability, nats a token), "nearest" (the most similar text of
-the corpus), "nearest_ratio" (rapidfuzz, 0 to 100)}; RUN/review.jsonl: the same of the texts that are set apart for a
+the corpus), "nearest_ratio" (rapidfuzz, 0 to 100), and, where rules were skipped that X is asked for, "allow"}; RUN/review.jsonl: the same of the texts that are set apart for a
 person, with "names".
 
 Everything follows from the texts and their scores: the order in which candidates came does not matter.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -186,8 +186,15 @@ def nearest_originals(texts: Sequence[str], corpus: Sequence[str]) -> list[tuple
     return found
 
 
-def records(texts: Sequence[str], scores: Sequence[float], corpus: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Pool records of some texts, in their order."""
+ALLOWED = ("link", "mention", "hashtag", "cashtag")
+"""Rules that the posting function asks again; whoever skips one here says so in each record."""
+
+
+def records(
+    texts: Sequence[str], scores: Sequence[float], corpus: Sequence[str], skip: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """Pool records of some texts, in their order. `skip`: the rules that were not asked."""
+    allowed = [name for name in ALLOWED if name in skip]
     for text, score, (nearest, ratio) in zip(texts, scores, nearest_originals(texts, corpus), strict=True):
         yield {
             "id": text_id(text),
@@ -195,6 +202,7 @@ def records(texts: Sequence[str], scores: Sequence[float], corpus: Sequence[str]
             "score": round(score, 4),
             "nearest": nearest,
             "nearest_ratio": ratio,
+            **({"allow": allowed} if allowed else {}),
         }
 
 

@@ -116,7 +116,7 @@ class Curator:
             def records(numbers: list[int]) -> Iterator[dict[str, object]]:
                 some = [read(number) for number in curate.shuffled(numbers, seed)]
                 scores = [0.0 if math.isnan(c.logprob) else c.logprob for c in some]
-                return curate.records([c.text.strip() for c in some], scores, corpus)
+                return curate.records([c.text.strip() for c in some], scores, corpus, self.settings.skip)
 
             curate.write_records(pool, records(choice.numbers(KEPT)))
             apart = choice.numbers(SET_APART)
