@@ -1,8 +1,8 @@
 """Candidates that passed → the pool: the best first, apart from one another, shuffled.
 
 Out, RUN/pool.jsonl: {"id", "text", "score" (mean log-probability, nats a token), "nearest" (the most similar text of
-the corpus), "nearest_ratio" (rapidfuzz, 0 to 100), and, where rules were skipped that X is asked for, "allow"}; RUN/review.jsonl: the same of the texts that are set apart for a
-person, with "names".
+the corpus), "nearest_ratio" (rapidfuzz, 0 to 100), and "allow" where rules were skipped that the function asks again};
+RUN/review.jsonl: the same of the texts that are set apart for a person, with "names".
 
 Everything follows from the texts and their scores: the order in which candidates came does not matter.
 """

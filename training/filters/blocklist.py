@@ -146,6 +146,8 @@ class Blocklist:
     def _split(self, words: list[str]) -> str:
         """Pieces side by side that make one word, unless each is a word itself ("an us")."""
         odd = [not (word in self.ordinary or word in ("a", "i", "o")) for word in words]
+        if True not in odd:
+            return ""
         for start in range(len(words)):
             for end in range(start + 2, min(start + PIECES, len(words)) + 1):
                 if any(odd[start:end]):
