@@ -6,15 +6,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
-from post_tweet import app
-from post_tweet.errors import Account, BadInput, EmptyPool, PostError, Undecided
+from post_tweet import app, telemetry
+from post_tweet.errors import Account, BadInput, EmptyPool, PoolBroken, PostError, Undecided
 from post_tweet.pool import Pool
+from post_tweet.state import Claim
 from post_tweet.store import open_store
 
 from tests.fakes import records
@@ -61,8 +65,6 @@ def test_a_slot_posts_once(x: LoopbackX) -> None:
 
 
 def first_year() -> str:
-    from datetime import UTC, datetime
-
     return str(datetime.now(UTC).year)
 
 
@@ -203,3 +205,61 @@ def test_importing_the_handler_loads_neither_tweepy_nor_boto3() -> None:
     folder = Path(app.__file__).parents[1]
     run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_every_line_of_metrics_holds_what_alarms_need(x: LoopbackX, capsys: pytest.CaptureFixture[str]) -> None:
+    pool = Pool(open_store(f"s3://{BUCKET}/bot"))
+
+    def call(day: int) -> dict[str, Any]:
+        with suppress(PostError):
+            app.handler({**EVENT, "scheduled_time": f"2026-01-{day:02}T09:00:00Z"}, CONTEXT)
+        line = metrics(capsys)
+        named = {m["Name"] for m in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+        assert named == {*telemetry.COUNTS, *telemetry.POOL} and line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [
+            ["Bot"]
+        ]
+        return {name: line[name] for name in named - {"S3Requests"} if line[name]}
+
+    assert call(1) == {"Posted": 1, "PoolRemaining": 2, "DaysLeft": 2}
+    pool.pause(datetime.now(UTC))
+    assert call(2) == {"Paused": 1, "PoolRemaining": 2, "DaysLeft": 2} and len(x.published) == 1
+    pool.resume()
+    x.script(drop=True, publish=True)
+    assert call(3) == {"Unknown": 1, "PoolRemaining": 2, "DaysLeft": 2}
+    assert call(3) == {"Posted": 1, "PoolRemaining": 1, "DaysLeft": 1}
+    state, etag = pool.load()
+    now = datetime.now(UTC).isoformat()
+    assert pool.save(replace(state, claim=Claim("s", "o", 2, records(3)[2]["text"], now, now)), etag)
+    assert call(4) == {"PoolRemaining": 1, "DaysLeft": 1}, "busy: nothing to count"
+    state, etag = pool.load()
+    assert pool.save(replace(state, claim=None), etag)
+    x.script(status=402, body="{}")
+    assert call(4) == {"Refused": 1, "PoolRemaining": 1, "DaysLeft": 1}
+    assert call(4) == {"Posted": 1}, "the pool is dry: it and its days are 0"
+    assert call(5) == {"Failed": 1}
+
+
+def test_a_state_that_cannot_be_read_has_no_pool_metrics(x: LoopbackX, capsys: pytest.CaptureFixture[str]) -> None:
+    open_store(f"s3://{BUCKET}/bot").put("state.json", b"no json")
+    with pytest.raises(PoolBroken):
+        app.handler(EVENT, CONTEXT)
+    line = metrics(capsys)
+    assert line["Failed"] == 1 and not {*telemetry.POOL} & line.keys()
+
+
+def test_a_line_a_step_says_what_happened(x: LoopbackX, capsys: pytest.CaptureFixture[str]) -> None:
+    app.handler(EVENT, CONTEXT)
+    steps = [line for line in lines(capsys) if line["event"] != "metrics"]
+    assert [(line["event"], line["index"], line["outcome"], line["requests"]) for line in steps] == [
+        ("load", None, "state", 1),
+        ("read", 0, "done", 1),
+        ("save", 0, "written", 1),
+        ("publish", 0, "posted", 0),
+        ("note", 0, "done", 1),
+        ("save", 0, "written", 1),
+        ("end", 0, "posted", 5),
+    ]
+    assert all(
+        line["slot"] == "arn:aws:scheduler:eu-central-1:1:schedule/default/s 2026-01-01T09:00:00Z" for line in steps
+    )
+    assert all(line["ms"] >= 0 for line in steps)

@@ -197,3 +197,22 @@ def test_looking_into_a_pool_and_taking_texts_out(tmp_path: Path, capsys: pytest
     batch.write_bytes(batch.read_bytes().replace(b"saying", b"slaying", 1))
     assert main(["pool", "verify", "--pool", url]) == 1
     assert "sha256 differs" in capsys.readouterr().err
+
+
+def test_a_paused_pool_posts_nothing_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = str(tmp_path / "pool")
+    Pool(open_store(url)).append(records(2), "test")
+
+    def run(*words: str) -> tuple[int, str]:
+        code = main([*words, "--pool", url])
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    assert "is paused" in run("pool", "pause")[1] and "already paused" in run("pool", "pause")[1]
+    assert "paused since" in run("pool", "status")[1]
+    assert run("post", "--dry-run") == (
+        1,
+        f"deepproverbs: {url} is paused; `deepproverbs pool resume --pool {url}` opens it again.\n",
+    )
+    assert "is open again" in run("pool", "resume")[1] and "was not paused" in run("pool", "resume")[1]
+    assert run("post", "--dry-run")[0] == 0

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from post_tweet.errors import BadInput, PoolBroken
-from post_tweet.pool import Claim, Pool, Settled, State, packed
+from post_tweet.pool import Pool, packed
+from post_tweet.state import Claim, Settled, State, texts_a_day
 from post_tweet.store import Conflict
 
 from tests.fakes import Crash, MemoryStore, records
@@ -97,7 +99,7 @@ def test_a_broken_state_is_named_and_left_alone(data: bytes) -> None:
 def test_a_newer_state_is_refused() -> None:
     pool = filled(3)
     raw = json.loads(pool.store.get("state.json")[0])
-    pool.store.put("state.json", json.dumps({**raw, "format": 2}).encode())
+    pool.store.put("state.json", json.dumps({**raw, "format": 3}).encode())
     with pytest.raises(PoolBroken, match="newer version"):
         pool.load()
 
@@ -219,3 +221,51 @@ def test_a_record_of_another_width_is_refused() -> None:
     pool.store.put(key, pool.store.get(key)[0][:-1] + b" ")
     with pytest.raises(PoolBroken, match="another width"):
         pool.record(state, 2)
+
+
+def test_an_unknown_field_is_not_dropped_but_refused() -> None:
+    pool = filled(3)
+    raw = json.loads(pool.store.get("state.json")[0])
+    pool.store.put("state.json", json.dumps({**raw, "colour": "red"}).encode())
+    with pytest.raises(PoolBroken, match="unknown: colour"):
+        pool.load()
+
+
+def test_pause_and_resume_say_what_they_changed() -> None:
+    pool = filled(3)
+    before = pool.load()[0]
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert (pool.pause(now), pool.pause(now), pool.load()[0].paused) == (True, False, "2026-01-01T00:00:00+00:00")
+    assert (pool.resume(), pool.resume()) == (True, False)
+    after = pool.load()[0]
+    assert replace(after, seq=before.seq, writer=before.writer) == before and after.seq == before.seq + 2
+
+
+def test_only_a_paused_state_needs_the_newer_version() -> None:
+    pool = filled(3)
+    assert json.loads(pool.store.get("state.json")[0])["format"] == 1
+    pool.pause(datetime(2026, 1, 1, tzinfo=UTC))
+    assert json.loads(pool.store.get("state.json")[0])["format"] == 2
+
+
+def pace(*hours: float) -> float:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    entries = [Settled(str(h), 0, "posted", None, (start + timedelta(hours=h)).isoformat()) for h in hours]
+    return texts_a_day(tuple(entries))
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ([], 1),
+        ([0], 1),
+        ([0, 0.01, 0.02], 2),  # by hand: three within a minute say nothing of the days to come
+        ([24 * d for d in range(64)], 1),
+        ([24 * 7 * w for w in range(20)], 1 / 7),
+        ([n / 12 for n in range(64)], 288),  # every five minutes
+        ([24 * d + h for d in range(20) for h in (9, 9.5, 21)], 3),
+        ([24 * (d + 40 * (d > 5)) for d in range(12)], 1),  # a pause of 40 days
+    ],
+)
+def test_the_pace_is_that_of_the_schedule(hours: list[float], expected: float) -> None:
+    assert pace(*hours) == pytest.approx(expected, rel=0.03)

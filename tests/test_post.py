@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from post_tweet import post
+from post_tweet import post, steps
 from post_tweet.errors import Account, Busy, EmptyPool, PoolBroken, PostError, Undecided
 from post_tweet.pool import Pool
 from post_tweet.x import Refused, Unknown
@@ -19,7 +19,7 @@ from tests.fakes import Crash, MemoryStore, MemoryX, records
 
 LEASE = timedelta(seconds=110)
 START = datetime(2026, 1, 1, tzinfo=UTC)
-WRITES = (post.Save, post.Note, post.Publish)
+WRITES = (steps.Save, steps.Note, steps.Publish)
 
 
 class World:
@@ -59,11 +59,11 @@ class World:
         trace: list[Any] | None = None,
     ) -> Generator[None, None, dict[str, Any]]:
         """The same, a request at a time."""
-        steps = post.posting(post.Call(slot, f"owner-{next(self.owners)}", LEASE, dry_run))
+        protocol = post.posting(steps.Call(slot, f"owner-{next(self.owners)}", LEASE, dry_run))
         answer, etag = None, None
         for number in itertools.count():
             try:
-                request = steps.send(answer)
+                request = protocol.send(answer)
             except StopIteration as end:
                 result: dict[str, Any] = end.value
                 return result
@@ -72,22 +72,22 @@ class World:
             if number == crash_at and not after:
                 raise Crash
             match request:
-                case post.Load():
+                case steps.Load():
                     answer, etag = self.pool.load()
-                case post.Save(state):
+                case steps.Save(state):
                     saved = self.pool.save(state, etag)
                     answer, etag = saved is not None, saved or etag
-                case post.Read(index):
+                case steps.Read(index):
                     answer = self.pool.record(self.pool.load()[0], index)
-                case post.Publish(text):
+                case steps.Publish(text):
                     answer = self.x.post(text)
-                case post.Ask(text, since):
+                case steps.Ask(text, since):
                     answer = self.x.did_post(text, since)
-                case post.Note(index, record):
+                case steps.Note(index, record):
                     answer = self.pool.note(index, record)
-                case post.Warn(message):
+                case steps.Warn(message):
                     answer = self.warnings.append(message)
-                case post.Now():
+                case steps.Now():
                     answer = self.now
             if number == crash_at and after:
                 raise Crash
@@ -114,7 +114,7 @@ def test_a_slot_posts_the_next_text_and_a_second_call_posts_nothing() -> None:
 def test_a_normal_post_costs_five_store_requests() -> None:
     world, trace = World(), list[Any]()
     world.invoke("monday", trace=trace)
-    assert [type(r).__name__ for r in trace if isinstance(r, post.Load | post.Save | post.Read | post.Note)] == [
+    assert [type(r).__name__ for r in trace if isinstance(r, steps.Load | steps.Save | steps.Read | steps.Note)] == [
         "Load",
         "Read",
         "Save",
@@ -127,7 +127,7 @@ def test_the_claim_is_written_before_the_post() -> None:
     world, trace = World(), list[Any]()
     world.invoke("monday", trace=trace)
     kinds = [type(r) for r in trace if isinstance(r, WRITES)]
-    assert kinds == [post.Save, post.Publish, post.Note, post.Save]
+    assert kinds == [steps.Save, steps.Publish, steps.Note, steps.Save]
 
 
 def test_a_dry_run_writes_and_posts_nothing() -> None:

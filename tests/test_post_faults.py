@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from post_tweet import post
+from post_tweet import post, steps
 from post_tweet.errors import Account, Busy, PostError, Undecided, Unreachable
 from post_tweet.store import Conflict
 from post_tweet.x import Posted, Refused, Unknown
@@ -144,26 +144,26 @@ def test_a_claim_that_is_half_over_is_not_posted() -> None:
 
 
 def test_a_store_that_fails_after_a_refusal_does_not_hide_it() -> None:
-    steps = post.posting(post.Call("monday", "me", LEASE))
+    protocol = post.posting(steps.Call("monday", "me", LEASE))
     world, answer = World(), None
     for _ in range(20):
-        request = steps.send(answer)
+        request = protocol.send(answer)
         match request:
-            case post.Load():
+            case steps.Load():
                 answer = world.pool.load()[0]
-            case post.Now():
+            case steps.Now():
                 answer = world.now
-            case post.Read(index):
+            case steps.Read(index):
                 answer = world.pool.record(world.state, index)
-            case post.Save(state) if state.claim:
+            case steps.Save(state) if state.claim:
                 answer = True
-            case post.Publish():
+            case steps.Publish():
                 answer = Refused("account", "keys", "Renew the keys.")
-            case post.Save():
-                warned = steps.throw(Unreachable("S3 is down."))
-                assert isinstance(warned, post.Warn) and "S3 is down" in warned.message
+            case steps.Save():
+                warned = protocol.throw(Unreachable("S3 is down."))
+                assert isinstance(warned, steps.Warn) and "S3 is down" in warned.message
                 with pytest.raises(Account, match="Renew") as error:
-                    steps.send(None)
+                    protocol.send(None)
                 assert error.value.reason == "keys"
                 return
     raise AssertionError("the claim was never dropped")

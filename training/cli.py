@@ -311,8 +311,8 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--slot", help="a name; one slot posts once (default: now)")
     c.add_argument("--checkpoint", type=Path, help="sample from this gpt-2-simple checkpoint instead of a pool")
     c.add_argument("--run", help="folder for what --checkpoint makes (default: runs/NAME-tweet)")
-    c = add("pool", pool_command, "look at the pool", common, pooled)
-    c.add_argument("what", choices=["status", "list", "show", "withdraw", "verify"], help="what to look at or do")
+    c = add("pool", pool_command, "look at the pool, take texts out, pause it", common, pooled)
+    c.add_argument("what", choices=tweet.POOL_COMMANDS, help="what to look at or do")
     c.add_argument("index", type=int, nargs="*", help="numbers of texts: show, withdraw; list: from this one on")
     c.add_argument("--json", action="store_true", help="print as JSON")
     return top

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from training.config import Bot
 from training.errors import DeepproverbsError, WrongUse
 from training.manifest import locked
 
+POOL_COMMANDS = ("status", "list", "show", "withdraw", "verify", "pause", "resume")
+"""What `deepproverbs pool` knows."""
 SPARE = 20
 """Texts that a checkpoint is asked for at a time: one is posted, the others wait for the next call."""
 
@@ -28,6 +31,7 @@ def post(url: str, credentials: Path | None, slot: str, dry_run: bool = False) -
 
     Raises:
         WrongUse: no credentials for a real post, or no pool there.
+        DeepproverbsError: the pool is paused.
         PostError: what the function itself would raise.
     """
     if not dry_run and credentials is None:
@@ -41,9 +45,12 @@ def post(url: str, credentials: Path | None, slot: str, dry_run: bool = False) -
 
     telemetry.quiet = True
     try:
-        return app.run(event, url, poster, f"cli-{os.getpid()}")
+        result = app.run(event, url, poster, f"cli-{os.getpid()}")
     finally:
         telemetry.quiet = False
+    if result["outcome"] == "paused":
+        raise DeepproverbsError(f"{url} is paused; `deepproverbs pool resume --pool {url}` opens it again.")
+    return result
 
 
 def checkpoint_folder(path: Path) -> Path:
@@ -79,7 +86,7 @@ def pool_from(bot: Bot, checkpoint: Path, folder: Path, say: Callable[[str], Non
 
 
 def pool_look(url: str, what: str, indexes: list[int]) -> str:
-    """`pool list|show|withdraw|verify`, as text.
+    """Every word of POOL_COMMANDS but status: done, and told as text.
 
     Raises:
         WrongUse: an index is missing, or there is no pool.
@@ -91,6 +98,8 @@ def pool_look(url: str, what: str, indexes: list[int]) -> str:
     if what == "list":
         records = pool.listing(*indexes[:1])
         return "\n".join(f"{record['index']:>8}  {record['text']}" for record in records) or "no unused text"
+    if what in ("pause", "resume"):
+        return paused(pool, what == "pause")
     if what == "verify":
         if wrong := pool.verify():
             raise DeepproverbsError(f"{url}: " + " ".join(wrong))
@@ -100,6 +109,15 @@ def pool_look(url: str, what: str, indexes: list[int]) -> str:
     if what == "withdraw":
         return f"{pool.withdraw(indexes)} texts withdrawn; they will never be posted."
     return "\n".join(json.dumps(pool.show(index), ensure_ascii=False, indent=1) for index in indexes)
+
+
+def paused(pool: Pool, wanted: bool) -> str:
+    """Pause the pool or open it again; says what has changed."""
+    if wanted:
+        new = pool.pause(datetime.now(UTC))
+        return f"{pool.store.url} {'is' if new else 'was already'} paused: nothing is posted until `pool resume`."
+    new = pool.resume()
+    return f"{pool.store.url} {'is open again' if new else 'was not paused'}: the next slot posts."
 
 
 def pool_status(url: str, as_json: bool) -> str:
@@ -116,9 +134,12 @@ def pool_status(url: str, as_json: bool) -> str:
     last, claim = status["last_post"], status["claim"]
     lines = [
         f"{status['pool']}: {status['remaining']:,} of {status['texts']:,} texts left, "
+        f"for {status['days_left']:,.0f} days at the present pace, "
         f"{status['batches']} batch{'es' * (status['batches'] != 1)}, {status['withdrawn']} withdrawn",
         f"last post: {last['time']} for {last['slot']} (id {last['tweet_id']})" if last else "no post yet",
     ]
+    if status["paused"]:
+        lines.append(f"paused since {status['paused']}; `deepproverbs pool resume` opens it again")
     if claim:
         lines.append(f"text {claim['index']} is claimed for {claim['slot']} since {claim['since']}")
     return "\n".join(lines)

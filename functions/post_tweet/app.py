@@ -12,14 +12,16 @@ import os
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from post_tweet import post, telemetry
-from post_tweet.errors import Account, BadInput, EmptyPool, PostError, Undecided
+from post_tweet.errors import Account, BadInput, Busy, PostError, Undecided
+from post_tweet.perform import Performer, perform
 from post_tweet.pool import Pool
+from post_tweet.steps import Call
 from post_tweet.store import open_store
 from post_tweet.x import API, Credentials, Poster, XPoster
 
@@ -52,99 +54,35 @@ def run(event: Any, pool_url: str, poster: Callable[[], Poster], request: str = 
     `poster` is made only when X is needed: a dry run wants no credentials.
     """
     started = time.monotonic()
-    slot, store = "", None
-    values = {"Posted": 0.0, "Refused": 0.0, "Unknown": 0.0, "Failed": 0.0}
+    metrics = telemetry.Metrics()
+    facts: dict[str, Any] = {"slot": None, "index": None, "outcome": "crashed"}
+    store = None
     try:
         slot, dry_run = read_event(event)
-        call = post.Call(slot, f"{request}/{uuid.uuid4().hex[:8]}", lease(), dry_run)
+        facts["slot"] = slot
+        call = Call(slot, f"{request}/{uuid.uuid4().hex[:8]}", lease(), dry_run)
         store = open_store(pool_url)
-        result = perform(post.posting(call), Pool(store), poster, slot, values)
-        values["Posted"] = float(result["outcome"] == "posted")
-        values["PoolRemaining"] = float(result["remaining"])
+        result = perform(post.posting(call), Performer(Pool(store), poster, metrics), slot)
+        facts |= {"outcome": result["outcome"], "index": result["index"]}
+        metrics.count("Posted", result["outcome"] == "posted")
+        metrics.count("Paused", result["outcome"] == "paused")
         return result
+    except Busy as error:
+        facts |= {"outcome": "busy", "message": str(error)}
+        raise
     except PostError as error:
-        values[{Account: "Refused", Undecided: "Unknown"}.get(type(error), "Failed")] += 1
-        if isinstance(error, EmptyPool):
-            values["PoolRemaining"] = 0.0
-        telemetry.log("failed", slot=slot, error=type(error).__name__, message=str(error))
+        metrics.count({Account: "Refused", Undecided: "Unknown"}.get(type(error), "Failed"))
+        facts |= {"outcome": type(error).__name__.lower(), "message": str(error)}
         raise
     except BaseException:
-        values["Failed"] += 1
+        metrics.count("Failed")
         raise
     finally:
         requests = store.requests if store else 0
+        metrics.count("S3Requests", requests)
         if namespace := os.environ.get("METRICS_NAMESPACE"):
-            telemetry.metrics(namespace, os.environ.get("BOT_NAME", "bot"), {**values, "S3Requests": float(requests)})
-        telemetry.log("end", slot=slot, requests=requests, ms=round(1000 * (time.monotonic() - started)))
-
-
-def perform(
-    steps: post.Steps, pool: Pool, poster: Callable[[], Poster], slot: str, values: dict[str, float]
-) -> dict[str, Any]:
-    """Do what the protocol asks for, step by step, until it returns; a failed step is thrown into it.
-
-    Texts that are refused or given up are counted in `values`, the metrics.
-    """
-    made: list[Poster] = []
-    etag: str | None = None
-    state = None
-    answer: Any = None
-
-    def x() -> Poster:
-        if not made:
-            made.append(poster())
-        return made[0]
-
-    def do(request: post.Request) -> Any:
-        nonlocal state, etag
-        match request:
-            case post.Load():
-                state, etag = pool.load()
-                return state
-            case post.Save(new):
-                if new.claim is not None:
-                    x()  # credentials that cannot be read must stop us before a text is claimed
-                saved = pool.save(new, etag)
-                if saved is not None:
-                    state, etag = new, saved
-                return saved is not None
-            case post.Read(index):
-                assert state is not None
-                return pool.record(state, index)
-            case post.Publish(text):
-                return x().post(text)
-            case post.Ask(text, since):
-                return x().did_post(text, since)
-            case post.Note(index, record):
-                pool.note(index, record)
-            case post.Warn(message, about):
-                telemetry.log("warning", slot=slot, message=message)
-                if count := {"refused": "Refused", "abandoned": "Failed"}.get(about):
-                    values[count] += 1
-            case post.Now():
-                return datetime.now(UTC)
-        return None
-
-    failure: PostError | None = None
-    while True:
-        try:
-            request = steps.throw(failure) if failure else steps.send(answer)
-        except StopIteration as end:
-            result: dict[str, Any] = end.value
-            return result
-        started = time.monotonic()
-        answer = failure = None
-        try:
-            answer = do(request)
-        except PostError as error:
-            failure = error
-        if not isinstance(request, post.Now):
-            telemetry.log(
-                type(request).__name__.lower(),
-                slot=slot,
-                answer=type(failure or answer).__name__,
-                ms=round(1000 * (time.monotonic() - started)),
-            )
+            metrics.emit(namespace, os.environ.get("BOT_NAME", "bot"))
+        telemetry.log("end", **facts, requests=requests, ms=round(1000 * (time.monotonic() - started), 1))
 
 
 def lease() -> timedelta:

@@ -15,111 +15,17 @@ import dataclasses
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from post_tweet.errors import BadInput, PoolBroken, Unreachable
+from post_tweet.state import Batch, State
 from post_tweet.store import Conflict, Missing, Store
 
-FORMAT = 1
-RECENT = 64
 STATE = "state.json"
-
-
-@dataclass(frozen=True)
-class Batch:
-    id: str
-    count: int
-    record_bytes: int
-    sha256: str
-    created: str
-    run: str
-
-    @property
-    def key(self) -> str:
-        return f"batches/{self.id}.jsonl"
-
-
-@dataclass(frozen=True)
-class Claim:
-    slot: str
-    owner: str
-    index: int
-    text: str
-    since: str
-    """Start of the present lease."""
-    first: str
-    """First attempt to post this text: X's own duplicate check is trusted for 6 hours from here."""
-    attempts: int = 1
-    released: bool = False
-
-
-@dataclass(frozen=True)
-class Settled:
-    slot: str
-    index: int
-    outcome: str
-    """posted, refused or abandoned."""
-    tweet_id: str | None
-    time: str
-    reason: str | None = None
-    """Why it was not posted."""
-
-
-@dataclass(frozen=True)
-class State:
-    seq: int = 0
-    writer: str = ""
-    """Who wrote this: how a writer knows its own write again after a conflict."""
-    batches: tuple[Batch, ...] = ()
-    next: int = 0
-    claim: Claim | None = None
-    recent: tuple[Settled, ...] = ()
-    withdrawn: tuple[int, ...] = ()
-
-    @property
-    def total(self) -> int:
-        return sum(batch.count for batch in self.batches)
-
-    @property
-    def remaining(self) -> int:
-        return self.total - self.next - sum(1 for index in self.withdrawn if index >= self.next)
-
-    def dump(self) -> bytes:
-        return (
-            json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, ensure_ascii=False, indent=1) + "\n"
-        ).encode()
-
-    @classmethod
-    def parse(cls, data: bytes, where: str) -> State:
-        """Raises PoolBroken for anything but a state of this version or an older one."""
-        try:
-            raw = json.loads(data)
-            version = raw.pop("format")
-            if version > FORMAT:
-                raise PoolBroken(
-                    f"{where} was written by a newer version (format {version}, this one knows "
-                    f"{FORMAT}); update deepproverbs here."
-                )
-            state = cls(
-                seq=int(raw["seq"]),
-                writer=str(raw["writer"]),
-                next=int(raw["next"]),
-                batches=tuple(Batch(**batch) for batch in raw["batches"]),
-                claim=Claim(**raw["claim"]) if raw["claim"] else None,
-                recent=tuple(Settled(**entry) for entry in raw["recent"]),
-                withdrawn=tuple(int(index) for index in raw["withdrawn"]),
-            )
-            if not 0 <= state.next <= state.total or any(b.count < 1 or b.record_bytes < 3 for b in state.batches):
-                raise ValueError(f"next is {state.next} of {state.total} texts")
-            return state
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PoolBroken(
-                f"{where} is no pool state ({type(error).__name__}: {error}); restore its last good "
-                "version, nothing was changed."
-            ) from error
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -143,14 +49,21 @@ class Pool:
             return State(), None
         return State.parse(data, f"{self.store.url}/{STATE}"), etag
 
-    def save(self, state: State, etag: str | None) -> str | None:
-        """Compare-and-swap. Returns the new etag, or None: somebody else's write came first. A
-        conflict with a write of one's own (its answer was lost and it was sent again) is a success."""
+    def swap(self, state: State, etag: str | None) -> str | None:
+        """Compare-and-swap, one request. Returns the new etag, or None: the state is no longer what was read.
+        It may even be `state` itself (the answer was lost and the client sent it again): read again."""
         try:
             return self.store.put_if(STATE, state.dump(), etag)
         except Conflict:
-            now, found = self.load()
-            return found if now == state else None
+            return None
+
+    def save(self, state: State, etag: str | None) -> str | None:
+        """`swap`, and after a conflict a look whether the write was one's own. Returns None only when somebody
+        else's write came first."""
+        if tag := self.swap(state, etag):
+            return tag
+        now, found = self.load()
+        return found if now == state else None
 
     def record(self, state: State, index: int) -> dict[str, Any]:
         """The record of text number `index`, in one range request.
@@ -240,6 +153,8 @@ class Pool:
             "texts": state.total,
             "next": state.next,
             "remaining": state.remaining,
+            "days_left": round(state.days_left, 1),
+            "paused": state.paused,
             "withdrawn": len(state.withdrawn),
             "batches": len(state.batches),
             "claim": dataclasses.asdict(state.claim) if state.claim else None,
@@ -253,17 +168,34 @@ class Pool:
     def withdraw(self, indexes: Iterable[int]) -> int:
         """Take texts out, for ever; returns how many were new. Those already settled are left as they are."""
         wanted = set(indexes)
-        for _ in range(10):
-            state, etag = self.load()
+
+        def change(state: State) -> tuple[State | None, int]:
             if wrong := sorted(index for index in wanted if not 0 <= index < state.total):
                 raise BadInput(f"There is no text {wrong[0]} in {self.store.url}; it holds {state.total:,}, from 0 on.")
             fresh = {index for index in wanted if index >= state.next} - set(state.withdrawn)
             # Those that `next` has passed need no mark any more: the list stays short.
             kept = {index for index in state.withdrawn if index >= state.next} | fresh
-            new = replace(state, seq=state.seq + 1, writer=uuid.uuid4().hex, withdrawn=tuple(sorted(kept)))
-            if not fresh or self.save(new, etag):
-                return len(fresh)
-        raise Unreachable(f"{self.store.url} kept changing during ten tries to withdraw; try again.")
+            return (replace(state, withdrawn=tuple(sorted(kept))) if fresh else None), len(fresh)
+
+        return self._change(change)
+
+    def pause(self, now: datetime) -> bool:
+        """Let nothing be posted until `resume`; says whether that is new. A claim stays as it is."""
+        since = now.isoformat("T", "seconds")
+        return self._change(lambda s: (None, False) if s.paused else (replace(s, paused=since), True))
+
+    def resume(self) -> bool:
+        """Let it be posted from again; says whether it was paused."""
+        return self._change(lambda s: (replace(s, paused=None), True) if s.paused else (None, False))
+
+    def _change(self, change: Callable[[State], tuple[State | None, T]]) -> T:
+        """Apply `change` to the state; None: nothing is to be written. Other writers may come in between."""
+        for _ in range(10):
+            state, etag = self.load()
+            new, result = change(state)
+            if new is None or self.save(replace(new, seq=state.seq + 1, writer=uuid.uuid4().hex), etag):
+                return result
+        raise Unreachable(f"{self.store.url} kept changing during ten tries; try again.")
 
     def show(self, index: int) -> dict[str, Any]:
         """The record of a text, its place and what became of it: waiting, claimed, withdrawn, posted, …"""

@@ -26,12 +26,13 @@ for that slot, because a slot that posts nothing is a smaller fault than one tha
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from post_tweet.errors import Account, Busy, EmptyPool, PoolBroken, Undecided, Unreachable
-from post_tweet.pool import RECENT, Claim, Settled, State
+from post_tweet.state import RECENT, Claim, Settled, State
+from post_tweet.steps import Ask, Call, Load, Note, Now, Publish, Read, Request, Save, Steps, Warn
 from post_tweet.x import CannotTell, Found, NotFound, Posted, Refused, Unknown
 from post_tweet.xtext import problems
 
@@ -45,83 +46,12 @@ RACES = 20
 """Writes that may be lost to others in one call; more is no race but a store that answers wrongly."""
 
 
-@dataclass(frozen=True)
-class Load:
-    """→ State."""
-
-
-@dataclass(frozen=True)
-class Save:
-    """→ True, or False when somebody else wrote first."""
-
-    state: State
-
-
-@dataclass(frozen=True)
-class Read:
-    """→ the record of text `index`."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class Publish:
-    """→ Posted | Refused | Unknown."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Ask:
-    """→ Found | NotFound | CannotTell: is `text` among the account's latest posts?"""
-
-    text: str
-    since: datetime
-    """Nothing older can be this post; a page that does not reach back so far tells nothing."""
-
-
-@dataclass(frozen=True)
-class Note:
-    """→ nothing; writes the record of a post."""
-
-    index: int
-    record: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Warn:
-    """→ nothing; a person should read this."""
-
-    message: str
-    about: str = ""
-    """"refused" or "abandoned": what the metrics count."""
-
-
-@dataclass(frozen=True)
-class Now:
-    """→ datetime, UTC."""
-
-
-Request = Load | Save | Read | Publish | Ask | Note | Warn | Now
-Steps = Generator[Request, Any, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One invocation."""
-
-    slot: str
-    owner: str
-    """Unique to this invocation."""
-    lease: timedelta
-    dry_run: bool = False
-
-
 def posting(call: Call) -> Steps:
     """Post one text for `call.slot`, or find that it has been done.
 
-    Returns the outcome: {"outcome": "posted" | "already-settled" | "dry-run", "slot", "index",
-    "tweet_id", "text", "remaining"}. Raises a PostError for all that a person or a retry must see.
+    Returns the outcome: {"outcome": "posted" | "already-settled" | "dry-run" | "paused", "slot", "index",
+    "tweet_id", "text", "remaining"}. A paused pool is left as it is, with a claim that may be in it. Raises a
+    PostError for all that a person or a retry must see.
     """
     refused = unfit = 0
     for _ in range(RACES + REFUSALS + UNFIT):
@@ -129,6 +59,8 @@ def posting(call: Call) -> Steps:
         now: datetime = yield Now()
         if done := next((s for s in state.recent if s.slot == call.slot and s.outcome == "posted"), None):
             return outcome("already-settled", call.slot, done.index, done.tweet_id, None, state)
+        if state.paused:
+            return outcome("paused", call.slot, None, None, None, state)
         claim = state.claim
         if claim and not claim.released and now - when(claim.since) < call.lease:
             raise Busy(
@@ -324,7 +256,9 @@ def following(state: State) -> int:
     return index
 
 
-def outcome(kind: str, slot: str, index: int, tweet_id: str | None, text: str | None, state: State) -> dict[str, Any]:
+def outcome(
+    kind: str, slot: str, index: int | None, tweet_id: str | None, text: str | None, state: State
+) -> dict[str, Any]:
     return {
         "outcome": kind,
         "slot": slot,
