@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 from post_tweet import app, telemetry
-from post_tweet.errors import Account, BadInput, EmptyPool, PoolBroken, PostError, Undecided
+from post_tweet.errors import Account, BadInput, Busy, EmptyPool, PoolBroken, PostError, Undecided
 from post_tweet.pool import Pool
 from post_tweet.state import Claim
 from post_tweet.store import open_store
@@ -64,6 +64,15 @@ def test_a_slot_posts_once(x: LoopbackX) -> None:
     assert note["tweet_id"] == "1001" and note["text"] == x.published[0]
 
 
+def a_minute_passes() -> None:
+    """The claim's lease is over."""
+    pool = Pool(open_store(f"s3://{BUCKET}/bot"))
+    state, etag = pool.load()
+    assert state.claim
+    since = datetime.fromisoformat(state.claim.since) - timedelta(minutes=1)
+    assert pool.save(replace(state, seq=state.seq + 1, claim=replace(state.claim, since=since.isoformat())), etag)
+
+
 def first_year() -> str:
     return str(datetime.now(UTC).year)
 
@@ -87,6 +96,9 @@ def test_a_lost_answer_raises_and_the_retry_settles_it(x: LoopbackX) -> None:
     x.script(drop=True, publish=True)
     with pytest.raises(Undecided):
         app.handler(EVENT, CONTEXT)
+    with pytest.raises(Busy):
+        app.handler(EVENT, CONTEXT)
+    a_minute_passes()
     assert app.handler(EVENT, CONTEXT)["tweet_id"] == "1001"
     assert len(x.published) == 1
 
@@ -137,6 +149,7 @@ def test_secrets_are_in_no_output(x: LoopbackX, capsys: pytest.CaptureFixture[st
     x.script(status=500, body="oops")
     with pytest.raises(Undecided) as error:
         app.handler(EVENT, CONTEXT)
+    a_minute_passes()
     app.handler(EVENT, CONTEXT)
     said = capsys.readouterr()
     for secret in (KEYS["consumer_secret"], KEYS["access_token_secret"], KEYS["access_token"]):
@@ -226,6 +239,7 @@ def test_every_line_of_metrics_holds_what_alarms_need(x: LoopbackX, capsys: pyte
     pool.resume()
     x.script(drop=True, publish=True)
     assert call(3) == {"Unknown": 1, "PoolRemaining": 2, "DaysLeft": 2}
+    a_minute_passes()
     assert call(3) == {"Posted": 1, "PoolRemaining": 1, "DaysLeft": 1}
     state, etag = pool.load()
     now = datetime.now(UTC).isoformat()
@@ -253,6 +267,7 @@ def test_a_line_a_step_says_what_happened(x: LoopbackX, capsys: pytest.CaptureFi
     assert [(line["event"], line["index"], line["outcome"], line["requests"]) for line in steps] == [
         ("load", None, "state", 1),
         ("read", 0, "done", 1),
+        ("connect", 0, "done", 0),
         ("save", 0, "written", 1),
         ("publish", 0, "posted", 0),
         ("note", 0, "done", 1),

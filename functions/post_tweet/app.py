@@ -12,7 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,9 @@ def run(event: Any, pool_url: str, poster: Callable[[], Poster], request: str = 
     facts: dict[str, Any] = {"slot": None, "index": None, "outcome": "crashed"}
     store = None
     try:
-        slot, dry_run = read_event(event)
+        slot, dry_run, at = read_event(event)
         facts["slot"] = slot
-        call = Call(slot, f"{request}/{uuid.uuid4().hex[:8]}", lease(), dry_run)
+        call = Call(slot, f"{request}/{uuid.uuid4().hex[:8]}", lease(), dry_run, at)
         store = open_store(pool_url)
         result = perform(post.posting(call), Performer(Pool(store), poster, metrics), slot)
         facts |= {"outcome": result["outcome"], "index": result["index"]}
@@ -97,19 +97,28 @@ def lease() -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def read_event(event: Any) -> tuple[str, bool]:
-    """(slot, dry run). Names that the scheduler did not fill in would be one slot for ever: they are refused."""
+def read_event(event: Any) -> tuple[str, bool, datetime | None]:
+    """(slot, dry run, when it is due). Names that the scheduler did not fill in would be one slot for ever: refused."""
     if isinstance(event, dict):
         dry = event.get("dry_run", False)
         arn, at, slot = event.get("schedule_arn"), event.get("scheduled_time"), event.get("slot")
         if isinstance(dry, bool):
             if arn and at and isinstance(arn, str) and isinstance(at, str) and "<aws.scheduler." not in arn + at:
-                return f"{arn} {at}", dry
+                return f"{arn} {at}", dry, moment(at)
             if slot and isinstance(slot, str):
-                return slot, dry
+                return slot, dry, None
     raise BadInput(
         'The event must hold "schedule_arn" and "scheduled_time", or "slot", as texts; "dry_run" is true or false.'
     )
+
+
+def moment(text: str) -> datetime | None:
+    """The scheduler's time, UTC; None if it is no time after all: the slot's name serves all the same."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def setting(name: str) -> str:

@@ -3,6 +3,8 @@
 PostError                  nothing was lost; the message says what to do
 ├── Busy                   another invocation is at work: retry after its lease
 ├── Undecided              X's answer was lost: the retry settles it
+├── TooLate                the slot is older than the pool's memory: it may have been posted
+├── WrongClock             a claim from the future: a clock must be set
 ├── Account                X refuses the account (keys, credits, cap, rate): the operator must act
 ├── EmptyPool              no text is left: fill the pool
 ├── PoolBroken             a pool file is unreadable, altered or of a newer version
@@ -22,6 +24,14 @@ class Busy(PostError):
 
 
 class Undecided(PostError):
+    pass
+
+
+class TooLate(PostError):
+    pass
+
+
+class WrongClock(PostError):
     pass
 
 

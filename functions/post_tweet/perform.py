@@ -25,12 +25,12 @@ class Performer:
         self, pool: Pool, poster: Callable[[], Poster], metrics: telemetry.Metrics, now: Callable[[], datetime] = clock
     ) -> None:
         self.pool, self.metrics, self.now = pool, metrics, now
-        self._poster, self._made = poster, None
+        self._poster = poster
+        self._made: Poster | None = None
         self.state: State | None = None
         """As last read or written."""
         self._etag: str | None = None
 
-    @property
     def x(self) -> Poster:
         if self._made is None:
             self._made = self._poster()
@@ -46,9 +46,9 @@ class Performer:
             case steps.Load():
                 self._seen(*self.pool.load())
                 return self.state
+            case steps.Connect():
+                self.x()
             case steps.Save(state):
-                if state.claim is not None:
-                    _ = self.x  # credentials that cannot be read must stop us before a text is claimed
                 etag = self.pool.swap(state, self._etag)
                 if etag is not None:
                     self._seen(state, etag)
@@ -57,9 +57,9 @@ class Performer:
                 assert self.state is not None
                 return self.pool.record(self.state, index)
             case steps.Publish(text):
-                return self.x.post(text)
+                return self.x().post(text)
             case steps.Ask(text, since):
-                return self.x.did_post(text, since)
+                return self.x().did_post(text, since)
             case steps.Note(index, record):
                 self.pool.note(index, record)
             case steps.Warn(message, about):

@@ -10,7 +10,7 @@ follows:
                                                                found, so it takes the claim over and posts
     after the post, before the note       live claim           the same; found, so it notes and settles
     after the note, before settling       live claim           the same; the note is written again, equal
-    X's answer lost                       released claim       asks X at once
+    X's answer lost                       live claim           the same: nothing need be written for it
     while a claim is being dropped        live claim           asks X after the lease; not found, so it posts
     after a take-over, before the post    live claim           as after the claim
     after a take-over and its post        live claim           found or refused as a duplicate: settled for the
@@ -20,28 +20,34 @@ So the claim is written before the post, never after: a text that may have been 
 state. A claim names the slot of the last attempt that may have posted: a post that nobody saw succeed counts
 for that slot, because a slot that posts nothing is a smaller fault than one that posts twice.
 
-`posting` is a generator; `app` performs its requests and a simulator can inject a fault at each of them.
+A claim whose answer was lost keeps its lease: the request may still be on its way to X, and who asked at once
+would not see it. functions/README.md says how all this is proved, and what is assumed of X and of clocks.
+
+`posting` is a generator; `perform` performs its requests and a simulator injects a fault at each of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from post_tweet.errors import Account, Busy, EmptyPool, PoolBroken, Undecided, Unreachable
+from post_tweet.errors import Account, Busy, EmptyPool, PoolBroken, TooLate, Undecided, Unreachable, WrongClock
 from post_tweet.state import RECENT, Claim, Settled, State
-from post_tweet.steps import Ask, Call, Load, Note, Now, Publish, Read, Request, Save, Steps, Warn
-from post_tweet.x import CannotTell, Found, NotFound, Posted, Refused, Unknown
+from post_tweet.steps import Ask, Call, Connect, Load, Note, Now, Publish, Read, Request, Save, Steps, Warn
+from post_tweet.verdict import verdict
+from post_tweet.x import CLOCKS, CannotTell, Found, NotFound, Posted, Refused, Unknown
 from post_tweet.xtext import problems
 
-TRUST = timedelta(hours=6)
-"""How long X's refusal of duplicates can be relied upon to tell that a text was posted."""
 REFUSALS = 3
 """Texts that X may refuse in one call."""
 UNFIT = 20
 """Texts of the pool that may fail our own check in one call."""
+PROMPT = 4
+"""A post must start in the first quarter of its lease: X's time-out (18 s) and stragglers need the rest."""
+OTHERS = 16
+"""Texts not posted that the state remembers beside the posted ones."""
 RACES = 20
 """Writes that may be lost to others in one call; more is no race but a store that answers wrongly."""
 
@@ -61,8 +67,14 @@ def posting(call: Call) -> Steps:
             return outcome("already-settled", call.slot, done.index, done.tweet_id, None, state)
         if state.paused:
             return outcome("paused", call.slot, None, None, None, state)
+        posted = [entry for entry in state.recent if entry.outcome == "posted"]
+        if call.at and len(posted) >= RECENT and when(posted[0].time) > call.at - CLOCKS:
+            raise TooLate(
+                f"The slot {call.slot} is older than the {RECENT} posts that the pool remembers: it may have been "
+                "posted, so it is not posted now; look into the schedule's and the function's delays."
+            )
         claim = state.claim
-        if claim and not claim.released and now - when(claim.since) < call.lease:
+        if claim and -CLOCKS <= now - when(claim.since) < call.lease:
             raise Busy(
                 f"Another invocation holds text {claim.index} since {claim.since}; retry after its lease "
                 f"of {call.lease.total_seconds():.0f} s."
@@ -70,7 +82,7 @@ def posting(call: Call) -> Steps:
         if call.dry_run and claim:
             return outcome("dry-run", call.slot, claim.index, None, claim.text, state)
         if claim:
-            claimed = yield from take_over(call, state, claim, now)
+            claimed = yield from take_over(call, state, claim)
             if isinstance(claimed, dict):
                 return claimed
         else:
@@ -87,6 +99,8 @@ def posting(call: Call) -> Steps:
                 continue
             if call.dry_run:
                 return outcome("dry-run", call.slot, index, None, record["text"], state)
+            yield Connect()  # keys that cannot be read must stop us before a text is claimed
+            now = yield Now()
             fresh = Claim(call.slot, call.owner, index, record["text"], stamp(now), stamp(now))
             claimed = yield from claiming(call, changed(state, call, claim=fresh))
         if claimed is None:
@@ -115,34 +129,36 @@ def claiming(call: Call, new: State) -> Generator[Request, Any, State | None]:
     return state if ours else None
 
 
-def take_over(call: Call, state: State, claim: Claim, now: datetime) -> Generator[Request, Any, Any]:
+def take_over(call: Call, state: State, claim: Claim) -> Generator[Request, Any, Any]:
     """A claim whose text may have been posted: ask X first.
 
     Returns the state with the claim taken over, an outcome (this slot is done), or None (start again).
     """
     answer = yield Ask(claim.text, when(claim.first))
-    if isinstance(answer, Found):
-        yield from record_post(claim, answer.tweet_id, now)
-        state = yield from settle(
-            call, state, Settled(claim.slot, claim.index, "posted", answer.tweet_id, stamp(now)), claim.owner
+    now: datetime = yield Now()
+    found = verdict(answer, now - when(claim.first), claim.index in state.withdrawn)
+    if found == "wrong-clock":
+        raise WrongClock(
+            f"Text {claim.index} is claimed since {claim.since}, and here it is {stamp(now)}: set the clock that is "
+            "wrong. Nothing is posted before, because X does not let its latest posts be read."
         )
-        if claim.slot == call.slot:
-            return outcome("posted", call.slot, claim.index, answer.tweet_id, claim.text, state)
-        return None
-    withdrawn = claim.index in state.withdrawn
-    if isinstance(answer, NotFound) and withdrawn:
-        entry = Settled(claim.slot, claim.index, "refused", None, stamp(now), "withdrawn")
-        yield from settle(call, state, entry, claim.owner)
-        return None
-    if isinstance(answer, CannotTell) and (withdrawn or now - when(claim.first) > TRUST):
-        # Posting again might double it, and nothing can tell any more: leave it and say so.
-        yield Warn(
-            f"Text {claim.index} may have been posted for {claim.slot}; X did not say, so it is not posted "
-            "again. Look at the account if you want to know.",
-            "abandoned",
-        )
-        entry = Settled(claim.slot, claim.index, "abandoned", None, stamp(now), answer.reason)
-        yield from settle(call, state, entry, claim.owner)
+    if found != "again":
+        tweet_id: str | None = None
+        reason: str | None = "withdrawn"
+        if isinstance(answer, Found):
+            tweet_id, reason = answer.tweet_id, None
+            yield from record_post(claim, tweet_id, now)
+        elif isinstance(answer, CannotTell):
+            reason = answer.reason
+            yield Warn(
+                f"Text {claim.index} may have been posted for {claim.slot}; X did not say, so it is not posted "
+                "again. Look at the account if you want to know.",
+                "abandoned",
+            )
+        entry = Settled(claim.slot, claim.index, found, tweet_id, stamp(now), reason)
+        state = yield from settle(call, state, entry, claim.owner)
+        if found == "posted" and claim.slot == call.slot:
+            return outcome("posted", call.slot, claim.index, tweet_id, claim.text, state)
         return None
     taken = replace(
         claim,
@@ -152,7 +168,6 @@ def take_over(call: Call, state: State, claim: Claim, now: datetime) -> Generato
         # Asked and not found: no earlier attempt has posted, so the six hours begin with this one.
         first=stamp(now) if isinstance(answer, NotFound) else claim.first,
         attempts=claim.attempts + 1,
-        released=False,
     )
     return (yield from claiming(call, changed(state, call, claim=taken)))
 
@@ -165,7 +180,7 @@ def publish(call: Call, state: State, before: Claim | None) -> Generator[Request
     claim = state.claim
     assert claim is not None
     now: datetime = yield Now()
-    if now - when(claim.since) >= call.lease / 2:
+    if now - when(claim.since) >= call.lease / PROMPT:
         # The process slept, or the store took its time: by the end of the post the claim may be another's.
         raise Busy(f"Claiming text {claim.index} took too long to post it safely; retry after the lease.")
     answer = yield Publish(claim.text)
@@ -188,19 +203,17 @@ def publish(call: Call, state: State, before: Claim | None) -> Generator[Request
         return None
     if isinstance(answer, Refused):
         # On a first try nothing can have been posted and the claim is dropped. Later an earlier attempt may
-        # have been: its claim stays, released, or a later slot might post the text twice.
-        kept = replace(claim, slot=before.slot, first=before.first, released=True) if before else None
-        yield from let_go(call, state, kept)
+        # have been: its claim comes back, or a later slot might post the text twice.
+        yield from let_go(call, state, before)
         raise Account(answer.sentence, answer.reason)
     assert isinstance(answer, Unknown)
-    yield from let_go(call, state, replace(claim, released=True))
     raise Undecided(
         f"X's answer to text {claim.index} was lost ({answer.reason}); the next attempt asks X whether it was posted."
     )
 
 
 def let_go(call: Call, state: State, kept: Claim | None) -> Generator[Request, Any, None]:
-    """Release or drop our claim. What follows is an error that must be said whatever the store does."""
+    """Drop our claim, or give it back. What follows is an error that must be said whatever the store does."""
     held = state.claim
     try:
         for _ in range(RACES):
@@ -221,7 +234,7 @@ def settle(call: Call, state: State, entry: Settled, owner: str | None = None) -
     claimed = state.claim is not None
     for _ in range(RACES):
         new = changed(
-            state, call, claim=None, next=max(state.next, entry.index + 1), recent=(*state.recent, entry)[-RECENT:]
+            state, call, claim=None, next=max(state.next, entry.index + 1), recent=remembered(state.recent, entry)
         )
         if (yield Save(new)):
             return new
@@ -232,6 +245,16 @@ def settle(call: Call, state: State, entry: Settled, owner: str | None = None) -
         if (now is not None) != claimed or (now and (now.index, now.owner) != (entry.index, owner or call.owner)):
             break
     raise Busy(f"Another invocation took over text {entry.index} and will settle it; retry after its lease.")
+
+
+def remembered(recent: tuple[Settled, ...], entry: Settled) -> tuple[Settled, ...]:
+    """The last texts posted, and some of the others: a pool full of unfit texts must not make it forget posts."""
+    entries = (*recent, entry)
+    if len(entries) <= OTHERS:
+        return entries
+    old = [e for e in entries if e.outcome == "posted"][:-RECENT]
+    old += [e for e in entries if e.outcome != "posted"][:-OTHERS]
+    return tuple(e for e in entries if e not in old)
 
 
 def record_post(claim: Claim, tweet_id: str | None, now: datetime) -> Generator[Request, Any, None]:

@@ -18,7 +18,7 @@ FORMAT = 2
 so that a function deployed earlier goes on reading the pool until somebody pauses it: it would drop what it does
 not know."""
 RECENT = 64
-"""Settled texts that the state remembers."""
+"""Posted texts that the state remembers."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ class Claim:
     first: str
     """First attempt to post this text: X's own duplicate check is trusted for 6 hours from here."""
     attempts: int = 1
-    released: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class State:
                 writer=str(raw["writer"]),
                 next=int(raw["next"]),
                 batches=tuple(Batch(**batch) for batch in raw["batches"]),
-                claim=Claim(**raw["claim"]) if raw["claim"] else None,
+                claim=Claim(**{k: v for k, v in raw["claim"].items() if k != "released"}) if raw["claim"] else None,
                 recent=tuple(Settled(**entry) for entry in raw["recent"]),
                 withdrawn=tuple(int(index) for index in raw["withdrawn"]),
                 paused=raw.get("paused"),

@@ -19,8 +19,13 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Connect:
+    """→ nothing; X's keys have been read."""
+
+
+@dataclass(frozen=True)
 class Save:
-    """→ True, or False when somebody else wrote first."""
+    """→ True, or False: the state is not what was read any more. It may be our own write: read again."""
 
     state: State
 
@@ -70,7 +75,7 @@ class Now:
     """→ datetime, UTC."""
 
 
-Request = Load | Save | Read | Publish | Ask | Note | Warn | Now
+Request = Load | Connect | Save | Read | Publish | Ask | Note | Warn | Now
 Steps = Generator[Request, Any, dict[str, Any]]
 
 
@@ -83,6 +88,8 @@ class Call:
     """Unique to this invocation."""
     lease: timedelta
     dry_run: bool = False
+    at: datetime | None = None
+    """When the slot was due, if its name says so."""
 
 
 def index_of(request: Request, before: int | None) -> int | None:

@@ -12,6 +12,7 @@ import logging
 import re
 import time
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -156,18 +157,33 @@ class XPoster:
             )
             if posts.errors:
                 return CannotTell("X answered with errors")
-            for tweet in posts.data or []:
-                if _plain(tweet["text"]) == _plain(text):
-                    return Found(str(tweet["id"]))
-            if posts.data and since and (len(posts.data) >= LATEST or "next_token" in posts.meta):
-                oldest = min(tweet.created_at for tweet in posts.data)
-                if oldest > since - CLOCKS:
-                    return CannotTell(f"there are {LATEST} newer posts")
             if not posts.data and posts.meta.get("result_count") != 0:
                 return CannotTell("X answered without posts and without their number")
-            return NotFound()
+            latest = [Latest(str(tweet["id"]), tweet["text"], tweet.created_at) for tweet in posts.data or []]
+            return look_for(text, latest, since, "next_token" in posts.meta)
         except Exception as error:  # as above; a reading that fails decides nothing
             return CannotTell(type(error).__name__)
+
+
+@dataclass(frozen=True)
+class Latest:
+    """One of the account's latest posts."""
+
+    id: str
+    text: str
+    created: datetime
+
+
+def look_for(
+    text: str, latest: Sequence[Latest], since: datetime | None, more: bool = False
+) -> Found | NotFound | CannotTell:
+    """Is `text` among the latest posts, or certainly not posted since `since`? `more`: there are older ones."""
+    for post in latest:
+        if _plain(post.text) == _plain(text):
+            return Found(post.id)
+    if latest and since and (more or len(latest) >= LATEST) and min(p.created for p in latest) > since - CLOCKS:
+        return CannotTell(f"there are {LATEST} newer posts")
+    return NotFound()
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,37 @@
+"""How a lost answer is settled: the one function that decides it. Pure. functions/README.md holds the same table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from post_tweet.x import CLOCKS, CannotTell, Found, NotFound
+
+TRUST = timedelta(hours=6)
+"""How long X's refusal of duplicates can be relied upon to tell that a text was posted."""
+
+Verdict = Literal["posted", "refused", "again", "abandoned", "wrong-clock"]
+
+
+def verdict(answer: Found | NotFound | CannotTell, age: timedelta, withdrawn: bool) -> Verdict:
+    """What becomes of a text that may have been posted, its answer lost. The first row that fits:
+
+    X's latest posts   the claim           verdict      because
+    hold the text      any                 posted       it is seen: settled for the slot in the claim
+    do not hold it     withdrawn           refused      it was not posted and must not be
+    do not hold it     any                 again        X shows a post at once, and the lease has passed
+    cannot tell        from the future     wrong-clock  its age, and so the rows below, mean nothing
+    cannot tell        withdrawn           abandoned    it must not be posted, so nothing can tell any more
+    cannot tell        up to 6 hours old   again        X refuses a duplicate: a second post does no harm and
+                                                        its refusal says that the first was made
+    cannot tell        older               abandoned    a second post might double it: tell a person
+
+    `age` is the time since the first attempt that may have posted it.
+    """
+    if isinstance(answer, Found):
+        return "posted"
+    if isinstance(answer, NotFound):
+        return "refused" if withdrawn else "again"
+    if age < -CLOCKS:
+        return "wrong-clock"
+    return "abandoned" if withdrawn or age > TRUST else "again"
