@@ -14,7 +14,7 @@ BENCH := .venvs/bench/.installed
 
 BIN := .venvs/project/bin
 PYTHON_FILES := training functions scripts tests data benchmarks
-MYPY := training functions scripts benchmarks/sampling.py benchmarks/accepted.py benchmarks/parts.py benchmarks/precision.py benchmarks/models.py benchmarks/filters.py
+MYPY := training functions scripts tests/simulation $(filter-out benchmarks/plot.py,$(wildcard benchmarks/*.py))
 
 # What may be given on the command line; the program knows the defaults.
 BOT ?=
@@ -28,7 +28,7 @@ DRY_RUN ?=
 bot := $(if $(BOT),--bot '$(BOT)')
 pool := $(if $(POOL),--pool '$(POOL)')
 
-.PHONY: help setup demo train-and-fill report review tweet status test lint bench build run run-jupyter secrets deploy requirements nano clean
+.PHONY: help setup demo train-and-fill report review tweet status test simulate lint bench build run run-jupyter secrets deploy requirements nano clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ status: $(PROJECT)  ## what the pool holds and what was posted last [POOL=]
 
 test: $(PROJECT) $(DEV) $(TF1) $(SAM)  ## all tests, TensorFlow 1.15 and SAM among them [ARGS="-k pool"]
 	@$(BIN)/python -m pytest $(ARGS)
+
+simulate: $(PROJECT) $(DEV)  ## the posting protocol: a million slots, every double fault, mutations [ARGS="--seed 7"]
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/ruff check --quiet $(PYTHON_FILES)

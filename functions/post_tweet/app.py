@@ -22,7 +22,7 @@ from post_tweet.errors import Account, BadInput, Busy, PostError, Undecided
 from post_tweet.perform import Performer, perform
 from post_tweet.pool import Pool
 from post_tweet.steps import Call
-from post_tweet.store import open_store
+from post_tweet.store import aws, open_store
 from post_tweet.x import API, Credentials, Poster, XPoster
 
 LEASE = 55
@@ -139,11 +139,10 @@ def secret(parameter: str) -> Credentials:
     Raises:
         Account: the parameter is missing, not allowed or malformed.
     """
-    import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        answer = boto3.client("ssm").get_parameter(Name=parameter, WithDecryption=True)
+        answer = aws("ssm").get_parameter(Name=parameter, WithDecryption=True)
     except (ClientError, BotoCoreError) as error:
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
         raise Account(

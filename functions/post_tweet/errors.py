@@ -3,6 +3,7 @@
 PostError                  nothing was lost; the message says what to do
 ├── Busy                   another invocation is at work: retry after its lease
 ├── Undecided              X's answer was lost: the retry settles it
+├── Abandoned              nobody can tell whether this slot has posted: a person may look
 ├── TooLate                the slot is older than the pool's memory: it may have been posted
 ├── WrongClock             a claim from the future: a clock must be set
 ├── Account                X refuses the account (keys, credits, cap, rate): the operator must act
@@ -24,6 +25,10 @@ class Busy(PostError):
 
 
 class Undecided(PostError):
+    pass
+
+
+class Abandoned(PostError):
     pass
 
 

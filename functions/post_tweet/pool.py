@@ -219,7 +219,7 @@ class Pool:
         return [{"index": i, **self.record(state, i)} for i in range(first, min(state.total, first + count))]
 
     def verify(self) -> list[str]:
-        """What is wrong with the pool's files, a sentence each; reads every batch."""
+        """What is wrong with the pool's files, a sentence each; reads every batch, and the records of recent posts."""
         state, _ = self.load()
         wrong: list[str] = []
         seen: set[str] = set()
@@ -238,11 +238,48 @@ class Pool:
                 wrong.append(f"{batch.key} repeats {twice} texts of the pool; withdraw them.")
             seen.update(ids)
         known = {batch.key for batch in state.batches}
-        return wrong + [
-            f"{key} belongs to no fill: a fill broke off; fill the same texts again, or remove it."
-            for key in self.store.list("batches/")
-            if key not in known
-        ]
+        return (
+            wrong
+            + self._verify_posts(state)
+            + [
+                f"{key} belongs to no fill: a fill broke off; fill the same texts again, or remove it."
+                for key in self.store.list("batches/")
+                if key not in known
+            ]
+        )
+
+    def _verify_posts(self, state: State) -> list[str]:
+        """The records of posts against the state: one for every recent post and saying the same, none ahead."""
+        notes: dict[int, list[str]] = {}
+        for key in self.store.list("posts/"):
+            name = key.rpartition("/")[2].removesuffix(".json")
+            notes.setdefault(int(name) if name.isdigit() else -1, []).append(key)
+        wrong = [f"{key} is no record of a post; remove it." for key in notes.pop(-1, [])]
+        claimed = state.claim.index if state.claim else None
+        for index, keys in sorted(notes.items()):
+            if index >= state.next and index != claimed:
+                wrong.append(
+                    f"{keys[0]} says that text {index} was posted, and the state holds it ready: the state is older "
+                    "than the posts; restore its last version."
+                )
+        for entry in state.recent:
+            if entry.outcome != "posted":
+                continue
+            for key in notes.get(entry.index, [""])[-1:]:
+                try:
+                    note = json.loads(self.store.get(key)[0]) if key else None
+                    same = note and (note["slot"], note["text"]) == (
+                        entry.slot,
+                        self.record(state, entry.index)["text"],
+                    )
+                except (Missing, PoolBroken, ValueError, KeyError, TypeError):
+                    same = None
+                if not same:
+                    wrong.append(
+                        f"The record of the post of text {entry.index} for {entry.slot} is missing or says something "
+                        "else; look at the account."
+                    )
+        return wrong
 
 
 def packed(records: list[dict[str, Any]], run: str) -> tuple[Batch, bytes]:

@@ -33,17 +33,29 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from post_tweet.errors import Account, Busy, EmptyPool, PoolBroken, TooLate, Undecided, Unreachable, WrongClock
+from post_tweet.errors import (
+    Abandoned,
+    Account,
+    Busy,
+    EmptyPool,
+    PoolBroken,
+    TooLate,
+    Undecided,
+    Unreachable,
+    WrongClock,
+)
 from post_tweet.state import RECENT, Claim, Settled, State
 from post_tweet.steps import Ask, Call, Connect, Load, Note, Now, Publish, Read, Request, Save, Steps, Warn
 from post_tweet.verdict import verdict
-from post_tweet.x import CLOCKS, CannotTell, Found, NotFound, Posted, Refused, Unknown
+from post_tweet.x import CLOCKS, KEYS, CannotTell, Found, NotFound, Posted, Refused, Unknown
 from post_tweet.xtext import problems
 
 REFUSALS = 3
 """Texts that X may refuse in one call."""
 UNFIT = 20
 """Texts of the pool that may fail our own check in one call."""
+MAY_HAVE = ("posted", "abandoned")
+"""Outcomes after which a slot must not post again."""
 PROMPT = 4
 """A post must start in the first quarter of its lease: X's time-out (18 s) and stragglers need the rest."""
 OTHERS = 16
@@ -63,12 +75,14 @@ def posting(call: Call) -> Steps:
     for _ in range(RACES + REFUSALS + UNFIT):
         state: State = yield Load()
         now: datetime = yield Now()
-        if done := next((s for s in state.recent if s.slot == call.slot and s.outcome == "posted"), None):
+        may_have = [entry for entry in state.recent if entry.outcome in MAY_HAVE]
+        if done := next((entry for entry in may_have if entry.slot == call.slot), None):
+            if done.outcome == "abandoned":
+                raise abandoned(done.slot, done.index)
             return outcome("already-settled", call.slot, done.index, done.tweet_id, None, state)
         if state.paused:
             return outcome("paused", call.slot, None, None, None, state)
-        posted = [entry for entry in state.recent if entry.outcome == "posted"]
-        if call.at and len(posted) >= RECENT and when(posted[0].time) > call.at - CLOCKS:
+        if call.at and len(may_have) >= RECENT and min(when(e.time) for e in may_have) > call.at - CLOCKS:
             raise TooLate(
                 f"The slot {call.slot} is older than the {RECENT} posts that the pool remembers: it may have been "
                 "posted, so it is not posted now; look into the schedule's and the function's delays."
@@ -137,6 +151,13 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Request, Any,
     answer = yield Ask(claim.text, when(claim.first))
     now: datetime = yield Now()
     found = verdict(answer, now - when(claim.first), claim.index in state.withdrawn)
+    if found == "keys":
+        raise Account(KEYS, "keys")
+    if found == "later":
+        raise Undecided(
+            f"Text {claim.index} may have been posted for {claim.slot}, and X does not answer now ({answer.reason}); "
+            "the next attempt asks again. To go on without it, withdraw it from the pool."
+        )
     if found == "wrong-clock":
         raise WrongClock(
             f"Text {claim.index} is claimed since {claim.since}, and here it is {stamp(now)}: set the clock that is "
@@ -150,16 +171,12 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Request, Any,
             yield from record_post(claim, tweet_id, now)
         elif isinstance(answer, CannotTell):
             reason = answer.reason
-            yield Warn(
-                f"Text {claim.index} may have been posted for {claim.slot}; X did not say, so it is not posted "
-                "again. Look at the account if you want to know.",
-                "abandoned",
-            )
+            yield Warn(str(abandoned(claim.slot, claim.index)), "abandoned")
         entry = Settled(claim.slot, claim.index, found, tweet_id, stamp(now), reason)
         state = yield from settle(call, state, entry, claim.owner)
         if found == "posted" and claim.slot == call.slot:
             return outcome("posted", call.slot, claim.index, tweet_id, claim.text, state)
-        return None
+        return None  # if this slot's text was abandoned, the state says so now
     taken = replace(
         claim,
         slot=call.slot,
@@ -247,13 +264,20 @@ def settle(call: Call, state: State, entry: Settled, owner: str | None = None) -
     raise Busy(f"Another invocation took over text {entry.index} and will settle it; retry after its lease.")
 
 
+def abandoned(slot: str, index: int) -> Abandoned:
+    return Abandoned(
+        f"Text {index} may have been posted for {slot}; X did not say, so neither the text nor anything else is posted "
+        "for it. Look at the account if you want to know."
+    )
+
+
 def remembered(recent: tuple[Settled, ...], entry: Settled) -> tuple[Settled, ...]:
     """The last texts posted, and some of the others: a pool full of unfit texts must not make it forget posts."""
     entries = (*recent, entry)
     if len(entries) <= OTHERS:
         return entries
-    old = [e for e in entries if e.outcome == "posted"][:-RECENT]
-    old += [e for e in entries if e.outcome != "posted"][:-OTHERS]
+    old = [e for e in entries if e.outcome in MAY_HAVE][:-RECENT]
+    old += [e for e in entries if e.outcome not in MAY_HAVE][:-OTHERS]
     return tuple(e for e in entries if e not in old)
 
 

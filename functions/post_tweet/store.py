@@ -9,14 +9,22 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
-import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
 
 from post_tweet.errors import BadInput, Unreachable
+
+LOCK_WAIT = 10.0
+"""Seconds that a writer waits for another one of the same folder."""
+
+for _name in ("boto3", "botocore", "urllib3"):
+    # At DEBUG these log signed headers and the bodies of answers, the decrypted keys among them.
+    logging.getLogger(_name).setLevel(logging.INFO)
 
 
 class Missing(Exception):
@@ -87,30 +95,47 @@ class DirectoryStore:
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str:
         self.requests += 1
-        with _clear(self.url):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / ".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                try:
-                    now = hashlib.sha256(self._path(key).read_bytes()).hexdigest()
-                except FileNotFoundError:
-                    now = None
-                if now != etag:
-                    raise Conflict(key)
-                self._replace(key, data)
+        with _clear(self.url), self._locked():
+            try:
+                now = hashlib.sha256(self._path(key).read_bytes()).hexdigest()
+            except FileNotFoundError:
+                now = None
+            if now != etag:
+                raise Conflict(key)
+            self._replace(key, data)
         return hashlib.sha256(data).hexdigest()
 
     def put(self, key: str, data: bytes) -> None:
         self.requests += 1
-        with _clear(self.url):
+        with _clear(self.url), self._locked():
             self._replace(key, data)
 
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time. The lock ends with its process, however that ends."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("a") as lock:
+            deadline = time.monotonic() + LOCK_WAIT
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise Unreachable(
+                            f"Another process has held the pool {self.url} for {LOCK_WAIT:.0f} s; end it, or try again."
+                        ) from None
+                    time.sleep(0.005)
+            yield
+
     def _replace(self, key: str, data: bytes) -> None:
-        path = self._path(key)
+        """Write a file whole. The lock is held, so one name serves every unfinished file, and a crash leaves one
+        at most, which the next writer overwrites. The folder is flushed too: a claim that a power failure took
+        back would let its text be posted again."""
+        path, part = self._path(key), self.folder / ".part"
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=".part-", dir=path.parent)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with part.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -119,6 +144,12 @@ class DirectoryStore:
             with contextlib.suppress(OSError):
                 os.unlink(part)
             raise
+        for folder in {path.parent, self.folder}:
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
     def list(self, prefix: str) -> list[str]:
         self.requests += 1
@@ -143,6 +174,16 @@ def _clear(where: str) -> Iterator[None]:
         ) from error
 
 
+def aws(service: str) -> Any:
+    """A client whose calls end well inside the function's own time-out: 3 attempts of 8 seconds at most."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
+    make: Any = boto3.client
+    return make(service, config=config)
+
+
 class S3Store:
     """A prefix in a bucket, with S3's conditional writes.
 
@@ -156,13 +197,10 @@ class S3Store:
         self.client = client or self._client()
 
     def _client(self) -> Any:
-        import boto3
-        from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
-        config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
         try:
-            client = boto3.client("s3", config=config)
+            client = aws("s3")
         except (BotoCoreError, ValueError) as error:
             message = f"Cannot use {self.url}: {error}; set AWS_DEFAULT_REGION or run `aws configure`."
             raise Unreachable(message) from error

@@ -10,21 +10,23 @@ from post_tweet.x import CLOCKS, CannotTell, Found, NotFound
 TRUST = timedelta(hours=6)
 """How long X's refusal of duplicates can be relied upon to tell that a text was posted."""
 
-Verdict = Literal["posted", "refused", "again", "abandoned", "wrong-clock"]
+Verdict = Literal["posted", "refused", "again", "keys", "wrong-clock", "abandoned", "later"]
 
 
 def verdict(answer: Found | NotFound | CannotTell, age: timedelta, withdrawn: bool) -> Verdict:
     """What becomes of a text that may have been posted, its answer lost. The first row that fits:
 
-    X's latest posts   the claim           verdict      because
-    hold the text      any                 posted       it is seen: settled for the slot in the claim
-    do not hold it     withdrawn           refused      it was not posted and must not be
-    do not hold it     any                 again        X shows a post at once, and the lease has passed
-    cannot tell        from the future     wrong-clock  its age, and so the rows below, mean nothing
-    cannot tell        withdrawn           abandoned    it must not be posted, so nothing can tell any more
-    cannot tell        up to 6 hours old   again        X refuses a duplicate: a second post does no harm and
-                                                        its refusal says that the first was made
-    cannot tell        older               abandoned    a second post might double it: tell a person
+    X's latest posts    the claim           verdict      because
+    hold the text       any                 posted       it is seen: settled for the slot in the claim
+    do not hold it      withdrawn           refused      it was not posted and must not be
+    do not hold it      any                 again        X shows a post at once, and the lease has passed
+    keys not accepted   any                 keys         nothing can be asked or posted: the operator first
+    cannot be read      from the future     wrong-clock  its age, and so the rows below, mean nothing
+    cannot be read      withdrawn           abandoned    it must not be posted, so nothing can tell any more
+    cannot be read      up to 6 hours old   again        X refuses a duplicate: a second post does no harm and
+                                                         its refusal says that the first was made
+    cannot be read now  older               later        a time-out or a limit passes: ask again, post nothing
+    cannot be read      older               abandoned    a second post might double it: tell a person
 
     `age` is the time since the first attempt that may have posted it.
     """
@@ -32,6 +34,12 @@ def verdict(answer: Found | NotFound | CannotTell, age: timedelta, withdrawn: bo
         return "posted"
     if isinstance(answer, NotFound):
         return "refused" if withdrawn else "again"
+    if answer.kind == "keys":
+        return "keys"
     if age < -CLOCKS:
         return "wrong-clock"
-    return "abandoned" if withdrawn or age > TRUST else "again"
+    if withdrawn:
+        return "abandoned"
+    if age <= TRUST:
+        return "again"
+    return "later" if answer.kind == "later" else "abandoned"

@@ -22,10 +22,18 @@ from post_tweet.errors import BadInput
 API = "https://api.x.com"
 TIMEOUT = (3.05, 15.0)
 """Seconds to connect and to read; tweepy passes none of its own and would wait for ever."""
+MOST = 1 << 20
+"""Bytes that an answer of X may have; a post's has some hundred."""
 LATEST = 5
 """Posts that did_post reads; X's own minimum."""
 CLOCKS = timedelta(minutes=5)
 """How far X's clock and ours may be apart."""
+NO_READING = (400, 403, 404, 410)
+"""Statuses that say that a repetition of the reading fails as well."""
+KEYS = (
+    "X does not know these keys, or this machine's clock is wrong; make the access token anew and store it with "
+    "`make secrets`."
+)
 _TWEEPY_HOST = "https://api.twitter.com"
 
 for _name in ("tweepy", "requests_oauthlib", "oauthlib"):
@@ -67,6 +75,8 @@ class NotFound:
 @dataclass(frozen=True)
 class CannotTell:
     reason: str
+    kind: Literal["never", "later", "keys"] = "never"
+    """never: reading is not allowed, or newer posts hide it; later: this attempt failed; keys: X does not know us."""
 
 
 class Poster(Protocol):
@@ -121,9 +131,11 @@ class XPoster:
                 # tweepy names its host in every call; rewritten here, before the signature is made.
                 kwargs["timeout"] = timeout
                 kwargs["allow_redirects"] = False
+                kwargs["stream"] = True
                 address = str(url).replace(_TWEEPY_HOST, base_url.rstrip("/"))
                 response = super().request(method, address, *args, **kwargs)
                 poster._last = response
+                response._content = within(response, sum(timeout))
                 return response
 
         self._last: Any = None
@@ -150,19 +162,34 @@ class XPoster:
 
         Not found only if those posts reach back beyond `since`, the time of the first attempt.
         """
+        self._last = None
         try:
             me = self.client.get_me(user_auth=True)
             posts = self.client.get_users_tweets(
                 me.data["id"], max_results=LATEST, tweet_fields=["created_at"], user_auth=True
             )
             if posts.errors:
-                return CannotTell("X answered with errors")
+                return CannotTell("X answered with errors", "later")
             if not posts.data and posts.meta.get("result_count") != 0:
-                return CannotTell("X answered without posts and without their number")
+                return CannotTell("X answered without posts and without their number", "later")
             latest = [Latest(str(tweet["id"]), tweet["text"], tweet.created_at) for tweet in posts.data or []]
             return look_for(text, latest, since, "next_token" in posts.meta)
         except Exception as error:  # as above; a reading that fails decides nothing
-            return CannotTell(type(error).__name__)
+            status = getattr(self._last, "status_code", None)
+            reason = f"{type(error).__name__}{f', status {status}' if status else ''}"
+            if status == 401:
+                return CannotTell(reason, "keys")
+            return CannotTell(reason, "never" if status in NO_READING else "later")
+
+
+def within(response: Any, seconds: float) -> bytes:
+    """The answer's body, read in so many seconds as a whole: requests' own time-out starts anew with every byte."""
+    body, deadline = b"", time.monotonic() + seconds
+    while chunk := response.raw.read1(MOST, decode_content=True):
+        body += chunk
+        if time.monotonic() > deadline or len(body) > MOST:
+            raise TimeoutError("X's answer does not end")
+    return body
 
 
 @dataclass(frozen=True)
@@ -230,9 +257,7 @@ def understood(error: Exception, last: Any = None) -> Refused | Unknown:
             "The X app's access level does not allow posting; enrol it in pay per use in the developer portal.",
         )
     if status == 401:
-        return account(
-            "keys", "X does not know these keys; make the access token anew and store it with `make secrets`."
-        )
+        return account("keys", KEYS)
     if status == 429:
         return account("rate-limit", f"X's rate limit is reached{_reset(response)}; the next slot tries again.")
     if status == 400:

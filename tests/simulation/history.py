@@ -1,0 +1,157 @@
+"""What happens in one simulated life of a bot, as data: made from a seed, replayed exactly, taken apart by shrink.
+
+Flows in: a seed. Flows out: a History: the deliveries of the scheduler, what people do, which calls fail and how.
+Times are seconds from the start.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from post_tweet import steps
+
+LAMBDA_TIMEOUT = 45.0
+X_TIMEOUT = 18.0
+
+FAULTS: dict[type[steps.Request], tuple[str, ...]] = {
+    steps.Load: ("crash", "error", "slow"),
+    steps.Read: ("crash", "error", "slow"),
+    steps.Connect: ("crash", "error", "slow"),
+    steps.Save: (
+        "crash",
+        "crash after",
+        "error",
+        "error after",
+        "conflict",
+        "conflict after",
+        "slow after",
+        "sleep after",
+    ),
+    steps.Note: ("crash", "crash after", "error", "error after"),
+    steps.Publish: (
+        "crash",
+        "crash after",
+        "lost",
+        "lost after",
+        "late",
+        "account",
+        "too long",
+        "slow after",
+        "sleep",
+    ),
+    steps.Ask: ("crash", "forbidden", "later", "slow"),
+}
+"""What can go wrong at a call. `after`: the call has done its work, and nobody hears of it (crash, error, conflict)
+or hears of it late (slow: seconds, sleep: minutes to hours, which only a call by hand survives)."""
+
+FaultKey = tuple[int, int, int]
+"""(delivery, attempt, call)."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    time: float
+    slot: str
+    due: float
+    skew: float = 0.0
+    """Seconds that the clock of this machine is wrong by."""
+    by_hand: bool = False
+    """From the command line: nobody ends it after 45 s, and nobody retries."""
+
+
+@dataclass(frozen=True)
+class Act:
+    """What people do: refill, withdraw, pause, resume, post by themselves, forbid reading or allow it."""
+
+    time: float
+    what: str
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class World:
+    texts: int = 200
+    window: float = 6.6 * 3600
+    """X refuses a text that it published up to so long ago."""
+    blind: float = 3.0
+    """Two equal posts within these seconds may both be published."""
+    lag: float = 0.0
+    """A post shows in the account's latest so much later."""
+    readable: bool = True
+    through_bytes: bool = False
+    """The real Pool over a store of bytes, instead of states as objects (30 times faster)."""
+
+    @property
+    def tight(self) -> bool:
+        """X shows its posts at once; only then is the books' "withdrawn" exact."""
+        return self.blind > 0 and self.lag <= 10
+
+
+@dataclass(frozen=True)
+class History:
+    seed: int
+    world: World
+    deliveries: tuple[Delivery, ...]
+    acts: tuple[Act, ...] = ()
+    faults: dict[FaultKey, str | float] = field(default_factory=dict)
+    """A fault's name, or a number in [0, 1) that chooses one when it is known which call it is."""
+    delays: dict[FaultKey, float] = field(default_factory=dict)
+    """Seconds that a call starts later: how two invocations are interleaved on purpose."""
+    calm: int = 3
+    """Slots at the end, with nothing wrong any more."""
+
+    @property
+    def slots(self) -> int:
+        return len({delivery.slot for delivery in self.deliveries})
+
+
+def history(seed: int, slots: int = 100) -> History:
+    """The life number `seed`: some are calm, in others more than half of all calls fail."""
+    rng = random.Random(seed)
+    interval = rng.choice([70.0, 300.0, 3600.0, 6 * 3600.0, 86400.0])
+    rate = rng.choice([0.0, 0.05, 0.2, 0.5, 0.9])
+    twice, late = rng.choice([0.0, 0.05, 0.3]), rng.choice([0.0, 0.05, 0.3])
+    loose = rng.random() < 0.3
+    world = World(
+        texts=rng.choice([slots // 3, slots * 2]),
+        window=rng.choice([6.6 * 3600, 1e9]),
+        blind=0.0 if loose else 3.0,
+        lag=rng.choice([0.0, 120.0]) if loose else rng.choice([0.0, 10.0]),
+        readable=rng.random() < 0.7,
+        through_bytes=seed % 50 == 0,
+    )
+    deliveries: list[Delivery] = []
+
+    def skew() -> float:
+        if loose and rng.random() < 0.15:
+            return rng.choice([-240.0, 240.0, -86400.0, 86400.0])
+        return rng.uniform(-2, 2)
+
+    for number in range(slots):
+        due = number * interval
+        slot = f"slot {number}"
+        time = due + rng.uniform(0, 5)
+        if rng.random() < late:
+            time += rng.choice([60, interval, 3 * interval, 70 * interval]) * rng.random()
+        by_hand = rng.random() < 0.04
+        deliveries.append(Delivery(time, f"by hand {number}" if by_hand else slot, due, skew(), by_hand))
+        while not by_hand and rng.random() < twice:
+            again = time + rng.choice([0.3, 5.0, 60.0, interval, 66 * interval]) * rng.random()
+            deliveries.append(Delivery(again, slot, due, skew()))
+    faults: dict[FaultKey, str | float] = {}
+    for number in range(len(deliveries)):
+        for attempt in range(3):
+            while rng.random() < rate:
+                faults[number, attempt, rng.randrange(10)] = rng.random()
+    end = slots * interval
+    acts = [Act(rng.uniform(0, end), "refill", rng.randrange(1, slots)) for _ in range(rng.randrange(4))]
+    acts += [Act(rng.uniform(0, end), "withdraw", rng.randrange(4)) for _ in range(rng.randrange(6))]
+    acts += [Act(rng.uniform(0, end), "post", rng.randrange(1, 7)) for _ in range(rng.randrange(6))]
+    for _ in range(rng.randrange(3)):
+        start = rng.uniform(0, end)
+        acts += [Act(start, "pause"), Act(start + 4 * interval * rng.random(), "resume")]
+    for _ in range(rng.randrange(3)):
+        start = rng.uniform(0, end)
+        acts += [Act(start, "forbid"), Act(start + 9 * interval * rng.random(), "allow")]
+    return History(seed, world, tuple(deliveries), tuple(acts), faults)

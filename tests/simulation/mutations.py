@@ -1,0 +1,149 @@
+"""Broken copies of the protocol, each with one of its rules taken out; the simulation must find every one.
+
+Flows in: the source of post.py and verdict.py. Flows out: protocols. A rule that is edited away must stand in the
+source word for word, so this list cannot fall behind it silently.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from types import ModuleType
+
+from post_tweet import post, verdict
+
+from tests.simulation.search import one_slot, random_runs, two_slots
+from tests.simulation.world import Protocol, Run
+
+
+@dataclass(frozen=True)
+class Mutation:
+    name: str
+    edits: tuple[tuple[str, str], ...]
+    """(as it stands in post.py or verdict.py, as it is broken)"""
+
+    def protocol(self) -> Protocol:
+        sources = {module: inspect.getsource(module) for module in (verdict, post)}
+        for old, new in self.edits:
+            (home,) = [module for module, source in sources.items() if source.count(old) == 1]
+            sources[home] = sources[home].replace(old, new)
+        broken = {}
+        for module, source in sources.items():
+            broken[module] = ModuleType(f"broken_{module.__name__.rpartition('.')[2]}")
+            exec(compile(source, str(module.__file__), "exec"), broken[module].__dict__)
+        broken[post].__dict__["verdict"] = broken[verdict].__dict__["verdict"]
+        protocol: Protocol = broken[post].__dict__["posting"]
+        return protocol
+
+
+@dataclass(frozen=True)
+class Caught:
+    mutation: Mutation
+    after: int
+    """Histories tried."""
+    run: Run | None
+
+
+def hunt(mutation: Mutation, histories: int = 20_000) -> Caught:
+    """Single faults in one slot and in two concurrent calls first, then random lives."""
+    protocol = mutation.protocol()
+    runs: Iterator[Run] = chain(
+        one_slot(protocol, 1), two_slots(protocol, 1, every=5), random_runs(range(histories), protocol)
+    )
+    for number, run in enumerate(islice(runs, histories), 1):
+        if run.violations:
+            return Caught(mutation, number, run)
+    return Caught(mutation, histories, None)
+
+
+CLAIM = """            claimed = yield from claiming(call, changed(state, call, claim=fresh))"""
+OURS = """    state: State = yield Load()
+    ours = new.claim is not None and state.claim == new.claim
+    return state if ours else None"""
+LOST = """    assert isinstance(answer, Unknown)
+"""
+PUBLISH = "    answer = yield Publish(claim.text)\n"
+PROMPTLY = "    if now - when(claim.since) >= call.lease / PROMPT:\n"
+MEMORY = "        if call.at and len(may_have) >= RECENT and min(when(e.time) for e in may_have) > call.at - CLOCKS:\n"
+SETTLED = 'Settled(call.slot, claim.index, "posted", None, stamp(now))'
+
+MUTATIONS = (
+    Mutation("post first, write afterwards", ((CLAIM, "            claimed = changed(state, call, claim=fresh)"),)),
+    Mutation(
+        "settle first, post afterwards",
+        ((PUBLISH, f"    state = yield from settle(call, state, {SETTLED})\n" + PUBLISH),),
+    ),
+    Mutation(
+        "take a stale claim over without asking X",
+        (("    answer = yield Ask(claim.text, when(claim.first))\n", "    answer = NotFound()\n"),),
+    ),
+    Mutation("take every 412 for our own write", ((OURS, "    return new"),)),
+    Mutation("take every 412 for a lost race", ((OURS, "    return None"),)),
+    Mutation("no lease", (("if claim and -CLOCKS <= now - when(claim.since) < call.lease:", "if False:"),)),
+    Mutation("a claim from the future is live", (("if claim and -CLOCKS <= now - when(", "if claim and now - when("),)),
+    Mutation("drop `recent`", (("recent=remembered(state.recent, entry)", "recent=state.recent"),)),
+    Mutation("no memory of refused slots' age", ((MEMORY, "        if False:\n"),)),
+    Mutation(
+        "move `next` at the claim",
+        ((CLAIM, CLAIM.replace("claim=fresh)", "claim=fresh, next=index + 1)")),),
+    ),
+    Mutation(
+        "a duplicate after a take-over is a refused text",
+        (('if answer.reason == "duplicate" and before:', "if False:"),),
+    ),
+    Mutation(
+        "trust X's check of duplicates for a month", (("TRUST = timedelta(hours=6)", "TRUST = timedelta(days=30)"),)
+    ),
+    Mutation(
+        "the six hours begin anew with every attempt",
+        (("first=stamp(now) if isinstance(answer, NotFound) else claim.first", "first=stamp(now)"),),
+    ),
+    Mutation(
+        "a refused account drops a claim taken over", (("let_go(call, state, before)", "let_go(call, state, None)"),)
+    ),
+    Mutation("a lost answer drops the claim", ((LOST, LOST + "    yield from let_go(call, state, None)\n"),)),
+    Mutation(
+        "a lost answer ends the lease",
+        (
+            (
+                LOST,
+                LOST
+                + "    old = stamp(when(claim.since) - call.lease)\n"
+                + "    yield from let_go(call, state, replace(claim, since=old))\n",
+            ),
+        ),
+    ),
+    Mutation(
+        "a lost answer counts as posted",
+        ((LOST, LOST + f"    yield from settle(call, state, {SETTLED})\n"),),
+    ),
+    Mutation(
+        "post again at once when the answer is lost",
+        ((PUBLISH, PUBLISH + "    if isinstance(answer, Unknown):\n    " + PUBLISH),),
+    ),
+    Mutation("post however old the claim has become", ((PROMPTLY, "    if False:\n"),)),
+    Mutation(
+        "a slot whose text was abandoned posts another",
+        (('MAY_HAVE = ("posted", "abandoned")', 'MAY_HAVE = ("posted",)'),),
+    ),
+    Mutation(
+        "decide without X when it does not know the keys", (('    if answer.kind == "keys":\n', "    if False:\n"),)
+    ),
+    Mutation("post withdrawn texts", (("    while index in state.withdrawn:\n", "    while False:\n"),)),
+    Mutation(
+        "post again a text withdrawn meanwhile", (('return "refused" if withdrawn else "again"', 'return "again"'),)
+    ),
+    Mutation("post while paused", (("        if state.paused:\n", "        if False:\n"),)),
+    Mutation("keep no record of a post", (("    yield Note(\n", "    if False:\n        yield Note(\n"),)),
+    Mutation(
+        "believe a settling that met a conflict",
+        (
+            (
+                "        if (yield Save(new)):\n            return new\n        state",
+                "        yield Save(new)\n        return new\n        state",
+            ),
+        ),
+    ),
+)

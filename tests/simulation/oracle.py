@@ -1,0 +1,125 @@
+"""What must hold, whatever fails. The oracle sees what X really published and every state that was written.
+
+Flows in: facts as they happen. Flows out: violations, a sentence each; the first word tells kinds apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from post_tweet.state import Settled, State
+
+from tests.simulation.history import World
+
+
+@dataclass(frozen=True)
+class Published:
+    time: float
+    text: str
+    slot: str
+    """Of the invocation that sent it; "" for the owner's own."""
+
+
+@dataclass
+class Oracle:
+    world: World
+    violations: list[str] = field(default_factory=list)
+    posts: list[Published] = field(default_factory=list)
+    """All that X published for us, in order."""
+    started: set[str] = field(default_factory=set)
+    settled: dict[int, Settled] = field(default_factory=dict)
+    raised: Counter[str] = field(default_factory=Counter)
+    """Errors and crashes a slot, each of which AWS reports."""
+    told: set[str] = field(default_factory=set)
+    """Slots of which a call ended well: posted, already settled, or paused."""
+    withdrawn: set[int] = field(default_factory=set)
+
+    def wrong(self, what: str) -> None:
+        self.violations.append(what)
+
+    def published(self, post: Published) -> None:
+        if any(earlier.text == post.text for earlier in self.posts):
+            self.wrong(f"DOUBLE: X publishes {post.text!r} a second time, for {post.slot}")
+        self.posts.append(post)
+        if len(self.posts) > len(self.started):
+            self.wrong(f"EXTRA: {len(self.posts)} posts for {len(self.started)} slots")
+
+    def wrote(self, before: State, after: State) -> None:
+        """An invocation has written a state."""
+        if after.seq <= before.seq:
+            self.wrong(f"ORDER: seq goes from {before.seq} to {after.seq}")
+        if (after.batches, after.withdrawn, after.paused) != (before.batches, before.withdrawn, before.paused):
+            self.wrong("TAKEN: a post changed what people had written: batches, withdrawn or paused")
+        if after.claim and after.claim != before.claim and after.claim.index != before.next:
+            between = set(range(before.next, after.claim.index))
+            if not between <= set(before.withdrawn):
+                self.wrong(f"ORDER: text {after.claim.index} is claimed while {before.next} is next")
+        if after.claim and (not before.claim or after.claim.attempts > before.claim.attempts):
+            if after.claim.index in before.withdrawn:
+                self.wrong(f"WITHDRAWN: text {after.claim.index} is claimed although its owner took it out")
+            if before.paused:
+                self.wrong(f"PAUSED: text {after.claim.index} is claimed although the pool is paused")
+        if after.next == before.next:
+            return
+        new = [entry for entry in after.recent[-1:] if entry not in before.recent]
+        entry = new[0] if new else None
+        for index in range(before.next, after.next):
+            if entry and index == entry.index:
+                if index in self.settled:
+                    self.wrong(f"BOOKS: text {index} is settled twice")
+                self.settled[index] = entry
+            elif index not in before.withdrawn:
+                self.wrong(f"LOST: text {index} is passed over, with no word of what became of it")
+            else:
+                self.withdrawn.add(index)
+
+    def returned(self, slot: str, result: dict[str, Any], was_open: bool, next_index: int) -> None:
+        kind = result["outcome"]
+        self.told.add(slot)
+        if kind == "posted" and not any(post.text == result["text"] for post in self.posts):
+            self.wrong(f"UNTRUE: {slot} says it posted {result['text']!r}, and X has no such post")
+        if kind == "posted" and result["index"] >= next_index:
+            self.wrong(f"UNTRUE: {slot} says it posted text {result['index']}, and the state still holds it ready")
+        if kind == "already-settled" and not any(e.slot == slot and e.outcome == "posted" for e in self.books()):
+            self.wrong(f"UNTRUE: {slot} says it was settled, and the books do not")
+        if kind == "paused":
+            if was_open:
+                self.wrong(f"UNTRUE: {slot} says the pool is paused")
+            self.raised[slot] += 1  # accounted for: the owner wanted no post
+
+    def books(self) -> list[Settled]:
+        return list(self.settled.values())
+
+    def end(self, state: State, notes: dict[int, Any]) -> None:
+        """Everything is over, and everything must be accounted for."""
+        mine = {post.text: post for post in self.posts}
+        credited = Counter(entry.slot for entry in self.books() if entry.outcome == "posted")
+        for slot, times in credited.items():
+            if times > 1:
+                self.wrong(f"BOOKS: {slot} is settled as posted {times} times")
+        for index in range(state.next):
+            if index not in self.settled and index not in self.withdrawn:
+                self.wrong(f"LOST: text {index} is behind `next`, and the books do not know it")
+        texts = {index: text_of(index) for index in self.settled}
+        for index, entry in self.settled.items():
+            out = texts[index] in mine
+            if entry.outcome == "posted" and not out:
+                self.wrong(f"LOST: text {index} is settled as posted, and X has no such post")
+            if entry.outcome == "posted" and index not in notes:
+                self.wrong(f"BOOKS: the post of text {index} has no record")
+            if entry.outcome == "refused" and out and (self.world.tight or entry.reason != "withdrawn"):
+                self.wrong(f"BOOKS: text {index} was published and is settled as refused ({entry.reason})")
+        pending = {state.claim.text} if state.claim else set()
+        for text in mine.keys() - set(texts.values()) - pending:
+            self.wrong(f"BOOKS: X published {text!r}, and the books do not know it")
+        sent = {post.slot for post in self.posts}
+        for slot in self.started - credited.keys() - sent:
+            if not self.raised[slot]:
+                self.wrong(f"SILENT: {slot} was missed, and no call of it raised an error")
+
+
+def text_of(index: int) -> str:
+    """Every 41st text may not be posted."""
+    return f"read more at king.to {index}" if index % 41 == 7 else f"saying number {index}"

@@ -1,0 +1,109 @@
+"""`make simulate`: a million slots at random, every single and double fault of small histories, the mutations' table.
+
+python -m tests.simulation                       all of it, on 2 processes: about 5 minutes
+python -m tests.simulation --slots 20000         fewer random slots
+python -m tests.simulation --seed 309            one life, told event by event
+python -m tests.simulation --mutations           the table alone
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import multiprocessing.pool
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from tests.simulation.history import history
+from tests.simulation.mutations import MUTATIONS, hunt
+from tests.simulation.search import one_slot, random_runs, shrink, story, two_slots
+from tests.simulation.world import Run, Simulation
+
+CHUNK = 50
+"""Histories that a process takes at a time."""
+SLOTS = 100
+"""Slots a history."""
+PARTS = 32
+"""Portions of the interleavings."""
+COUNTED = ("slots", "calls", "faults", "posts", "missed", "abandoned")
+
+
+def summed(runs: Iterable[Run]) -> tuple[Counter[str], Run | None]:
+    """The runs' numbers added up, and the first that broke a rule."""
+    total: Counter[str] = Counter(dict.fromkeys(("histories", *COUNTED, "violations"), 0))
+    broken = None
+    for run in runs:
+        total["histories"] += 1
+        total["violations"] += len(run.violations)
+        for name in COUNTED:
+            total[name] += getattr(run, name)
+        broken = broken or (run if run.violations else None)
+    return total, broken
+
+
+def lives(first: int) -> tuple[Counter[str], Run | None]:
+    return summed(random_runs(range(first, first + CHUNK), slots=SLOTS))
+
+
+def alone(_: int) -> tuple[Counter[str], Run | None]:
+    return summed(one_slot(depth=2))
+
+
+def side_by_side(start: int) -> tuple[Counter[str], Run | None]:
+    """Some of the interleavings of two concurrent calls: every single fault, and every double of the sharp ones."""
+    total, broken = summed(two_slots(depth=1, start=start, every=PARTS))
+    more, worse = summed(two_slots(depth=2, start=start, every=PARTS))
+    return total + more, broken or worse
+
+
+def report(name: str, results: Iterable[tuple[Counter[str], Run | None]]) -> bool:
+    started = time.monotonic()
+    total: Counter[str] = Counter()
+    broken = None
+    for counts, run in results:
+        total.update(counts)
+        broken = broken or run
+    numbers = "  ".join(f"{total[key]:,} {key}" for key in ("histories", *COUNTED, "violations"))
+    print(f"{name}: {numbers}  ({time.monotonic() - started:.0f} s)", flush=True)
+    if broken:
+        print(f"\nThe seed {broken.history.seed}, shrunk:\n{story(shrink(broken))}", flush=True)
+    return broken is None
+
+
+def one_mutation(number: int) -> tuple[str, int, str]:
+    caught = hunt(MUTATIONS[number])
+    return caught.mutation.name, caught.after, caught.run.violations[0] if caught.run else "NOT CAUGHT"
+
+
+def table(pool: multiprocessing.pool.Pool) -> bool:
+    print("\n| rule taken out of the protocol | histories until caught | by |\n|---|---|---|", flush=True)
+    rows: list[str] = []
+    for name, after, violation in pool.imap(one_mutation, range(len(MUTATIONS))):
+        rows.append(violation)
+        print(f"| {name} | {after:,} | {violation} |", flush=True)
+    caught = sum(violation != "NOT CAUGHT" for violation in rows)
+    print(f"\n{caught} of {len(rows)} mutations caught.")
+    return caught == len(rows)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Simulate the posting protocol.")
+    parser.add_argument("--slots", type=int, default=1_000_000, help="random slots (default: 1,000,000)")
+    parser.add_argument("--seed", type=int, help="tell one life, event by event")
+    parser.add_argument("--mutations", action="store_true", help="print the table of mutations alone")
+    parser.add_argument("--processes", type=int, default=2)
+    args = parser.parse_args()
+    if args.seed is not None:
+        run = Simulation(history(args.seed, SLOTS), log=True).run()
+        print(story(run, most=1_000_000))
+        return 1 if run.violations else 0
+    with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
+        if args.mutations:
+            return 0 if table(pool) else 1
+        chunks = range(0, -(-args.slots // SLOTS), CHUNK)
+        good = report("Random lives", pool.imap_unordered(lives, chunks))
+        good &= report("One slot, up to two faults", pool.imap_unordered(alone, range(1)))
+        good &= report("Two calls at once, up to two faults", pool.imap_unordered(side_by_side, range(PARTS)))
+        good &= table(pool)
+    return 0 if good else 1

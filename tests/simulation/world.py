@@ -1,0 +1,422 @@
+"""The world of one history: a virtual clock, a pool in memory, an X that really publishes, people, and faults.
+
+Flows in: a History and a protocol (post.posting, or a broken copy of it). Flows out: a Run. The same history gives
+the same run, to the last event.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from post_tweet import post, steps, telemetry
+from post_tweet.errors import Account, PostError, Unreachable
+from post_tweet.perform import Performer
+from post_tweet.pool import Appended, Pool
+from post_tweet.state import Batch, State
+from post_tweet.x import CLOCKS, CannotTell, Found, Latest, NotFound, Posted, Refused, Unknown, look_for
+
+from tests.fakes import MemoryStore
+from tests.simulation.history import FAULTS, LAMBDA_TIMEOUT, X_TIMEOUT, Act, Delivery, FaultKey, History
+from tests.simulation.oracle import Oracle, Published, text_of
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+LEASE = timedelta(seconds=55)
+Protocol = Callable[[steps.Call], steps.Steps]
+
+
+class StatePool(Pool):
+    """The pool with states as objects: no bytes, and every request still counts."""
+
+    def __init__(self) -> None:
+        self.store = SimpleNamespace(url="memory", requests=0)
+        self.state, self.tag, self.notes = State(), 0, dict[int, Any]()
+
+    def load(self) -> tuple[State, str | None]:
+        return self.state, str(self.tag)
+
+    def swap(self, state: State, etag: str | None) -> str | None:
+        if etag != str(self.tag):
+            return None
+        self.state, self.tag = state, self.tag + 1
+        return str(self.tag)
+
+    def record(self, state: State, index: int) -> dict[str, Any]:
+        return {"id": str(index), "text": text_of(index)}
+
+    def note(self, index: int, record: dict[str, Any]) -> None:
+        self.notes[index] = record
+
+    def fill(self, count: int) -> None:
+        batch = Batch(f"b{len(self.state.batches)}", count, 64, "", "", "")
+        new = replace(self.state, seq=self.state.seq + 1, writer="fill", batches=(*self.state.batches, batch))
+        assert self.swap(new, str(self.tag))
+
+
+class BytesPool(Pool):
+    """The real pool over bytes in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+        self.notes = dict[int, Any]()
+
+    @property
+    def state(self) -> State:
+        return super().load()[0]
+
+    def note(self, index: int, record: dict[str, Any]) -> None:
+        super().note(index, record)
+        self.notes[index] = record
+
+    def fill(self, count: int) -> Appended:
+        start = self.state.total
+        return self.append([{"id": str(n), "text": text_of(n)} for n in range(start, start + count)], "fill")
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Invocation:
+    number: int
+    delivery: Delivery
+    attempt: int
+    start: float
+    end: float
+    """When Lambda ends it."""
+    protocol: steps.Steps
+    performer: Performer
+    call: int = 0
+    alive: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.delivery.slot}, call {self.number}.{self.attempt}"
+
+
+@dataclass
+class Run:
+    history: History
+    violations: list[str]
+    log: list[str]
+    posts: int = 0
+    slots: int = 0
+    missed: int = 0
+    calls: int = 0
+    faults: int = 0
+    abandoned: int = 0
+
+
+class Simulation:
+    def __init__(self, history: History, protocol: Protocol = post.posting, log: bool = False) -> None:
+        self.history, self.protocol, self.logging = history, protocol, log
+        self.log: list[str] = []
+        self.time = 0.0
+        self.events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self.count = 0
+        self.oracle = Oracle(history.world)
+        self.pool: StatePool | BytesPool = BytesPool() if history.world.through_bytes else StatePool()
+        self.pool.fill(history.world.texts)
+        self.timeline: list[Published] = []
+        """The account's posts, ours and the owner's."""
+        self.open_since = -1.0
+        """The pool has not been paused since then."""
+        self.too_long: set[str] = set()
+        """Texts that X will not have, now or ever."""
+        self.readable = history.world.readable
+        self.calm = False
+        self.calls = self.faults = 0
+        self.made: list[tuple[FaultKey, type[steps.Request]]] = []
+        """Every call that was made, in order: where an exhaustive search puts its faults."""
+
+    def say(self, who: str, what: str) -> None:
+        if self.logging:
+            self.log.append(f"{self.time:12.2f}  {who:<24} {what}")
+
+    def at(self, time: float, what: Callable[..., None], *arguments: Any) -> None:
+        self.count += 1
+        heapq.heappush(self.events, (time, self.count, what, arguments))
+
+    def run(self) -> Run:
+        for number, delivery in enumerate(self.history.deliveries):
+            self.at(delivery.time, self.begin, number, delivery, 0)
+        for act in self.history.acts:
+            self.at(act.time, self.act, act)
+        self.drain()
+        self.recover()
+        self.oracle.end(self.pool.state, self.pool.notes)
+        return self.result()
+
+    def drain(self) -> None:
+        while self.events:
+            self.time, _, what, arguments = heapq.heappop(self.events)
+            what(*arguments)
+
+    def recover(self) -> None:
+        """Everything works again: some more slots must post, without anybody's help."""
+        self.calm, self.readable = True, True
+        self.act(Act(self.time, "resume"))
+        if self.pool.state.remaining < 40:
+            self.pool.fill(100)
+        self.say("", "all is well again")
+        start, known = self.time + 3600, len(self.history.deliveries)
+        for extra in range(self.history.calm):
+            self.at(start + 600 * extra, self.begin, known + extra, Delivery(0, f"calm {extra}", start), 0)
+        before = len(self.oracle.violations)
+        self.drain()
+        for extra in range(self.history.calm):
+            if self.oracle.raised[f"calm {extra}"] and len(self.oracle.violations) == before:
+                self.oracle.wrong(f"STUCK: calm {extra} fails although nothing is wrong any more")
+
+    def result(self) -> Run:
+        books = self.oracle.books()
+        credited = {entry.slot for entry in books if entry.outcome == "posted"}
+        sent = {p.slot for p in self.oracle.posts}
+        return Run(
+            self.history,
+            self.oracle.violations,
+            self.log,
+            posts=len(self.oracle.posts),
+            slots=len(self.oracle.started),
+            missed=len(self.oracle.started - credited - sent),
+            calls=self.calls,
+            faults=self.faults,
+            abandoned=sum(entry.outcome == "abandoned" for entry in books),
+        )
+
+    # The scheduler and Lambda
+
+    def begin(self, number: int, delivery: Delivery, attempt: int) -> None:
+        at = None if delivery.by_hand else START + timedelta(seconds=delivery.due)
+        call = steps.Call(delivery.slot, f"{number}.{attempt}", LEASE, at=at)
+        skew = timedelta(seconds=delivery.skew)
+        performer = Performer(
+            self.pool,
+            lambda: Line(self, running),
+            telemetry.Metrics(),
+            lambda: START + timedelta(seconds=self.time) + skew,
+        )
+        end = self.time + (1e12 if delivery.by_hand else LAMBDA_TIMEOUT)
+        running = Invocation(number, delivery, attempt, self.time, end, self.protocol(call), performer)
+        self.oracle.started.add(delivery.slot)
+        self.calls += 1
+        self.say(running.name, "starts" + (f", its clock {delivery.skew:+.0f} s" if abs(delivery.skew) > 9 else ""))
+        self.proceed(running, None)
+
+    def proceed(self, running: Invocation, answer: Any) -> None:
+        """Give the protocol its answer, and find a time for what it wants next."""
+        send = running.protocol.throw if isinstance(answer, PostError) else running.protocol.send
+        try:
+            request = send(answer)
+            while isinstance(request, steps.Now | steps.Warn):
+                if isinstance(request, steps.Warn):
+                    self.say(running.name, f"warns: {request.message}")
+                    request = running.protocol.send(None)
+                else:
+                    request = running.protocol.send(running.performer.now())
+        except StopIteration as end:
+            self.say(running.name, f"ends: {end.value['outcome']}, text {end.value['index']}")
+            self.oracle.returned(
+                running.delivery.slot, end.value, self.open_since < running.start, self.pool.state.next
+            )
+            return
+        except PostError as error:
+            self.failed(running, f"raises {type(error).__name__}: {error}")
+            return
+        delay = self.history.delays.get((running.number, running.attempt, running.call), 0.0)
+        wait = 0.1 + 0.013 * ((running.number * 7 + running.call * 5) % 11)
+        self.at(self.time + delay + wait, self.perform, running, request)
+
+    def failed(self, running: Invocation, how: str) -> None:
+        """Lambda calls again after one minute and after two."""
+        self.say(running.name, how)
+        self.oracle.raised[running.delivery.slot] += 1
+        if not running.delivery.by_hand and running.attempt < 2:
+            again = self.time + 60 * (running.attempt + 1) + running.number % 7
+            self.at(again, self.begin, running.number, running.delivery, running.attempt + 1)
+
+    # One call, and what may go wrong with it
+
+    def perform(self, running: Invocation, request: steps.Request) -> None:
+        if self.time > running.end:
+            self.failed(running, "was ended by Lambda")
+            return
+        fault = self.fault(running, request)
+        running.call += 1
+        if fault == "sleep":
+            self.say(running.name, f"falls asleep before {brief(request)}")
+            self.at(self.time + 1800, self.carry_out, running, request, "")
+        else:
+            self.carry_out(running, request, fault)
+
+    def carry_out(self, running: Invocation, request: steps.Request, fault: str) -> None:
+        before = self.pool.state if isinstance(request, steps.Save) else None
+        answer: Any = None
+        try:
+            answer = self.apply(running, request, fault)
+        except PostError as error:
+            answer = error
+        except Crash:
+            self.failed(running, f"crashes at {brief(request)} ({fault})")
+            return
+        finally:
+            if before is not None and self.pool.state is not before and self.pool.state != before:
+                self.oracle.wrote(before, self.pool.state)
+        if self.logging:
+            self.say(running.name, f"{brief(request)} -> {answered(answer)}" + (f" ({fault})" if fault else ""))
+        slow = {"slow": 16.0, "slow after": 16.0, "late": X_TIMEOUT, "sleep after": 8 * 3600.0}.get(fault, 0.0)
+        if slow:
+            self.at(self.time + slow, self.later, running, answer)
+        else:
+            self.proceed(running, answer)
+
+    def later(self, running: Invocation, answer: Any) -> None:
+        if self.time > running.end:
+            self.failed(running, "was ended by Lambda")
+        else:
+            self.proceed(running, answer)
+
+    def fault(self, running: Invocation, request: steps.Request) -> str:
+        if self.calm:
+            return ""
+        key = running.number, running.attempt, running.call
+        self.made.append((key, type(request)))
+        planned = self.history.faults.get(key)
+        if planned is None:
+            return ""
+        kinds = FAULTS[type(request)]
+        name = planned if isinstance(planned, str) else kinds[int(planned * len(kinds))]
+        if name == "sleep" and (self.history.world.blind or not running.delivery.by_hand):
+            return ""  # asleep between the look at the clock and the post: X alone can help, if it sees all duplicates
+        if name not in kinds:
+            return ""
+        self.faults += 1
+        return name
+
+    def apply(self, running: Invocation, request: steps.Request, fault: str) -> Any:
+        """Do it, or not, and say so, or not."""
+        if fault == "crash":
+            raise Crash
+        if isinstance(request, steps.Publish | steps.Ask):
+            return self.at_x(running, request, fault)
+        if fault == "error":
+            raise Account("keys") if isinstance(request, steps.Connect) else Unreachable("time-out")
+        if fault == "conflict":
+            return False
+        answer = running.performer.do(request)
+        if fault == "crash after":
+            raise Crash
+        if fault == "error after":
+            raise Unreachable("time-out")
+        return False if fault == "conflict after" else answer
+
+    def at_x(self, running: Invocation, request: steps.Publish | steps.Ask, fault: str) -> Any:
+        if isinstance(request, steps.Ask):
+            if fault in ("forbidden", "later"):
+                return CannotTell(fault, "later" if fault == "later" else "never")
+            return running.performer.do(request)
+        match fault:
+            case "lost":
+                return Unknown("time-out")
+            case "late":
+                self.at(self.time + X_TIMEOUT + 4, self.arrive, running, request)
+                return Unknown("time-out")
+            case "account":
+                return Refused("account", "credits", "no credits")
+            case "too long" if not any(p.text == request.text for p in self.timeline):
+                self.too_long.add(request.text)
+        answer = running.performer.do(request)
+        if fault == "crash after":
+            raise Crash
+        return Unknown("reset") if fault == "lost after" else answer
+
+    def arrive(self, running: Invocation, request: steps.Publish) -> None:
+        self.say("X", f"receives {request.text!r} of {running.name} at last")
+        running.performer.do(request)
+
+    # People
+
+    def act(self, act: Act) -> None:
+        self.say("somebody", f"{act.what} {act.number or ''}")
+        state = self.pool.state
+        match act.what:
+            case "refill":
+                self.pool.fill(act.number)
+            case "withdraw" if state.next + act.number < state.total:
+                self.pool.withdraw([state.next + act.number])
+            case "pause":
+                self.open_since = 1e12
+                self.pool.pause(START + timedelta(seconds=self.time))
+            case "resume":
+                self.open_since = self.time
+                self.pool.resume()
+            case "post":
+                own = [Published(self.time, f"my own words {self.time} {n}", "") for n in range(act.number)]
+                self.timeline += own
+            case "forbid":
+                self.readable = False
+            case "allow":
+                self.readable = True
+
+
+@dataclass
+class Line:
+    """One invocation's way to X."""
+
+    world: Simulation
+    running: Invocation
+
+    def _known(self) -> bool:
+        """X refuses a signature whose time is far off."""
+        return abs(self.running.delivery.skew) <= CLOCKS.total_seconds()
+
+    def post(self, text: str) -> Posted | Refused | Unknown:
+        if not self._known():
+            return Refused("account", "keys", "timestamp out of bounds")
+        if text in self.world.too_long:
+            return Refused("text", "too-long", "it is too long")
+        world, now = self.world.history.world, self.world.time
+        if any(p.text == text and world.blind <= now - p.time <= world.window for p in self.world.timeline):
+            return Refused("text", "duplicate", "it is a duplicate")
+        published = Published(now, text, self.running.delivery.slot)
+        self.world.timeline.append(published)
+        self.world.oracle.published(published)
+        return Posted(str(len(self.world.timeline)))
+
+    def did_post(self, text: str, since: datetime | None = None) -> Found | NotFound | CannotTell:
+        if not self._known():
+            return CannotTell("timestamp out of bounds", "keys")
+        if not self.world.readable:
+            return CannotTell("forbidden")
+        shown = [p for p in self.world.timeline if p.time <= self.world.time - self.world.history.world.lag][-5:]
+        latest = [Latest("?", p.text, START + timedelta(seconds=p.time)) for p in shown]
+        return look_for(text, latest, since, more=len(self.world.timeline) > 5)
+
+
+def brief(request: steps.Request) -> str:
+    match request:
+        case steps.Save(state):
+            claim = f"claim of {state.claim.index} for {state.claim.slot}" if state.claim else "no claim"
+            return f"Save next {state.next}, {claim}"
+        case steps.Publish(text) | steps.Ask(text):
+            return f"{type(request).__name__} {text!r}"
+        case steps.Read(index) | steps.Note(index):
+            return f"{type(request).__name__} {index}"
+    return type(request).__name__
+
+
+def answered(answer: Any) -> str:
+    match answer:
+        case State():
+            claim = f", claim of {answer.claim.index} for {answer.claim.slot}" if answer.claim else ""
+            return f"next {answer.next} of {answer.total}{claim}" + (", paused" if answer.paused else "")
+        case PostError():
+            return type(answer).__name__
+        case None | dict():
+            return "done"
+    return str(answer)
