@@ -43,6 +43,8 @@ class LoopbackX:
         self.requests: list[str] = []
         self.answers: list[Answer] = []
         self.readable = True
+        self.duplicates = 0
+        self.lock = threading.Lock()
         self.url = ""
         self.time = "2026-01-01T12:00:00.000Z"
         """When everything was published."""
@@ -99,12 +101,19 @@ def loopback_x() -> Iterator[LoopbackX]:
             return False
 
         def do_POST(self) -> None:
+            number = 0
             text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"]
             if not self.signed():
                 return
             answer = x.answers.pop(0) if x.answers else Answer(publish=True)
             time.sleep(answer.wait)
-            if answer.publish and text in x.published:
+            with x.lock:
+                duplicate = answer.publish and text in x.published
+                if answer.publish and not duplicate:
+                    x.published.append(text)
+                    number = len(x.published)
+            if duplicate:
+                x.duplicates += 1
                 self.reply(
                     403,
                     json.dumps(
@@ -117,12 +126,10 @@ def loopback_x() -> Iterator[LoopbackX]:
                     ),
                 )
                 return
-            if answer.publish:
-                x.published.append(text)
             if answer.drop:
                 self.connection.close()
                 return
-            said = json.dumps({"data": {"id": str(1000 + len(x.published)), "text": text}})
+            said = json.dumps({"data": {"id": str(1000 + number), "text": text}})
             self.reply(answer.status, said if answer.body is None else answer.body, answer.headers)
 
         def do_GET(self) -> None:

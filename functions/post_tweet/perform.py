@@ -22,9 +22,13 @@ class Performer:
     """One invocation's view of the world. `poster` is made only when X is needed: a dry run wants no credentials."""
 
     def __init__(
-        self, pool: Pool, poster: Callable[[], Poster], metrics: telemetry.Metrics, now: Callable[[], datetime] = clock
+        self,
+        pool: Pool,
+        poster: Callable[[], Poster],
+        metrics: telemetry.Metrics,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
-        self.pool, self.metrics, self.now = pool, metrics, now
+        self.pool, self.metrics, self.now = pool, metrics, now or clock
         self._poster = poster
         self._made: Poster | None = None
         self.state: State | None = None

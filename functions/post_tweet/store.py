@@ -19,6 +19,8 @@ from urllib.parse import unquote, urlparse
 
 from post_tweet.errors import BadInput, Unreachable
 
+TIMEOUTS = (3.0, 5.0)
+"""Seconds to connect to AWS and to read from it."""
 LOCK_WAIT = 10.0
 """Seconds that a writer waits for another one of the same folder."""
 
@@ -179,7 +181,8 @@ def aws(service: str) -> Any:
     import boto3
     from botocore.config import Config
 
-    config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
+    connect, read = TIMEOUTS
+    config = Config(connect_timeout=connect, read_timeout=read, retries={"mode": "standard", "total_max_attempts": 3})
     make: Any = boto3.client
     return make(service, config=config)
 
@@ -259,7 +262,10 @@ class S3Store:
         return str(answer["ETag"])
 
     def put(self, key: str, data: bytes) -> None:
-        self._call("put_object", key, Key=self.prefix + key, Body=data)
+        try:
+            self._call("put_object", key, Key=self.prefix + key, Body=data)
+        except Conflict as error:
+            raise Unreachable(f"S3 kept refusing to write {self.url}/{key}; try again later.") from error
 
     def list(self, prefix: str) -> list[str]:
         keys: list[str] = []

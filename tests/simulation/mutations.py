@@ -50,7 +50,7 @@ def hunt(mutation: Mutation, histories: int = 20_000) -> Caught:
     """Single faults in one slot and in two concurrent calls first, then random lives."""
     protocol = mutation.protocol()
     runs: Iterator[Run] = chain(
-        one_slot(protocol, 1), two_slots(protocol, 1, every=5), random_runs(range(histories), protocol)
+        one_slot(protocol, 1), two_slots(protocol, 1, every=16), random_runs(range(histories), protocol)
     )
     for number, run in enumerate(islice(runs, histories), 1):
         if run.violations:

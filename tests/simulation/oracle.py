@@ -13,6 +13,9 @@ from post_tweet.state import Settled, State
 
 from tests.simulation.history import World
 
+NO_KEYS = "timestamp out of bounds"
+"""What X says to a machine whose clock is wrong."""
+
 
 @dataclass(frozen=True)
 class Published:
@@ -70,6 +73,8 @@ class Oracle:
                 if index in self.settled:
                     self.wrong(f"BOOKS: text {index} is settled twice")
                 self.settled[index] = entry
+                if entry.outcome == "abandoned" and entry.reason == NO_KEYS:
+                    self.wrong(f"GIVEN UP: text {index}, by a machine that X does not even know")
             elif index not in before.withdrawn:
                 self.wrong(f"LOST: text {index} is passed over, with no word of what became of it")
             else:

@@ -22,7 +22,7 @@ from post_tweet.x import CLOCKS, CannotTell, Found, Latest, NotFound, Posted, Re
 
 from tests.fakes import MemoryStore
 from tests.simulation.history import FAULTS, LAMBDA_TIMEOUT, X_TIMEOUT, Act, Delivery, FaultKey, History
-from tests.simulation.oracle import Oracle, Published, text_of
+from tests.simulation.oracle import NO_KEYS, Oracle, Published, text_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=55)
@@ -317,7 +317,7 @@ class Simulation:
 
     def at_x(self, running: Invocation, request: steps.Publish | steps.Ask, fault: str) -> Any:
         if isinstance(request, steps.Ask):
-            if fault in ("forbidden", "later"):
+            if fault in ("forbidden", "later") and abs(running.delivery.skew) <= CLOCKS.total_seconds():
                 return CannotTell(fault, "later" if fault == "later" else "never")
             return running.performer.do(request)
         match fault:
@@ -377,7 +377,7 @@ class Line:
 
     def post(self, text: str) -> Posted | Refused | Unknown:
         if not self._known():
-            return Refused("account", "keys", "timestamp out of bounds")
+            return Refused("account", "keys", NO_KEYS)
         if text in self.world.too_long:
             return Refused("text", "too-long", "it is too long")
         world, now = self.world.history.world, self.world.time
@@ -390,7 +390,7 @@ class Line:
 
     def did_post(self, text: str, since: datetime | None = None) -> Found | NotFound | CannotTell:
         if not self._known():
-            return CannotTell("timestamp out of bounds", "keys")
+            return CannotTell(NO_KEYS, "keys")
         if not self.world.readable:
             return CannotTell("forbidden")
         shown = [p for p in self.world.timeline if p.time <= self.world.time - self.world.history.world.lag][-5:]

@@ -1,0 +1,122 @@
+"""The simulator in small: 20,000 slots, every double fault in one slot, every single one in two concurrent calls, every
+mutation caught; and that the simulator itself is what it says: deterministic, readable, shrinking."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from post_tweet import verdict
+from post_tweet.x import CannotTell, Found, NotFound
+
+from tests.simulation.history import history
+from tests.simulation.mutations import MUTATIONS, hunt
+from tests.simulation.search import one_slot, random_runs, shrink, story, two_slots
+from tests.simulation.world import Run, Simulation
+
+README = Path(__file__).parents[1] / "functions" / "README.md"
+
+
+def clean(runs: Iterable[Run]) -> list[Run]:
+    done = []
+    for run in runs:
+        if run.violations:
+            pytest.fail(story(shrink(run)))
+        done.append(run)
+    return done
+
+
+def test_twenty_thousand_slots() -> None:
+    runs = clean(random_runs(range(1_000_000, 1_000_200)))
+    assert sum(run.history.slots for run in runs) >= 20_000
+    assert sum(run.faults for run in runs) > 5_000 and sum(run.posts for run in runs) > 10_000
+    assert sum(run.history.world.through_bytes for run in runs) == 4, "some lives go through the real bytes"
+    assert min(run.faults for run in runs) == 0, "and some are calm:"
+    for run in runs:
+        if not run.faults and run.history.world.texts > 100 and not run.history.acts:
+            assert run.missed == 0
+
+
+def test_every_single_and_double_fault_in_one_slot() -> None:
+    assert len(clean(one_slot(depth=2))) > 7_000
+
+
+def test_every_single_fault_in_two_calls_at_once() -> None:
+    assert len(clean(two_slots(depth=1))) > 15_000
+
+
+def test_double_faults_in_two_calls_at_once() -> None:
+    """Some of the interleavings; `make simulate` does all."""
+    assert len(clean(two_slots(depth=2, start=random.Random(5).randrange(40), every=40))) > 4_000
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_every_mutation_is_caught(mutation: object) -> None:
+    caught = hunt(mutation, 6_000)  # type: ignore[arg-type]
+    assert caught.run, "nothing noticed that this rule is gone"
+
+
+def test_a_life_repeats_itself_exactly() -> None:
+    first, second = (Simulation(history(17), log=True).run() for _ in range(2))
+    assert first.log == second.log and len(first.log) > 500
+
+
+def test_objects_and_bytes_make_the_same_life() -> None:
+    from dataclasses import replace
+
+    life = history(23)
+    through_bytes = replace(life, world=replace(life.world, through_bytes=True))
+    assert Simulation(life, log=True).run().log == Simulation(through_bytes, log=True).run().log
+
+
+def test_a_broken_life_shrinks_to_a_story() -> None:
+    (mutation,) = [m for m in MUTATIONS if m.name == "trust X's check of duplicates for a month"]
+    protocol = mutation.protocol()
+    broken = next(run for run in random_runs(range(2_000), protocol) if run.violations)
+    small = shrink(broken, protocol)
+    assert len(small.history.deliveries) <= 6 < len(broken.history.deliveries)
+    assert len(small.history.faults) <= 4 and "DOUBLE" in story(small) and "Publish" in story(small)
+
+
+ANSWERS = {
+    "hold the text": Found("1"),
+    "do not hold it": NotFound(),
+    "keys not accepted": CannotTell("401", "keys"),
+    "cannot be read": CannotTell("403", "never"),
+    "cannot be read now": CannotTell("503", "later"),
+}
+
+
+def test_the_table_in_the_docs_is_what_the_function_does() -> None:
+    """Row by row, and in every case that a row covers and none before it does."""
+    section = README.read_text().partition("## A lost answer")[2].partition("\n## ")[0]
+    rows = [tuple(cell.strip(" `") for cell in line.split("|")[1:4]) for line in section.splitlines() if "|" in line]
+    rows = [row for row in rows if row[0] in ANSWERS]
+    assert len(rows) == 9
+    for answer in ANSWERS.values():
+        for hours in (-1.0, -0.05, 0.0, 5.9, 6.1, 100.0):
+            for withdrawn in (False, True):
+                expected = next(said for what, claim, said in rows if covers(what, claim, answer, hours, withdrawn))
+                assert verdict.verdict(answer, timedelta(hours=hours), withdrawn) == expected
+    docstring = verdict.verdict.__doc__ or ""
+    assert [row[2] for row in rows] == re.findall(
+        r"^    (?:hold|do not|keys|cannot)\b.*?  +.*?  +([a-z-]+)  ", docstring, re.MULTILINE
+    )
+
+
+def covers(what: str, claim: str, answer: object, hours: float, withdrawn: bool) -> bool:
+    same = answer == ANSWERS[what] or (what == "cannot be read" and answer == ANSWERS["cannot be read now"])
+    return (
+        same
+        and {
+            "any": True,
+            "withdrawn": withdrawn,
+            "from the future": hours < -1 / 12,
+            "up to 6 hours old": hours <= 6,
+            "older": True,
+        }[claim]
+    )
