@@ -37,7 +37,7 @@ class LoopbackAws:
         self.url = ""
         self.faults: list[Fault] = []
         self.requests: list[str] = []
-        self.patience = 1.0
+        self.patience = 0.7
         """Seconds that a slow answer takes."""
 
     def fault(self, method: str, key: str, how: str, after: bool = False, times: int = 1) -> None:
@@ -70,9 +70,15 @@ def loopback_aws() -> Iterator[LoopbackAws]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # headers and body in one packet: otherwise every answer waits 40 ms for an acknowledgement
 
         def log_message(self, *args: Any) -> None:
             pass
+
+        def handle_expect_100(self) -> bool:
+            going_on = super().handle_expect_100()
+            self.wfile.flush()
+            return going_on
 
         def handle_one(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

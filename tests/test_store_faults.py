@@ -3,6 +3,7 @@ the way when the call itself fails."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import time
@@ -28,6 +29,9 @@ HEALED = {"500", "503", "409", "412", "reset"}
 """What a single time is mended within the call: by botocore's second try, or by reading again."""
 
 
+make_once = functools.cache(store.aws)
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[LoopbackAws]:
     with loopback_aws() as running:
@@ -39,6 +43,8 @@ def aws(server: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loopba
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(store, "TIMEOUTS", (1.0, 0.4))
+    monkeypatch.setattr(store, "aws", make_once)  # a client takes 50 ms to make
+    monkeypatch.setattr(app, "aws", make_once)
     # botocore waits up to some seconds before it tries again; nothing is learnt from that here.
     monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None, time=time.time))
     server.faults.clear()
