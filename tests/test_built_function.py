@@ -64,7 +64,6 @@ class Bot:
     def pool(self) -> Pool:
         return Pool(S3Store(BUCKET, "bot", self.aws.client("s3")))
 
-
     def minute_passes(self) -> None:
         """Instead of waiting for Lambda's retry, the claim is made a minute older."""
         state, etag = self.pool.load()
