@@ -67,10 +67,11 @@ lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/shellcheck $(shell grep -lE '^#!.*bash' scripts/* .ci/run)
 	@$(BIN)/hadolint training/Dockerfile
 
-bench: $(PROJECT) $(TF1) $(BENCH)  ## sampling beside its peers, 124M and nano; accepted texts a second; filters [ARGS="--rounds 3"]
+bench: $(PROJECT) $(DEV) $(TF1) $(BENCH)  ## sampling beside its peers; accepted texts a second; the filters; a post [ARGS="--rounds 3"]
 	@$(BIN)/python -m benchmarks.sampling $(ARGS)
 	@$(BIN)/python -m benchmarks.accepted
 	@$(BIN)/python -m benchmarks.filters
+	@$(BIN)/python -m benchmarks.posting
 
 build:  ## the GPU image [BASE= CUBLAS=yes]
 	@scripts/image build
