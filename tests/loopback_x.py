@@ -35,6 +35,9 @@ class Answer:
     drop: bool = False
     """Close the connection without an answer."""
     wait: float = 0.0
+    trickle: float = 0.0
+    """Seconds between two bytes of the body."""
+    chunked: bool = False
 
 
 class LoopbackX:
@@ -43,6 +46,8 @@ class LoopbackX:
         self.requests: list[str] = []
         self.answers: list[Answer] = []
         self.readable = True
+        self.reading = 0
+        """A status that every reading is answered with."""
         self.duplicates = 0
         self.lock = threading.Lock()
         self.url = ""
@@ -130,12 +135,31 @@ def loopback_x() -> Iterator[LoopbackX]:
                 self.connection.close()
                 return
             said = json.dumps({"data": {"id": str(1000 + number), "text": text}})
-            self.reply(answer.status, said if answer.body is None else answer.body, answer.headers)
+            if answer.trickle or answer.chunked:
+                self.in_pieces(answer, said.encode())
+            else:
+                self.reply(answer.status, said if answer.body is None else answer.body, answer.headers)
+
+        def in_pieces(self, answer: Answer, data: bytes) -> None:
+            self.protocol_version = "HTTP/1.1"
+            self.send_response(answer.status)
+            self.send_header("Connection", "close")
+            if answer.chunked:
+                self.send_header("Transfer-Encoding", "chunked")
+            else:
+                self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            for byte in (data[n : n + 1] for n in range(len(data))):
+                self.wfile.write(b"1\r\n" + byte + b"\r\n" if answer.chunked else byte)
+                time.sleep(answer.trickle)
+            self.wfile.write(b"0\r\n\r\n" if answer.chunked else b"")
 
         def do_GET(self) -> None:
             if not self.signed():
                 return
-            if not x.readable:
+            if x.reading:
+                self.reply(x.reading, "{}")
+            elif not x.readable:
                 self.reply(403, json.dumps({"title": "Forbidden", "status": 403, "detail": "no reading here"}))
             elif self.path.startswith("/2/users/me"):
                 self.reply(200, json.dumps({"data": {"id": "7", "name": "bot", "username": "bot"}}))

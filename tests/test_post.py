@@ -6,15 +6,28 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Generator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from post_tweet import post, steps, telemetry
-from post_tweet.errors import Account, Busy, EmptyPool, PoolBroken, PostError, Undecided
+from post_tweet.errors import (
+    Abandoned,
+    Account,
+    Busy,
+    EmptyPool,
+    PoolBroken,
+    PostError,
+    TooLate,
+    Undecided,
+    WrongClock,
+)
 from post_tweet.perform import Performer
 from post_tweet.pool import Pool
-from post_tweet.x import Refused, Unknown
+from post_tweet.state import Claim
+from post_tweet.x import CannotTell, Refused, Unknown
 
 from tests.fakes import Crash, MemoryStore, MemoryX, records
 
@@ -41,9 +54,10 @@ class World:
         after: bool = False,
         dry_run: bool = False,
         trace: list[Any] | None = None,
+        at: datetime | None = None,
     ) -> dict[str, Any]:
         """Run one invocation; crash before (or after) performing its request number `crash_at`."""
-        running = self.steps(slot, crash_at, after, dry_run, trace)
+        running = self.steps(slot, crash_at, after, dry_run, trace, at)
         while True:
             try:
                 next(running)
@@ -58,9 +72,10 @@ class World:
         after: bool = False,
         dry_run: bool = False,
         trace: list[Any] | None = None,
+        at: datetime | None = None,
     ) -> Generator[None, None, dict[str, Any]]:
         """The same, a request at a time."""
-        protocol = post.posting(steps.Call(slot, f"owner-{next(self.owners)}", LEASE, dry_run))
+        protocol = post.posting(steps.Call(slot, f"owner-{next(self.owners)}", LEASE, dry_run, at))
         performer = Performer(self.pool, lambda: self.x, telemetry.Metrics(), lambda: self.now)
         answer = None
         for number in itertools.count():
@@ -287,3 +302,91 @@ def test_interleaved_invocations_of_one_slot_post_once(seed: int) -> None:
     world.wait(seconds=111)
     world.invoke("monday")
     assert len(world.x.published) == 1 and world.state.next == 1 and world.state.claim is None
+
+
+def claimed(world: World, **values: Any) -> None:
+    """A claim that some other invocation left."""
+    state, etag = world.pool.load()
+    now = world.now.isoformat()
+    claim = Claim("monday", "another", 0, records(1)[0]["text"], **{"since": now, "first": now, **values})
+    assert world.pool.save(replace(state, seq=state.seq + 1, writer="another", claim=claim), etag)
+
+
+def test_a_slot_whose_text_was_abandoned_posts_nothing_and_says_so_every_time() -> None:
+    world = World()
+    claimed(world)
+    world.x.readable = False
+    world.wait(hours=7)
+    for _ in range(2):
+        with pytest.raises(Abandoned, match="Text 0 may have been posted for monday"):
+            world.invoke("monday")
+    assert world.x.published == [] and world.invoke("tuesday")["index"] == 1
+
+
+def test_a_slot_older_than_the_memory_is_refused() -> None:
+    world = World(70)
+    for number in range(64):
+        world.wait(hours=1)
+        world.invoke(f"slot {number}")
+    at = world.now - timedelta(hours=63)
+    assert world.invoke("late", at=at + timedelta(minutes=10))["outcome"] == "posted"
+    with pytest.raises(TooLate, match="older than the 64 posts"):
+        world.invoke("later", at=at)
+    assert world.invoke("slot 63", at=at)["outcome"] == "already-settled", "whoever is remembered is answered"
+
+
+def test_texts_that_were_not_posted_do_not_push_posts_out_of_the_memory() -> None:
+    world = World(0)
+    world.pool.append([{**r, "text": f"{r['text']} @x"} if n % 10 else r for n, r in enumerate(records(200))], "test")
+    for number in range(20):
+        world.invoke(f"slot {number}")
+    outcomes = Counter(entry.outcome for entry in world.state.recent)
+    assert outcomes == {"posted": 20, "refused": 16}
+    assert world.invoke("slot 0")["outcome"] == "already-settled"
+
+
+def test_keys_that_x_does_not_know_give_up_no_text() -> None:
+    world = World()
+    claimed(world)
+    world.wait(days=3)
+    unknown = mock.patch.object(world.x, "did_post", return_value=CannotTell("status 401", "keys"))
+    with unknown, pytest.raises(Account, match="does not know these keys") as error:
+        world.invoke("tuesday")
+    assert error.value.reason == "keys" and world.state.claim.index == 0
+    assert world.invoke("tuesday")["index"] == 0
+
+
+def test_x_that_does_not_answer_now_gives_up_no_text() -> None:
+    world = World()
+    claimed(world)
+    world.wait(days=3)
+    with mock.patch.object(world.x, "did_post", return_value=CannotTell("time-out", "later")):
+        with pytest.raises(Undecided, match="withdraw it"):
+            world.invoke("tuesday")
+        assert world.state.claim.index == 0
+        world.pool.withdraw([0])  # as the message says
+        assert world.invoke("tuesday")["index"] == 1
+    assert world.state.recent[0].outcome == "abandoned"
+
+
+def test_a_claim_from_the_future_waits_for_no_clock() -> None:
+    world = World()
+    year = (world.now + timedelta(days=365)).isoformat()
+    claimed(world, since=year, first=year)
+    world.x.readable = False
+    with pytest.raises(WrongClock, match="set the clock"):
+        world.invoke("tuesday")
+    world.x.readable = True
+    assert world.invoke("tuesday")["index"] == 0
+
+
+def test_a_paused_pool_is_left_as_it_is() -> None:
+    world = World()
+    claimed(world)
+    world.pool.pause(world.now)
+    world.wait(hours=1)
+    before, trace = world.state, list[Any]()
+    assert world.invoke("tuesday", trace=trace)["outcome"] == "paused"
+    assert world.state == before and world.x.asked == 0 and len(trace) == 2
+    world.pool.resume()
+    assert world.invoke("tuesday")["outcome"] == "posted"

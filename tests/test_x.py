@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import time
+import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -106,6 +108,50 @@ def test_whatever_may_have_been_posted_is_unknown(x: LoopbackX, answer: dict[str
     x.script(**answer)
     assert isinstance(poster(x).post("a text"), Unknown)
     assert len(x.requests) == 1, "a post is never repeated by itself"
+
+
+def test_an_answer_that_trickles_is_given_up_as_a_whole(x: LoopbackX) -> None:
+    """Each byte is in time, all of them are not."""
+    x.script(trickle=0.1, publish=True)
+    started = time.monotonic()
+    assert isinstance(poster(x).post("a text"), Unknown)
+    assert time.monotonic() - started < 2.5
+
+
+def test_an_answer_in_chunks_is_read(x: LoopbackX) -> None:
+    x.script(chunked=True, publish=True)
+    assert poster(x).post("a text") == Posted("1001")
+
+
+def test_an_endless_answer_is_given_up(x: LoopbackX) -> None:
+    x.script(body=b" " * (3 << 20), publish=True)
+    assert isinstance(poster(x).post("a text"), Unknown)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, "keys"), (403, "never"), (404, "never"), (402, "later"), (429, "later"), (500, "later"), (503, "later")],
+)
+def test_why_the_latest_posts_cannot_be_read(x: LoopbackX, status: int, kind: str) -> None:
+    x.reading = status
+    answer = poster(x).did_post("a text")
+    assert isinstance(answer, CannotTell) and answer.kind == kind
+
+
+def test_no_error_and_no_repr_tells_a_key(x: LoopbackX) -> None:
+    texts = []
+    for keys in ({}, {"access_token_secret": "wrong-secret-3"}):
+        sender = poster(x, **keys)
+        texts += [repr(sender), str(vars(sender)), repr(sender.client), repr(sender.client.session)]
+        for status in (401, 403, 500):
+            x.script(status=status, body="{}")
+            texts.append(repr(sender.post("a text")))
+        try:
+            sender.client.create_tweet(text="a text", user_auth=True, poll_options=[1])
+        except Exception as error:
+            texts.append("".join(traceback.format_exception(error)))
+    for value in (*KEYS.values(), "wrong-secret-3"):
+        assert value not in " ".join(texts)
 
 
 def test_nobody_listening_is_unknown() -> None:

@@ -185,10 +185,14 @@ class XPoster:
 def within(response: Any, seconds: float) -> bytes:
     """The answer's body, read in so many seconds as a whole: requests' own time-out starts anew with every byte."""
     body, deadline = b"", time.monotonic() + seconds
-    while chunk := response.raw.read1(MOST, decode_content=True):
-        body += chunk
-        if time.monotonic() > deadline or len(body) > MOST:
-            raise TimeoutError("X's answer does not end")
+    try:
+        while chunk := response.raw.read1(MOST, decode_content=True):
+            body += chunk
+            if time.monotonic() > deadline or len(body) > MOST:
+                raise TimeoutError("X's answer does not end")
+    except BaseException:
+        response.close()
+        raise
     return body
 
 
