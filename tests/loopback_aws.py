@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import boto3
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+from tests.loopback import served
 
 BUCKET = "bot-pool"
 ERRORS = {409: "ConditionalRequestConflict", 412: "PreconditionFailed", 500: "InternalError", 503: "SlowDown"}
@@ -127,24 +129,13 @@ def loopback_aws() -> Iterator[LoopbackAws]:
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_one
 
-    class Server(ThreadingHTTPServer):
-        request_queue_size = 64
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that gave up waiting is part of the tests, not an error to print."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    aws.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
     try:
-        s3 = aws.client("s3")
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        yield aws
+        with served(Handler) as address:
+            aws.url = f"http://{address}"
+            s3 = aws.client("s3")
+            s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+            yield aws
     finally:
-        server.shutdown()
-        server.server_close()
         with lock:
             reset()
 

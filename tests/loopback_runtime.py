@@ -14,9 +14,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from tests.loopback import served
 
 VERSION = "/2018-06-01/runtime"
 
@@ -113,20 +115,10 @@ def runtime(folder: Path, environment: dict[str, str]) -> Iterator[Function]:
             function.answers.put((self.path.rpartition("/")[2], json.loads(body)))
             self.reply(202, b"", {})
 
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A runtime that was killed is part of the tests."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    function.address = f"127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-    function.start()
-    try:
-        yield function
-    finally:
-        if function.process:
+    with served(Handler) as function.address:
+        function.start()
+        try:
+            yield function
+        finally:
             function.kill()
-        function.events.put(("", None))
-        server.shutdown()
-        server.server_close()
+            function.events.put(("", None))

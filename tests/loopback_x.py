@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from tests.loopback import served
 
 KEYS = {
     "consumer_key": "ck-test",
@@ -182,17 +184,6 @@ def loopback_x() -> Iterator[LoopbackX]:
                     ),
                 )
 
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that gave up waiting is part of the tests, not an error to print."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    x.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with served(Handler) as address:
+        x.url = f"http://{address}"
         yield x
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -8,73 +8,23 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 from post_tweet import post, steps, telemetry
 from post_tweet.errors import Account, PostError, Unreachable
 from post_tweet.perform import Performer
-from post_tweet.pool import Appended, Pool
-from post_tweet.state import Batch, State
 from post_tweet.x import CLOCKS, CannotTell, Found, Latest, NotFound, Posted, Refused, Unknown, look_for
 
-from tests.fakes import MemoryStore
 from tests.simulation.history import FAULTS, LAMBDA_TIMEOUT, X_TIMEOUT, Act, Delivery, FaultKey, History
-from tests.simulation.oracle import NO_KEYS, Oracle, Published, text_of
+from tests.simulation.oracle import NO_KEYS, Oracle, Published
+from tests.simulation.pools import BytesPool, StatePool
+from tests.simulation.telling import answered, brief
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=55)
 Protocol = Callable[[steps.Call], steps.Steps]
-
-
-class StatePool(Pool):
-    """The pool with states as objects: no bytes, and every request still counts."""
-
-    def __init__(self) -> None:
-        self.store = SimpleNamespace(url="memory", requests=0)
-        self.state, self.tag, self.notes = State(), 0, dict[int, Any]()
-
-    def load(self) -> tuple[State, str | None]:
-        return self.state, str(self.tag)
-
-    def swap(self, state: State, etag: str | None) -> str | None:
-        if etag != str(self.tag):
-            return None
-        self.state, self.tag = state, self.tag + 1
-        return str(self.tag)
-
-    def record(self, state: State, index: int) -> dict[str, Any]:
-        return {"id": str(index), "text": text_of(index)}
-
-    def note(self, index: int, record: dict[str, Any]) -> None:
-        self.notes[index] = record
-
-    def fill(self, count: int) -> None:
-        batch = Batch(f"b{len(self.state.batches)}", count, 64, "", "", "")
-        new = replace(self.state, seq=self.state.seq + 1, writer="fill", batches=(*self.state.batches, batch))
-        assert self.swap(new, str(self.tag))
-
-
-class BytesPool(Pool):
-    """The real pool over bytes in memory."""
-
-    def __init__(self) -> None:
-        super().__init__(MemoryStore())
-        self.notes = dict[int, Any]()
-
-    @property
-    def state(self) -> State:
-        return super().load()[0]
-
-    def note(self, index: int, record: dict[str, Any]) -> None:
-        super().note(index, record)
-        self.notes[index] = record
-
-    def fill(self, count: int) -> Appended:
-        start = self.state.total
-        return self.append([{"id": str(n), "text": text_of(n)} for n in range(start, start + count)], "fill")
 
 
 class Crash(BaseException):
@@ -396,27 +346,3 @@ class Line:
         shown = [p for p in self.world.timeline if p.time <= self.world.time - self.world.history.world.lag][-5:]
         latest = [Latest("?", p.text, START + timedelta(seconds=p.time)) for p in shown]
         return look_for(text, latest, since, more=len(self.world.timeline) > 5)
-
-
-def brief(request: steps.Request) -> str:
-    match request:
-        case steps.Save(state):
-            claim = f"claim of {state.claim.index} for {state.claim.slot}" if state.claim else "no claim"
-            return f"Save next {state.next}, {claim}"
-        case steps.Publish(text) | steps.Ask(text):
-            return f"{type(request).__name__} {text!r}"
-        case steps.Read(index) | steps.Note(index):
-            return f"{type(request).__name__} {index}"
-    return type(request).__name__
-
-
-def answered(answer: Any) -> str:
-    match answer:
-        case State():
-            claim = f", claim of {answer.claim.index} for {answer.claim.slot}" if answer.claim else ""
-            return f"next {answer.next} of {answer.total}{claim}" + (", paused" if answer.paused else "")
-        case PostError():
-            return type(answer).__name__
-        case None | dict():
-            return "done"
-    return str(answer)

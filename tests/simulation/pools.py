@@ -1,0 +1,61 @@
+"""The pool of a simulated life: states as objects, fast; or the real pool over bytes in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from post_tweet.pool import Appended, Pool
+from post_tweet.state import Batch, State
+
+from tests.fakes import MemoryStore
+from tests.simulation.oracle import text_of
+
+
+class StatePool(Pool):
+    """The pool with states as objects: no bytes, and every request still counts."""
+
+    def __init__(self) -> None:
+        self.store = SimpleNamespace(url="memory", requests=0)
+        self.state, self.tag, self.notes = State(), 0, dict[int, Any]()
+
+    def load(self) -> tuple[State, str | None]:
+        return self.state, str(self.tag)
+
+    def swap(self, state: State, etag: str | None) -> str | None:
+        if etag != str(self.tag):
+            return None
+        self.state, self.tag = state, self.tag + 1
+        return str(self.tag)
+
+    def record(self, state: State, index: int) -> dict[str, Any]:
+        return {"id": str(index), "text": text_of(index)}
+
+    def note(self, index: int, record: dict[str, Any]) -> None:
+        self.notes[index] = record
+
+    def fill(self, count: int) -> None:
+        batch = Batch(f"b{len(self.state.batches)}", count, 64, "", "", "")
+        new = replace(self.state, seq=self.state.seq + 1, writer="fill", batches=(*self.state.batches, batch))
+        assert self.swap(new, str(self.tag))
+
+
+class BytesPool(Pool):
+    """The real pool over bytes in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+        self.notes = dict[int, Any]()
+
+    @property
+    def state(self) -> State:
+        return super().load()[0]
+
+    def note(self, index: int, record: dict[str, Any]) -> None:
+        super().note(index, record)
+        self.notes[index] = record
+
+    def fill(self, count: int) -> Appended:
+        start = self.state.total
+        return self.append([{"id": str(n), "text": text_of(n)} for n in range(start, start + count)], "fill")

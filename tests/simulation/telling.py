@@ -1,0 +1,33 @@
+"""Requests and answers in a few words, for the log of a life."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from post_tweet import steps
+from post_tweet.errors import PostError
+from post_tweet.state import State
+
+
+def brief(request: steps.Request) -> str:
+    match request:
+        case steps.Save(state):
+            claim = f"claim of {state.claim.index} for {state.claim.slot}" if state.claim else "no claim"
+            return f"Save next {state.next}, {claim}"
+        case steps.Publish(text) | steps.Ask(text):
+            return f"{type(request).__name__} {text!r}"
+        case steps.Read(index) | steps.Note(index):
+            return f"{type(request).__name__} {index}"
+    return type(request).__name__
+
+
+def answered(answer: Any) -> str:
+    match answer:
+        case State():
+            claim = f", claim of {answer.claim.index} for {answer.claim.slot}" if answer.claim else ""
+            return f"next {answer.next} of {answer.total}{claim}" + (", paused" if answer.paused else "")
+        case PostError():
+            return type(answer).__name__
+        case None | dict():
+            return "done"
+    return str(answer)
