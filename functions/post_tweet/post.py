@@ -171,7 +171,8 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Request, Any,
             yield from record_post(claim, tweet_id, now)
         elif isinstance(answer, CannotTell):
             reason = answer.reason
-            yield Warn(str(abandoned(claim.slot, claim.index)), "abandoned")
+            if claim.slot != call.slot:  # this slot's own is told by an error, further on
+                yield Warn(str(abandoned(claim.slot, claim.index)), "abandoned")
         entry = Settled(claim.slot, claim.index, found, tweet_id, stamp(now), reason)
         state = yield from settle(call, state, entry, claim.owner)
         if found == "posted" and claim.slot == call.slot:

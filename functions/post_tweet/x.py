@@ -22,6 +22,8 @@ from post_tweet.errors import BadInput
 API = "https://api.x.com"
 TIMEOUT = (3.05, 15.0)
 """Seconds to connect and to read; tweepy passes none of its own and would wait for ever."""
+READING = 0.4
+"""Of that, for a reading: two of them and a post end within the function's 45 s."""
 MOST = 1 << 20
 """Bytes that an answer of X may have; a post's has some hundred."""
 LATEST = 5
@@ -129,13 +131,14 @@ class XPoster:
         class Session(requests.Session):
             def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
                 # tweepy names its host in every call; rewritten here, before the signature is made.
-                kwargs["timeout"] = timeout
+                allowed = timeout if method == "POST" else (timeout[0], timeout[1] * READING)
+                kwargs["timeout"] = allowed
                 kwargs["allow_redirects"] = False
                 kwargs["stream"] = True
                 address = str(url).replace(_TWEEPY_HOST, base_url.rstrip("/"))
                 response = super().request(method, address, *args, **kwargs)
                 poster._last = response
-                response._content = within(response, sum(timeout))
+                response._content = within(response, sum(allowed))
                 return response
 
         self._last: Any = None
