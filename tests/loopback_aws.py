@@ -39,7 +39,7 @@ class LoopbackAws:
         self.url = ""
         self.faults: list[Fault] = []
         self.requests: list[str] = []
-        self.patience = 0.7
+        self.patience = 1.2
         """Seconds that a slow answer takes."""
 
     def fault(self, method: str, key: str, how: str, after: bool = False, times: int = 1) -> None:

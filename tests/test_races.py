@@ -59,7 +59,7 @@ def test_twenty_processes_killed_at_random_post_fifty_slots_once(tmp_path: Path)
 def test_twenty_threads_killed_at_random_post_fifty_slots_once() -> None:
     """Against moto's S3 behind a lock. A kill ends an invocation before or after one of its calls."""
     x, lock, kills = MemoryX(), threading.Lock(), [0]
-    lease = timedelta(seconds=2)
+    lease = timedelta(seconds=3)
 
     class LockedX:
         def post(self, text: str) -> Any:
@@ -83,7 +83,8 @@ def test_twenty_threads_killed_at_random_post_fifty_slots_once() -> None:
             for after in (False, True):
                 if after:
                     answer = performer.do(request)
-                if rng.random() < 0.002:
+                # Most of all those that hold a claim; the others only look.
+                if rng.random() < (0.001 if isinstance(request, steps.Load) else 0.01):
                     kills[0] += 1
                     raise Crash
 
@@ -100,7 +101,7 @@ def test_twenty_threads_killed_at_random_post_fifty_slots_once() -> None:
                             invoke(f"slot {slot}", f"{number}/{slot}/{attempt}", rng, client)
                             break
                         except Busy:
-                            time.sleep(0.05)
+                            time.sleep(rng.uniform(0.05, 0.2))
                         except Crash:
                             pass
             except BaseException as error:
