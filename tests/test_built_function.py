@@ -131,6 +131,7 @@ def test_a_function_that_is_killed_while_x_publishes(bot: Bot) -> None:
     wait_for(lambda: not bot.x.answers)
     bot.function.kill()
     bot.function.start()
+    wait_for(lambda: len(bot.x.published) > before)
     bot.minute_passes()
     kind, result = bot.function.invoke(event, "request-3")
     assert (kind, result["outcome"]) == ("response", "posted")
@@ -138,6 +139,7 @@ def test_a_function_that_is_killed_while_x_publishes(bot: Bot) -> None:
 
 
 def test_two_instances_race_for_one_slot(bot: Bot) -> None:
+    duplicates = bot.x.duplicates
     with runtime(bot.folder, bot.environment) as other:
         assert other.invoke({"slot": "warm up", "dry_run": True}, "request-0")[0] == "response"
         for number in range(10):
@@ -148,7 +150,7 @@ def test_two_instances_race_for_one_slot(bot: Bot) -> None:
             assert [a["outcome"] for kind, a in answers if kind == "response"].count("posted") == 1, answers
             assert {a["errorType"] for kind, a in answers if kind == "error"} <= {"Busy"}
             assert len(bot.x.published) == before + 1
-    assert bot.x.duplicates == 0, "not even a second request for the same text"
+    assert bot.x.duplicates == duplicates, "not even a second request for the same text"
 
 
 ROWS: list[tuple[dict[str, Any], str]] = [
