@@ -17,7 +17,7 @@ from pathlib import Path
 
 from post_tweet.errors import PostError
 
-from training import base_model, config, corpus, fill, filtering, finetune, quality, review, run, scores, tweet
+from training import base_model, config, corpus, fill, filtering, finetune, job, quality, review, run, scores, tweet
 from training.config import Bot, SampleSettings
 from training.errors import DeepproverbsError, WrongUse
 from training.filtering import Files
@@ -33,7 +33,10 @@ def say(text: str) -> None:
 
 def bot_of(args: argparse.Namespace) -> Bot:
     """The bot's settings with the command line's options over them."""
-    bot = config.load(args.bot)
+    return with_options(config.load(args.bot), args)
+
+
+def with_options(bot: Bot, args: argparse.Namespace) -> Bot:
     given = vars(args)
     bot = config.override(bot, "", **{n: given.get(n) for n in ("model", "count", "pool")})
     bot = config.override(bot, "corpus", field=given.get("field"), style=given.get("style"))
@@ -150,6 +153,24 @@ def run_command(args: argparse.Namespace) -> None:
         texts = run.sample_and_filter(bot, folder, model, history, say, base)
         say(filled(texts, bot.pool, bot.name))
     say(f"Next: deepproverbs pool status --pool {bot.pool}")
+
+
+def job_command(args: argparse.Namespace) -> None:
+    work = job.Work(args.work)
+    if args.what == "place":
+        job.place(bot_of(args), args.bot, work, say)
+        return
+    folder = Path(args.run or "runs/job")
+    if args.what == "sample":
+        folder = folder.with_name(f"{folder.name}-{args.shard.replace('/', '-of-')}")  # shards may run side by side
+    with locked(folder):
+        bot = with_options(job.fetched(work, folder), args)
+        if args.what == "train":
+            job.train(bot, folder, work, say)
+        elif args.what == "sample":
+            job.sample(bot, folder, work, args.shard, say)
+        else:
+            say(filled(job.pool(bot, folder, work, say), bot.pool, bot.name))
 
 
 def demo_command(args: argparse.Namespace) -> None:
@@ -302,6 +323,10 @@ def parser() -> argparse.ArgumentParser:
     c = add("fill", fill_command, "append a pool.jsonl to the pool", common, pooled)
     c.add_argument("file", type=Path, help="a pool.jsonl")
     add("run", run_command, "all of it: corpus to filled pool", staged, tuned, trimmed, sampled, judged, pooled)
+    c = add("job", job_command, "one job of many machines; see training/job.py", staged, sampled, judged, pooled)
+    c.add_argument("what", choices=["place", "train", "sample", "fill"], help="what this machine does")
+    c.add_argument("--work", required=True, help="where the jobs meet: s3://bucket/prefix or a directory")
+    c.add_argument("--shard", default="1/1", help="sample: 3/8 is the third of eight; auto/8 in an array job")
     add(
         "demo", demo_command, "nano on the Proverbs, 1,000 texts, one dry post", staged, tuned, trimmed, sampled, judged
     )

@@ -52,7 +52,13 @@ def _candidates(
         finished = drawn.status == ENDED
         made.append(
             Candidate(
-                prefix + text, len(drawn.rows), drawn.logprob, finished, temperature, stopped, rules if stopped else ""
+                prefix + text,
+                len(drawn.rows),
+                round(drawn.logprob, 4),  # as the file has it: a resumed run makes the same pool to the last digit
+                finished,
+                temperature,
+                stopped,
+                rules if stopped else "",
             )
         )
     return made
