@@ -9,10 +9,12 @@ PROJECT := .venvs/project/.installed
 DEV := .venvs/project/.installed-dev
 TF1 := .venvs/tf1/.installed
 SAM := .venvs/sam/.installed
+CHECKOV := .venvs/checkov/.installed
 NANO := .venvs/nano/.installed
 BENCH := .venvs/bench/.installed
 
 BIN := .venvs/project/bin
+CLOUD := $(BIN)/python -m scripts.cloud
 PYTHON_FILES := training functions scripts tests data benchmarks
 MYPY := training functions scripts tests/simulation $(filter-out benchmarks/plot.py,$(wildcard benchmarks/*.py))
 
@@ -28,7 +30,7 @@ DRY_RUN ?=
 bot := $(if $(BOT),--bot '$(BOT)')
 pool := $(if $(POOL),--pool '$(POOL)')
 
-.PHONY: help setup demo train-and-fill report review tweet status test simulate lint bench build run run-jupyter secrets deploy requirements nano clean
+.PHONY: help setup demo train-and-fill report review tweet status test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs destroy cloud-train cloud-status cloud-destroy requirements nano clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -52,10 +54,10 @@ tweet: $(PROJECT) $(if $(CHECKPOINT_DIR),$(TF1))  ## post one text [POOL= TWITTE
 	@$(BIN)/deepproverbs post $(bot) $(pool) $(if $(TWITTER_CREDS),--creds '$(TWITTER_CREDS)') \
 	  $(if $(DRY_RUN),--dry-run) $(if $(CHECKPOINT_DIR),--checkpoint '$(CHECKPOINT_DIR)')
 
-status: $(PROJECT)  ## what the pool holds and what was posted last [POOL=]
-	@$(BIN)/deepproverbs pool status $(bot) $(pool)
+status: $(PROJECT)  ## the bot in AWS: last post, next slot, texts left, alarms, cost; or a pool's [POOL= BOT=]
+	@$(if $(POOL),$(BIN)/deepproverbs pool status $(bot) $(pool),$(CLOUD) status $(bot))
 
-test: $(PROJECT) $(DEV) $(TF1) $(SAM)  ## all tests, TensorFlow 1.15 and SAM among them [ARGS="-k pool"]
+test: $(PROJECT) $(DEV) $(TF1) $(SAM) $(CHECKOV)  ## all tests, TensorFlow 1.15 and SAM among them [ARGS="-k pool"]
 	@$(BIN)/python -m pytest $(ARGS)
 
 simulate: $(PROJECT) $(DEV)  ## the posting protocol: a million slots, every double fault, mutations [ARGS="--seed 7"]
@@ -64,7 +66,7 @@ simulate: $(PROJECT) $(DEV)  ## the posting protocol: a million slots, every dou
 lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/ruff check --quiet $(PYTHON_FILES)
 	@$(BIN)/mypy $(MYPY)
-	@$(BIN)/shellcheck $(shell grep -lE '^#!.*bash' scripts/* .ci/run)
+	@$(BIN)/shellcheck $(shell grep -lE -d skip '^#!.*bash' scripts/* .ci/run)
 	@$(BIN)/hadolint training/Dockerfile
 
 bench: $(PROJECT) $(DEV) $(TF1) $(BENCH)  ## sampling beside its peers; accepted texts a second; the filters; a post [ARGS="--rounds 3"]
@@ -82,11 +84,38 @@ run:  ## deepproverbs in the GPU image [ARGS="run --model 355M"]
 run-jupyter:  ## JupyterLab in the GPU image, port 8989
 	@scripts/image jupyter
 
-secrets: $(PROJECT)  ## put the X keys into AWS, encrypted [TWITTER_CREDS=twitter.json BOT=]
-	@$(BIN)/python scripts/put_secret.py $(bot) $(if $(TWITTER_CREDS),'$(TWITTER_CREDS)',twitter.json)
+deploy: $(PROJECT) $(SAM)  ## the bot in AWS [SCHEDULE= TIME_ZONE= FLEXIBLE= ENABLE=yes|no EMAIL= LOW_DAYS= DASHBOARD= BOT=]
+	@$(CLOUD) deploy $(bot) $(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(TIME_ZONE),--time-zone '$(TIME_ZONE)') \
+	  $(if $(FLEXIBLE),--flexible '$(FLEXIBLE)') $(if $(ENABLE),--enable '$(ENABLE)') $(if $(EMAIL),--email '$(EMAIL)') \
+	  $(if $(LOW_DAYS),--low-days '$(LOW_DAYS)') $(if $(DASHBOARD),--dashboard '$(DASHBOARD)')
 
-deploy: $(SAM)  ## bucket, function and schedule [SCHEDULE= TIME_ZONE= ENABLE=yes|no EMAIL= STACK= BOT_NAME=]
-	@scripts/deploy
+secrets: $(PROJECT)  ## put the X keys into AWS, encrypted [TWITTER_CREDS=twitter.json BOT=]
+	@$(CLOUD) secrets $(bot) $(if $(TWITTER_CREDS),'$(TWITTER_CREDS)')
+
+pause: $(PROJECT)  ## the bot in AWS posts nothing until `make resume` [BOT=]
+	@$(CLOUD) pause $(bot)
+
+resume: $(PROJECT)  ## it posts again [BOT=]
+	@$(CLOUD) resume $(bot)
+
+post-now: $(PROJECT)  ## the function in AWS posts one text now [DRY_RUN=1 BOT=]
+	@$(CLOUD) post-now $(bot) $(if $(DRY_RUN),--dry-run)
+
+logs: $(PROJECT)  ## what the function in AWS wrote [HOURS=48 BOT=]
+	@$(CLOUD) logs $(bot) $(if $(HOURS),--hours '$(HOURS)')
+
+destroy: $(PROJECT)  ## delete the bot from AWS; its pool stays [YES=1 BOT=]
+	@$(CLOUD) destroy $(bot) $(if $(YES),--yes)
+
+cloud-train: $(PROJECT) $(SAM)  ## the training job on spot GPUs in AWS [SHARDS=4 MODEL= COUNT= EMAIL= BUDGET= BOT=]
+	@$(CLOUD) train $(bot) $(if $(MODEL),--model '$(MODEL)') $(if $(COUNT),--count '$(COUNT)') \
+	  $(if $(SHARDS),--shards '$(SHARDS)') $(if $(EMAIL),--email '$(EMAIL)') $(if $(BUDGET),--budget '$(BUDGET)')
+
+cloud-status: $(PROJECT)  ## how far it is [BOT=]
+	@$(CLOUD) train-status $(bot)
+
+cloud-destroy: $(PROJECT)  ## delete its image, queue and work place; the pool stays [YES=1 BOT=]
+	@$(CLOUD) train-destroy $(bot) $(if $(YES),--yes)
 
 requirements:  ## pin requirements/*.in anew (needs uv)
 	@scripts/compile-requirements $(ARGS)
@@ -105,6 +134,8 @@ $(DEV): requirements/dev.txt $(PROJECT)
 	@scripts/setup dev
 $(TF1): requirements/tf1.txt requirements/tf1-image.txt
 	@scripts/setup tf1
+$(CHECKOV): requirements/checkov.txt
+	@scripts/setup checkov
 $(SAM): requirements/sam.txt
 	@scripts/setup sam
 $(BENCH): requirements/bench.txt requirements/bench-cpu.txt

@@ -1,0 +1,253 @@
+"""`make cloud-train`: the training job in the owner's account, as wide as wished, on spot GPUs.
+
+It deploys infra/training.yaml beside the bot's stack, has AWS build the image when its sources have changed, places the
+bot's files, and submits three jobs that wait for one another: train, sample in SHARDS shards, fill the bot's pool.
+`make cloud-status` looks at them; `make cloud-destroy YES=1` removes it all.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from scripts.cloud import costs
+from scripts.cloud.deploy import remove, upload
+from scripts.cloud.stack import Owner, Stack, clear
+from training import config, job
+from training.config import Bot
+from training.errors import DeepproverbsError, WrongUse
+from training.manifest import digest_of, key_of
+from training.tf1_process import ROOT
+
+Say = Callable[[str], None]
+TEMPLATE = ROOT / "infra" / "training.yaml"
+SOURCES = ("requirements", "scripts", "pyproject.toml", "training", "functions", "data", ".dockerignore")
+"""What the image is made of."""
+QUOTA = ("ec2", "L-3819A6DF")
+"""All G and VT Spot Instance Requests, in virtual processors. New accounts have none."""
+WIDEST = 10_000
+"""Batch's largest array."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    model: str | None = None
+    count: int | None = None
+    shards: int = 4
+    email: str | None = None
+    budget: int | None = None
+
+
+def cloud_train(file: Path, wishes: Wishes, say: Say) -> None:
+    if not 1 <= wishes.shards <= WIDEST:
+        raise WrongUse(f"SHARDS is a number from 1 to {WIDEST:,}, not {wishes.shards}.")
+    bot = config.override(config.load(file), "", model=wishes.model, count=wishes.count)
+    owner = Owner.present()
+    pool = Stack.of(owner, bot.name).outputs
+    stack = stack_of(owner, bot)
+    email = wishes.email or Stack.of(owner, bot.name).parameters["AlarmEmail"]
+    say(
+        f"Training {bot.name} on {bot.model} in {owner.region}: {wishes.shards} shard{'s' * (wishes.shards != 1)} of "
+        f"{job.total(bot):,} candidates, {bot.count:,} texts into {pool['PoolUrl']}."
+    )
+    say(costs.training(wishes.shards, job.total(bot)))
+    wanted_width = 4 * wishes.shards
+    width = allowed_width(owner, wanted_width, say)
+    network = default_network(owner)
+    given = {
+        "PoolBucket": pool["BucketName"],
+        "PoolPrefix": bot.name,
+        **network,
+        "MaxVcpus": str(width),
+        **({"AlarmEmail": email} if email else {}),
+        **({"BudgetDollars": str(wishes.budget)} if wishes.budget else {}),
+    }
+    upload(stack.name, given, say, TEMPLATE)
+    stack.look_again()
+    outputs = stack.outputs
+    build(owner, outputs, say)
+    work = f"s3://{outputs['WorkBucketName']}/runs/{run_key(bot, file)}"
+    with clear("take the bot's files"):
+        job.place(bot, file, job.Work(work), say)
+    submit(owner, outputs, bot, work, pool["PoolUrl"], wishes.shards)
+    say(
+        f"Submitted: train, then {wishes.shards} shards, then fill. They run without this computer. Next: make "
+        "cloud-status"
+    )
+
+
+def stack_of(owner: Owner, bot: Bot) -> Stack:
+    return Stack(owner, f"{Stack.of(owner, bot.name).name}-training")
+
+
+def run_key(bot: Bot, file: Path) -> str:
+    """Another corpus, reference, setting or model is another run; the same one goes on with what is there."""
+    from training.run import prepare
+
+    prepare(bot, lambda text: None)
+    return f"{bot.name}-{key_of([bot.model, bot.count], file, bot.corpus_file, *bot.reference_files)}"
+
+
+def allowed_width(owner: Owner, wanted: int, say: Say) -> int:
+    """Processors of spot GPUs that the account may have, at most `wanted`.
+
+    Raises:
+        DeepproverbsError: none at all, as in a new account.
+    """
+    try:
+        answer = owner.client("service-quotas").get_service_quota(ServiceCode=QUOTA[0], QuotaCode=QUOTA[1])
+    except ClientError:
+        return wanted  # who may not ask will see it in the queue
+    there = int(answer["Quota"]["Value"])
+    if there < 4:
+        raise DeepproverbsError(
+            f"This account may have {there} processors of spot GPUs in {owner.region}, and one machine has 4: raise "
+            f"the quota `All G and VT Spot Instance Requests` ({QUOTA[1]}) in AWS's Service Quotas to {wanted}, which "
+            "takes AWS a day or less, and start again."
+        )
+    if there < wanted:
+        say(f"The account's quota is {there} processors: {there // 4} shards at a time, the others after them.")
+    return min(there, wanted)
+
+
+def default_network(owner: Owner) -> dict[str, str]:
+    with clear("describe its networks"):
+        ec2 = owner.client("ec2")
+        vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+        if not vpcs:
+            raise DeepproverbsError(
+                f"There is no default network in {owner.region}; `aws ec2 create-default-vpc` makes one for nothing."
+            )
+        vpc = vpcs[0]["VpcId"]
+        found = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
+    return {"Vpc": vpc, "Subnets": ",".join(sorted(subnet["SubnetId"] for subnet in found))}
+
+
+def source_files() -> Iterator[Path]:
+    """What training/Dockerfile copies; a bot's texts go to the work place instead."""
+    ignored = re.compile(r"(__pycache__|\.egg-info|twitter.*\.json|/corpus\.txt|/kjv\.txt)")
+    for name in SOURCES:
+        path = ROOT / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and not ignored.search(file.as_posix()):
+                yield file
+
+
+def build(owner: Owner, outputs: dict[str, str], say: Say, every: float = 20.0) -> None:
+    """The image, unless it is there: its tag is a digest of its sources.
+
+    Raises:
+        DeepproverbsError: AWS could not build it.
+    """
+    files = list(source_files())
+    names = [file.relative_to(ROOT).as_posix() for file in files]
+    tag = digest_of(f"{name} {key_of(None, file)}" for name, file in zip(names, files, strict=True))
+    with clear("look for the image"):
+        try:
+            owner.client("ecr").describe_images(repositoryName=outputs["RepositoryName"], imageIds=[{"imageTag": tag}])
+            say("The image is built already.")
+            return
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ImageNotFoundException":
+                raise
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as source:
+        for file, name in zip(files, names, strict=True):
+            source.write(file, name)
+    say("AWS builds the image: 15 to 30 minutes, once ...")
+    with clear("build the image"):
+        owner.client("s3").put_object(Bucket=outputs["WorkBucketName"], Key="source/source.zip", Body=packed.getvalue())
+        client = owner.client("codebuild")
+        override = [{"name": "TAG", "value": tag, "type": "PLAINTEXT"}]
+        build_id = client.start_build(projectName=outputs["BuildName"], environmentVariablesOverride=override)["build"][
+            "id"
+        ]
+        while (status := client.batch_get_builds(ids=[build_id])["builds"][0]["buildStatus"]) == "IN_PROGRESS":
+            time.sleep(every)
+    if status != "SUCCEEDED":
+        raise DeepproverbsError(
+            f"AWS could not build the image ({status}); `aws logs tail {outputs['TrainingLogGroupName']}` says why."
+        )
+    say("The image is built.")
+
+
+def commands(bot: Bot, work: str, pool: str, shards: int) -> list[tuple[str, list[str]]]:
+    """(name, what follows the image's entry point) of the three jobs."""
+    common = ["--work", work, "--model", bot.model, "--count", str(bot.count)]
+    shard = f"auto/{shards}"
+    return [
+        ("train", ["job", "train", *common]),
+        ("sample", ["job", "sample", *common, "--shard", shard]),
+        ("fill", ["job", "fill", *common, "--pool", pool]),
+    ]
+
+
+def submit(owner: Owner, outputs: dict[str, str], bot: Bot, work: str, pool: str, shards: int) -> None:
+    """Each job waits for the one before it; the second is an array of `shards`."""
+    batch, before = owner.client("batch"), ""
+    with clear("take the jobs"):
+        for name, command in commands(bot, work, pool, shards):
+            options: dict[str, Any] = {}
+            if before:
+                options["dependsOn"] = [{"jobId": before}]
+            if name == "sample" and shards > 1:  # an array has two at least
+                options["arrayProperties"] = {"size": shards}
+            before = batch.submit_job(
+                jobName=f"{bot.name}-{name}",
+                jobQueue=outputs["QueueArn"],
+                jobDefinition=outputs["JobArn"],
+                containerOverrides={"command": command},
+                **options,
+            )["jobId"]
+
+
+def cloud_status(bot: Bot, say: Say) -> None:
+    owner = Owner.present()
+    outputs = stack_of(owner, bot).outputs
+    say(f"Jobs of {bot.name} in {owner.region}, the newest first:")
+    with clear("list the jobs"):
+        pages = (
+            owner.client("batch")
+            .get_paginator("list_jobs")
+            .paginate(jobQueue=outputs["QueueArn"], filters=[{"name": "JOB_NAME", "values": [f"{bot.name}-*"]}])
+        )
+        jobs = [summary for page in pages for summary in page["jobSummaryList"]]
+    for summary in sorted(jobs, key=lambda j: -j["createdAt"])[:12]:
+        counts = summary.get("arrayProperties", {}).get("statusSummary", {})
+        shards = ", ".join(f"{n} {state.lower()}" for state, n in counts.items() if n)
+        created = datetime.fromtimestamp(summary["createdAt"] / 1000, UTC)
+        why = f": {summary['statusReason']}" if summary.get("statusReason") and summary["status"] == "FAILED" else ""
+        say(f"  {created:%Y-%m-%d %H:%M}  {summary['jobName']:<24} {summary['status'].lower()}{why} {shards}".rstrip())
+    say(
+        f"Next: aws logs tail --follow {outputs['TrainingLogGroupName']}, or make cloud-train, which goes on after a "
+        "failure"
+    )
+
+
+def cloud_destroy(bot: Bot, sure: bool, say: Say) -> None:
+    owner = Owner.present()
+    stack = stack_of(owner, bot)
+    bucket = stack.outputs["WorkBucketName"]
+    say(
+        f"{'Deleting' if sure else 'This would delete'} the stack {stack.name} in {owner.region}: the image, the queue "
+        f"and the jobs in it, and the work place {bucket} with models and candidates. The pool stays."
+    )
+    if not sure:
+        say("Nothing was done. Next: make cloud-destroy YES=1")
+        return
+    with clear("empty the work place"):
+        s3 = owner.client("s3")
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            if keys := [{"Key": item["Key"]} for item in page.get("Contents", [])]:
+                s3.delete_objects(Bucket=bucket, Delete={"Objects": keys})
+    remove(owner, stack)
+    say("Deleted. Next: make status")
