@@ -118,7 +118,8 @@ def test_a_month_of_slots_posts_each_once(bot: Bot, service: Lambda, start: date
             assert alarms.state(bot.alarm(name), queue_points(bot, service, later), later, "OK") == "OK", (name, day)
     assert len(set(bot.x.published)) == len(bot.x.published)
     posted = [p for p in service.metrics.points if p.name == "Posted" and p.value]
-    assert len(posted) == 31 and sum(bool(call.error) for call in service.calls) == 9
+    # Nine lost answers; on two of those days the event came twice, and may have met the claim that waits.
+    assert len(posted) == 31 and 9 <= sum(bool(call.error) for call in service.calls) <= 11
     assert waiting(bot.aws, bot.outputs["FailureQueueUrl"]) == waiting(bot.aws, bot.outputs["ScheduleQueueUrl"]) == 0
 
 
