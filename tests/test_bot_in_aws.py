@@ -47,6 +47,7 @@ def service(bot: Bot, tmp_path: Path) -> Iterator[Lambda]:
         yield service
         bot.aws.removed.clear()
         bot.aws.throttled = False
+        bot.pool.resume()
         for name in ("FailureQueueUrl", "ScheduleQueueUrl"):
             emptied(bot.aws, bot.outputs[name])
 
