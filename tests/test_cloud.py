@@ -204,7 +204,12 @@ def test_training_in_the_cloud_fills_the_pool(
         for index in range(job.get("arrayProperties", {}).get("size", 1)):
             env = {**os.environ, **aws.keys(aws.assume(role)), "AWS_BATCH_JOB_ARRAY_INDEX": str(index)}
             result = subprocess.run(
-                [program, *job["containerOverrides"]["command"]], cwd=tmp_path, env=env, capture_output=True, text=True
+                [program, *job["containerOverrides"]["command"]],
+                cwd=tmp_path,
+                env=env,
+                capture_output=True,
+                text=True,
+                timeout=120,
             )
             assert result.returncode == 0, result.stdout + result.stderr
     assert aws.denied == []
