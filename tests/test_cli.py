@@ -124,8 +124,6 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
         "post",
         "pool",
         "job",
-        "report",
-        "review",
     }
     for name, command in commands.items():
         assert all(action.help for action in command._actions), name
