@@ -108,7 +108,7 @@ def test_text_alone_without_any_model(
     assert not set(texts_in(tmp_path / "again.jsonl")) & set(kept)
 
 
-def test_hashtags_where_the_owner_wants_them(tmp_path: Path) -> None:
+def test_hashtags_where_the_owner_wants_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = bot(tmp_path, "tweets.jsonl", 'skip = ["hashtag"]\n')
     (tmp_path / "new.txt").write_text(
         "The kettle and the cat are friends now #tea\nThe bread is friends with @anna now\n"
@@ -116,3 +116,9 @@ def test_hashtags_where_the_owner_wants_them(tmp_path: Path) -> None:
     line = ["filter", str(tmp_path / "new.txt"), "--bot", settings, "--corpus", str(tmp_path / "tweets.jsonl")]
     assert cli.main([*line, "--out", str(tmp_path / "pool.jsonl")]) == 0
     assert texts_in(tmp_path / "pool.jsonl") == ["The kettle and the cat are friends now #tea"]
+    # The function asks again before it posts, and is told by the record.
+    pool = ["--pool", str(tmp_path / "pool")]
+    assert cli.main(["fill", str(tmp_path / "pool.jsonl"), *pool]) == 0
+    capsys.readouterr()
+    assert cli.main(["post", *pool, "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["text"].endswith("#tea")

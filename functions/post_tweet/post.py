@@ -102,7 +102,7 @@ def posting(call: Call) -> Steps:
         else:
             index = following(state)
             record = yield Read(index)
-            if why := problems(record["text"]):
+            if why := problems(record["text"], record.get("allow", ())):
                 unfit += 1
                 if unfit > UNFIT:
                     raise PoolBroken(

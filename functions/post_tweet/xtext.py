@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 LIMIT = 280
 URL_WEIGHT = 23
@@ -33,11 +34,12 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 """A link that X surely takes as one piece, with a plain path (X ends a t.co link after its first word) and nothing
-odd after it (before an @ X takes a shorter one). All else that may be a link is counted dot by dot, on top of its own weight."""
+odd after it (before an @ X takes a shorter one). All else that may be a link is counted dot by dot, on top of its own
+weight."""
 _ENDINGS = frozenset(["com", "org", "net", "edu", "gov", "info", "io", "co", "uk", "de", "fr", "jp", "ch", "eu", "us"])
 """Endings that are domains for certain. In a.b.zz X may take a.b alone as the link and count the rest."""
 _MENTION = re.compile("[@\uff20]")
-_TAG = re.compile("[#\uff03$\uff04]")
+_TAGS = {"hashtag": "#\uff03", "cashtag": "$\uff04"}
 
 
 def weighted_length(text: str) -> int:
@@ -59,22 +61,24 @@ def _weight(text: str) -> int:
     return sum(1 if any(low <= ord(c) <= high for low, high in _LIGHT) and c not in _EMOJI else 2 for c in text)
 
 
-def problems(
-    text: str, *, allow_links: bool = False, allow_mentions: bool = False, allow_tags: bool = False
-) -> str | None:
-    """Why `text` must not be posted, or None. The reason reads on from the text's name: "weighs 290 of 280"."""
+def problems(text: str, allow: Collection[str] = ()) -> str | None:
+    """Why `text` must not be posted, or None. The reason reads on from the text's name: "weighs 290 of 280".
+
+    `allow`: what its owner wants in texts, of link, mention, hashtag, cashtag.
+    """
     if not text.strip():
         return "is empty"
     if reason := invalid(text):
         return reason
     if (length := weighted_length(text)) > LIMIT:
         return f"weighs {length} of {LIMIT}"
-    if not allow_links and (reason := find_link(text)):
+    if "link" not in allow and (reason := find_link(text)):
         return reason
-    if not allow_mentions and (reason := find_mention(text)):
+    if "mention" not in allow and (reason := find_mention(text)):
         return reason
-    if not allow_tags and (found := _TAG.search(text)):
-        return f"holds {found.group()}"
+    for name, marks in _TAGS.items():
+        if name not in allow and (found := next((mark for mark in marks if mark in text), None)):
+            return f"holds {found}"
     return None
 
 
