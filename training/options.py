@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--checkpoint", type=Path, help="a gpt-2-simple checkpoint (default: the run's)")
     add("sample", "sample candidates from the run's model", staged, sampled)
     c = add("filter", "judge candidates and write a pool", common)
-    c.add_argument("candidates", type=Path, help="JSONL with a text a line")
+    c.add_argument("candidates", type=Path, help="texts: candidates.jsonl, or any JSONL, CSV or file with one a line")
     c.add_argument(
         "--corpus",
         type=Path,
