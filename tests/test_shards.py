@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,6 +40,8 @@ def work(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     job.place(load(bot), bot, place, QUIET.append)
     place.put_all([path for path in model.rglob("*") if path.is_file()], model.parent, "run")
     place.put(folder / "source" / "corpus.txt", "run/corpus.txt")
+    key = job.model_key(job.fetched(place, folder / "fetched"))
+    place.store.put(f"run/{job.TRAINED}", json.dumps({"key": key}).encode())
     return folder
 
 
@@ -215,10 +218,54 @@ def test_in_s3_the_jobs_are_the_same(
             monkeypatch.setenv("AWS_BATCH_JOB_ARRAY_INDEX", str(index))
             assert cli.main(["job", "sample", *common, "--shard", "auto/3"]) == 0
         assert cli.main(["job", "fill", *common, "--pool", f"s3://{BUCKET}/bot"]) == 0
-        assert (tmp_path / "runs" / "job" / "pool.jsonl").read_bytes() == alone[1]
+        (made,) = (tmp_path / "runs").glob("job-*/pool.jsonl")
+        assert made.read_bytes() == alone[1]
         assert Pool(open_store(f"s3://{BUCKET}/bot")).load()[0].total == COUNT
+        shutil.rmtree(tmp_path / "runs")  # Batch starts it again, on another machine
         assert cli.main(["job", "fill", *common, "--pool", f"s3://{BUCKET}/bot"]) == 0, "again: nothing is added"
         assert Pool(open_store(f"s3://{BUCKET}/bot")).load()[0].total == COUNT
+
+
+def test_the_jobs_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Texts of our own, nano, every job on a machine of its own; trained anew when the texts are others."""
+    monkeypatch.setattr(run, "MODELS", tmp_path / "models")
+    source, place = tmp_path / "source", tmp_path / "work"
+    source.mkdir()
+    shutil.copyfile(ROOT / "tests" / "corpora" / "sayings.txt", source / "sayings.txt")
+    open_mode = 'characters = ""\nclosed_vocabulary = false\nskip = ["set-apart"]\nband = 100.0\n'
+    (source / "bot.toml").write_text(
+        f'model = "nano"\ncount = 20\n[corpus]\nfile = "sayings.txt"\n[finetune]\nepochs = 1\n[filter]\n{open_mode}'
+    )
+    assert cli.main(["job", "place", "--bot", str(source / "bot.toml"), "--work", str(place)]) == 0
+    pool = ["--pool", str(tmp_path / "pool")]
+    for number, (what, *more) in enumerate((["train"], ["sample", "--shard", "1/1"], ["fill", *pool], ["fill", *pool])):
+        line = ["job", what, "--work", str(place), "--run", str(tmp_path / f"machine-{number}"), *more]
+        assert cli.main(line) == 0, capsys.readouterr().err
+    assert "Added 20 texts" in (said := capsys.readouterr().out) and "The pool was chosen before" in said
+    assert Pool(open_store(str(tmp_path / "pool"))).load()[0].total == 20
+    made = {path.relative_to(place / "run").parts[0] for path in (place / "run").rglob("*")}
+    assert made >= {"model", "base", "corpus.npz", "corpus.txt", "manifest.json", job.TRAINED}
+    # Another machine takes up what is there; with another text it is another model.
+    assert cli.main(["job", "train", "--work", str(place), "--run", str(tmp_path / "other")]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    with (source / "sayings.txt").open("a") as file:
+        file.write("A new saying wants a new model.\n")
+    assert cli.main(["job", "place", "--bot", str(source / "bot.toml"), "--work", str(place)]) == 0
+    key = job.made_of(job.Work(str(place)))
+    assert key is not None and key != job.model_key(job.fetched(job.Work(str(place)), tmp_path / "look"))
+
+
+def test_a_model_that_is_half_there_is_fetched_again(work: Path, tmp_path: Path) -> None:
+    place, folder = copy(work, tmp_path / "work"), tmp_path / "run"
+    job.trained(place, folder)
+    (folder / job.TRAINED).unlink()  # killed before the last file came
+    (folder / "model" / "model.bin").write_bytes(b"half")
+    assert (job.trained(place, folder) / "model.bin").stat().st_size > 1000
+    (folder / job.TRAINED).write_text('{"key": "of another bot"}')
+    (folder / "model" / "old").write_text("left over")
+    assert not (job.trained(place, folder) / "old").exists()
 
 
 @pytest.mark.parametrize("text", ["0/8", "9/8", "eight", "3", "-1/2"])

@@ -21,7 +21,7 @@ from training import base_model, config, corpus, fill, filtering, finetune, job,
 from training.config import Bot, SampleSettings
 from training.errors import DeepproverbsError, WrongUse
 from training.filtering import Files
-from training.manifest import locked
+from training.manifest import digest_of, locked
 from training.options import parser
 
 
@@ -158,7 +158,8 @@ def job_command(args: argparse.Namespace) -> None:
     if args.what == "place":
         job.place(bot_of(args), args.bot, work, say)
         return
-    folder = Path(args.run or "runs/job")
+    # A folder a work place: two bots must not share a model.
+    folder = Path(args.run or f"runs/job-{digest_of([args.work])[:8]}")
     if args.what == "sample":
         folder = folder.with_name(f"{folder.name}-{args.shard.replace('/', '-of-')}")  # shards may run side by side
     with locked(folder):

@@ -3,9 +3,13 @@
 The work place is a prefix in S3 or a directory:
 
     bot/      the bot's folder: bot.toml, its texts and rules       `place`, by whoever starts the jobs
-    run/      corpus.txt, corpus.npz, model/, base/                 `train`
+    run/      corpus.txt, corpus.npz, model/, base/, trained.json   `train`
     shards/   candidates                                            `sample`, any number at a time
-    out/      pool.jsonl, verdicts.jsonl, review.jsonl              `fill`, which puts the texts into the pool, too
+    out/KEY/  verdicts.jsonl, review.jsonl, pool.jsonl              `fill`, which puts the texts into the pool, too
+
+In run/ and out/ the last file is put last: where it is, all is. trained.json says from which texts and settings the
+model was made; KEY stands for all that the pool follows from. So any job may be ended at any moment and started again,
+on this machine or another.
 
 AWS Batch runs these (infra/training.yaml); the same commands on one machine do the same.
 """
@@ -13,19 +17,23 @@ AWS Batch runs these (infra/training.yaml); the same commands on one machine do 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from post_tweet.store import DirectoryStore, S3Store, Store, open_store
+from post_tweet.store import DirectoryStore, Missing, S3Store, Store, open_store
 
 from training import config, fill, run, shards
-from training.config import Bot
+from training.candidates import Candidates
+from training.config import Bot, plain
 from training.errors import DeepproverbsError, WrongUse
+from training.manifest import key_of, write_whole
 
 Say = Callable[[str], None]
+TRAINED = "trained.json"
 MADE = ("corpus.txt", "corpus.npz", "manifest.json")
 SPARE = 2
 """Candidates of the shards for each text that is to pass: half of what nano draws passes the filters, and what is
@@ -94,29 +102,50 @@ def fetched(work: Work, folder: Path) -> Bot:
     return dataclasses.replace(bot, corpus=dataclasses.replace(bot.corpus, prepare=""))
 
 
+def model_key(bot: Bot) -> str:
+    """Hash of what a model follows from."""
+    sampled = (bot.sample.vocabulary, bot.sample.temperatures, bot.sample.prefixes)
+    settings = [plain(bot.corpus), plain(bot.finetune), bot.model, sampled, bot.filter.ratio]
+    return key_of(settings, bot.corpus_file, *bot.reference_files)
+
+
+def made_of(work: Work) -> str | None:
+    """The key of the model in the work place, if there is a whole one."""
+    try:
+        return str(json.loads(work.store.get(f"run/{TRAINED}")[0])["key"])
+    except Missing:
+        return None
+
+
 def train(bot: Bot, folder: Path, work: Work, say: Say) -> None:
     """Everything up to a converted model. Started anew, it finds what it left in the work place and has nothing to
     do; a spot machine that is taken away while it trains begins again: minutes, on a GPU."""
-    if "run/model/model.bin" in work.store.list("run/model/"):
+    key = model_key(bot)
+    if made_of(work) == key:
         say(f"There is a model in {work.url}/run already; nothing to do.")
         return
     model, base = run.train(bot, folder, say)
     found = [*model.rglob("*"), *(base.rglob("*") if base else [])]
     files = [path for path in found if path.is_file() and path.name != "calibration.json"]
     work.put_all([folder / name for name in MADE], folder, "run")
-    # The weights last: what lists them finds everything.
-    work.put_all(sorted(files, key=lambda path: path == model / "model.bin"), folder, "run")
+    work.put_all(files, folder, "run")
+    write_whole(folder / TRAINED, json.dumps({"key": key}) + "\n")
+    work.put(folder / TRAINED, f"run/{TRAINED}")
     say(f"The model is in {work.url}/run.")
 
 
 def trained(work: Work, folder: Path) -> Path:
     """The run's folder as `train` left it. Returns the model's."""
-    model = folder / "model"
-    if not (model / "model.bin").exists():
-        work.get_all("run", folder)
-    if not (model / "model.bin").exists():
+    key, mark = made_of(work), folder / TRAINED
+    if key is None:
         raise DeepproverbsError(f"There is no model in {work.url}/run yet; `deepproverbs job train` makes it.")
-    return model
+    if not mark.exists() or json.loads(mark.read_text(encoding="utf-8"))["key"] != key:
+        for part in ("model", "base"):
+            shutil.rmtree(folder / part, ignore_errors=True)
+        keys = [name for name in work.store.list("run/") if name != f"run/{TRAINED}"]
+        for name in [*keys, f"run/{TRAINED}"]:
+            work.get(name, folder / name.removeprefix("run/"))
+    return folder / "model"
 
 
 def sample(bot: Bot, folder: Path, work: Work, text: str, say: Say) -> None:
@@ -137,10 +166,15 @@ def pool(bot: Bot, folder: Path, work: Work, say: Say) -> Path:
     """Filter all shards into one pool.jsonl, drawing more if they do not suffice. What the pool in the store already
     holds is not repeated."""
     model = trained(work, folder)
+    settings = [Candidates(folder, model, bot.sample).key, plain(bot.filter), bot.count, bot.sample.budget, bot.pool]
+    out = f"out/{key_of(settings, folder / 'corpus.txt', *bot.reference_files)}"
+    if f"{out}/pool.jsonl" in work.store.list(f"{out}/"):
+        say(f"The pool was chosen before, {work.url}/{out}; for more texts raise --count, or change the seed.")
+        work.get(f"{out}/pool.jsonl", folder / "pool.jsonl")
+        return folder / "pool.jsonl"
     shards.merge(bot, folder, model, work.store, say)
     base = folder / "base"
     made = run.sample_and_filter(bot, folder, model, fill.history(bot.pool), say, base if base.exists() else None)
-    for path in (made, folder / "verdicts.jsonl", folder / "review.jsonl"):
-        if path.exists():  # for people: this machine will be gone
-            work.put(path, f"out/{path.name}")
+    for path in (folder / "verdicts.jsonl", folder / "review.jsonl", made):
+        work.put(path, f"{out}/{path.name}")  # for people, and for this job if it is ended before the texts are in
     return made

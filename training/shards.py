@@ -109,9 +109,13 @@ class Parts:
         """Candidates from `first` on, as far as there are parts without a gap."""
         found: list[Candidate] = []
         for part in self.chain(first, end):
-            lines = self.work.get(part.key)[0].splitlines(keepends=True)
-            found += [Candidate(**json.loads(line)) for line in lines[first + len(found) - part.first :]]
+            found += self.of(part, first + len(found))
         return found if end is None else found[: end - first]
+
+    def of(self, part: Part, first: int) -> list[Candidate]:
+        """Candidates of one part from number `first` on."""
+        lines = self.work.get(part.key)[0].split(b"\n")[:-1]
+        return [Candidate(**json.loads(line)) for line in lines[first - part.first :]]
 
 
 def sample_shard(bot: Bot, folder: Path, model: Path, shard: Shard, work: Store, say: Say = print) -> int:
@@ -158,7 +162,7 @@ def merge(bot: Bot, folder: Path, model: Path, work: Store, say: Say = print) ->
     store.recover()
     parts = Parts(work, store.key)
     for part in parts.chain(store.count):
-        store.append(parts.read(store.count, part.end))
+        store.append(parts.of(part, store.count))
     behind = sum(part.first > store.count for part in parts.all())
     say(
         f"Merged: {store.count:,} candidates"
