@@ -20,6 +20,8 @@ def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
     # Without it boto3 waits seconds for an EC2 instance to answer.
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("SAM_CLI_TELEMETRY", "0")
+    # boto3's own session remembers the credentials of the test before.
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
 
 
 @pytest.fixture(scope="module")

@@ -300,6 +300,8 @@ def test_a_killed_download_goes_on(cloud: Cloud, how: signal.Signals) -> None:
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         text=True,
+        # A shell's background jobs ignore SIGINT and hand that down; a terminal's do not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     part = cloud.cache / "124M" / (WEIGHTS + ".part")
     deadline = time.monotonic() + 30
