@@ -43,8 +43,9 @@ def common_words(count: int, language: str) -> frozenset[str]:
             f"There are no common words for the language {language!r}, only for {known}; set [filter] common_words = 0."
         )
     words = top_n_list(language, count)
-    # The short ones are abbreviations ("st", "aw"), or stand in any corpus.
-    return frozenset(word for word in words if len(word) > 2 or language != "en")
+    # Short ones are what a model falls into by pieces of words ("st", "tra", "ben"); those that are words stand in
+    # the corpus.
+    return frozenset(word for word in words if len(word) > 3 or language != "en")
 
 
 @lru_cache(maxsize=4)
