@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -298,6 +299,28 @@ def test_nothing_goes_in_without_tls(bot: Bot) -> None:
     for tls, result in (("true", True), ("false", False)):
         need = Need("s3:GetObject", key, {"aws:SecureTransport": tls})
         assert allowed(need, [deny, everything]) is result
+
+
+def test_what_a_second_bot_is_told_acts_on_that_bot(bot: Bot, tmp_path: Path) -> None:
+    """Every command that is named carries BOT=; pasted as it stands, it leaves the first bot alone."""
+    (tmp_path / "bot.toml").write_text('name = "mybot"\n')
+    words = f"BOT={tmp_path / 'bot.toml'}"
+    said = [bot.make("deploy", words)]
+    following = said[-1].splitlines()[-1]
+    assert following == f"Next: make secrets TWITTER_CREDS=twitter.json {words}"
+    told = shlex.split(following.removeprefix("Next: make ").replace("twitter.json", f"{bot.folder / 'twitter.json'}"))
+    said += [bot.make(*told), bot.make("status", words), bot.make("pause", words)]
+    said += [bot.make("logs", words), bot.make("resume", words), bot.make("deploy", "ENABLE=yes", words, code=2)]
+    said += [bot.make("destroy", words)]
+    told = shlex.split(said[-1].splitlines()[-1].partition("Next: make ")[2])
+    said += [bot.make(*told), bot.make("status", words, code=2)]
+    for text in said:
+        named = re.findall(r"\bmake ([a-z-]+(?: [A-Z_]+=\S+?)*)(?=[`,;\s]|$)", text.partition("make: ***")[0])
+        assert not [command for command in named if words not in command], text
+    client = bot.aws.client("cloudformation")
+    assert [s["StackName"] for s in client.describe_stacks()["Stacks"] if "mybot" in s["StackName"]] == []
+    keys = [p["Name"] for p in bot.aws.client("ssm").describe_parameters()["Parameters"]]
+    assert keys == ["/deepproverbs/proverbs/twitter"] and bot.make("status")
 
 
 def test_destroying_keeps_the_pool(bot: Bot) -> None:

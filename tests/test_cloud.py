@@ -3,6 +3,7 @@ that runs each job's command as a process, under the job's role."""
 
 from __future__ import annotations
 
+import ast
 import io
 import itertools
 import json
@@ -22,8 +23,10 @@ from post_tweet.store import S3Store
 
 from scripts.cloud import costs, operate, training
 from scripts.cloud.__main__ import main
+from scripts.cloud.make import DEFAULT, make, speak_of
 from scripts.cloud.schedule import a_month, moments, silence_hours
 from scripts.cloud.stack import Owner
+from tests.aws.cloudformation import Skipped
 from tests.aws.door import Account, account
 from tests.aws.iam import allowed
 from tests.sampling import quick_bot
@@ -124,6 +127,23 @@ def test_the_log_for_people() -> None:
     assert operate.readable("Task timed out after 45.00 seconds\n") == "Task timed out after 45.00 seconds"
 
 
+def test_no_command_is_named_without_its_bot(tmp_path: Path) -> None:
+    """What is said names commands through `make` alone, which adds BOT= for any bot but the default one."""
+    try:
+        assert make("destroy YES=1") == "make destroy YES=1"
+        speak_of(Path(os.path.relpath(DEFAULT)))
+        assert make("destroy YES=1") == "make destroy YES=1"
+        speak_of(tmp_path / "my bot" / "bot.toml")
+        assert make("destroy YES=1") == f"make destroy YES=1 'BOT={tmp_path}/my bot/bot.toml'"
+    finally:
+        speak_of(DEFAULT)
+    for file in (ROOT / "scripts" / "cloud").glob("*.py"):
+        tree = ast.parse(file.read_text())
+        about = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        texts = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and id(n) not in about]
+        assert not [n.value for n in texts if re.search(r"\bmake [a-z]+\b(?! it)", str(n.value))], file
+
+
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     with account() as aws:
@@ -178,15 +198,18 @@ def test_training_in_the_cloud_fills_the_pool(
     said = capsys.readouterr().out
     assert "3 shards of 120 candidates, 60 texts into s3://" in said and "Costs about $" in said
     assert "The account's quota is 8 processors: 2 shards at a time" in said
-    assert said.splitlines()[-1].endswith("Next: make cloud-status")
+    assert said.splitlines()[-1].endswith(f"Next: make cloud-status BOT={bot}")
     outputs = training.stack_of(Owner(), training.config.load(bot)).outputs
     # The source of the image: what the Dockerfile copies, and no text or key.
     packed = aws.client("s3").get_object(Bucket=outputs["WorkBucketName"], Key="source/source.zip")["Body"].read()
     names = set(zipfile.ZipFile(io.BytesIO(packed)).namelist())
     copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "training" / "Dockerfile").read_text(), re.MULTILINE)
     assert all(any(name == path or name.startswith(f"{path}/") for name in names) for path in copied), copied
-    assert not [name for name in names if re.search(r"corpus\.txt|kjv\.txt|twitter|__pycache__", name)]
-    assert built[0]["environmentVariablesOverride"][0]["name"] == "TAG"
+    # A bot's folder and the commands of this computer are no part of it: their changes build nothing.
+    out = r"corpus\.txt|kjv\.txt|twitter.*\.json|__pycache__|bot\.toml|data/proverbs|scripts/cloud"
+    assert not [name for name in names if re.search(out, name)]
+    (tag,) = built[0]["environmentVariablesOverride"]
+    assert tag["name"] == "TAG" and image_of_the_jobs().endswith(f":{tag['value']}")
     # Three jobs, each after the one before it, the second an array.
     assert [job["jobName"] for job in jobs] == ["proverbs-train", "proverbs-sample", "proverbs-fill"]
     assert [[d["jobId"] for d in job.get("dependsOn", [])] for job in jobs] == [[], ["job-1"], ["job-2"]]
@@ -227,6 +250,12 @@ def test_training_in_the_cloud_fills_the_pool(
     assert pool.load()[0].remaining == 60, "the pool stays"
 
 
+def image_of_the_jobs() -> str:
+    """The image that the deployed job definition names."""
+    (job,) = [made["Properties"] for made in Skipped.made.values() if made["Type"] == "AWS::Batch::JobDefinition"]
+    return str(job["ContainerProperties"]["Image"])
+
+
 def outputs_of(aws: Account) -> dict[str, str]:
     (stack,) = aws.client("cloudformation").describe_stacks(StackName="deepproverbs-proverbs")["Stacks"]
     return {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
@@ -259,7 +288,7 @@ def test_a_build_that_fails_is_one_sentence(aws: Account) -> None:
         "TrainingLogGroupName": "g",
     }
     with pytest.raises(DeepproverbsError, match=r"could not build the image \(FAILED\).*aws logs tail g"):
-        training.build(Owner(), outputs, lambda _: None)
+        training.build(Owner(), outputs, list(training.source_files()), lambda _: None)
 
 
 def test_the_run_s_key_follows_its_files(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from post_tweet.errors import PostError
 
 from scripts.cloud import deploy, operate, secrets, status, training
+from scripts.cloud.make import DEFAULT, make, speak_of
 from training import config, tweet
 from training.errors import DeepproverbsError
-from training.tf1_process import ROOT
 
 
 def say(text: str) -> None:
@@ -26,9 +26,7 @@ def say(text: str) -> None:
 
 def parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--bot", type=Path, default=ROOT / "data" / "proverbs" / "bot.toml", help="(default: data/proverbs/bot.toml)"
-    )
+    common.add_argument("--bot", type=Path, default=DEFAULT, help="(default: data/proverbs/bot.toml)")
     top = argparse.ArgumentParser(prog="scripts.cloud", description="A bot in AWS: deploy it and look after it.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -115,6 +113,7 @@ def bot_or_folder(settings: config.Bot) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    speak_of(args.bot)
     if region := os.environ.get("AWS_REGION"):  # sam and the AWS CLI read this name, boto3 only the other one
         os.environ["AWS_DEFAULT_REGION"] = region
     try:
@@ -123,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{args.command}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("Stopped; what AWS has begun goes on: `make status` looks.", file=sys.stderr)
+        print(f"Stopped; what AWS has begun goes on: `{make('status')}` looks.", file=sys.stderr)
         return 130
     return 0
 

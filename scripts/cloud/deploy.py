@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 from scripts.cloud import costs, ready, secrets
+from scripts.cloud.make import make
 from scripts.cloud.schedule import a_month, silence_hours
 from scripts.cloud.stack import Owner, Stack, clear
 from training.errors import DeepproverbsError, WrongUse
@@ -100,7 +101,7 @@ def deploy(bot: str, wishes: Wishes, say: Say) -> None:
             "The schedule is too rare for CloudWatch to notice a missed post (7 days at most); errors are mailed all "
             "the same."
         )
-    say("Next: " + ready.next_step(owner, stack, bot, "make status"))
+    say("Next: " + ready.next_step(owner, stack, bot, make("status")))
 
 
 def defaults() -> dict[str, str]:
@@ -190,7 +191,7 @@ def destroy(bot: str, sure: bool, say: Say) -> None:
         "with the pool and what was posted stays."
     )
     if not sure:
-        say("Nothing was done. Next: make destroy YES=1")
+        say(f"Nothing was done. Next: {make('destroy YES=1')}")
         return
     remove(owner, stack)
     secrets.forget(owner, bot)

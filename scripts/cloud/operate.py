@@ -11,6 +11,7 @@ from typing import Any
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
+from scripts.cloud.make import make
 from scripts.cloud.stack import Owner, Stack, clear
 from training.errors import DeepproverbsError
 
@@ -22,7 +23,7 @@ def pause(bot: str, say: Say) -> None:
     url = Stack.of(Owner.present(), bot).outputs["PoolUrl"]
     say(f"Pausing {url}: its next texts wait.")
     new = Pool(open_store(url)).pause(datetime.now(UTC))
-    say(f"{'Paused' if new else 'It was already paused'}; nothing is posted, also not by hand. Next: make resume")
+    say(f"{'Paused' if new else 'It was already paused'}; nothing is posted, also not by hand. Next: {make('resume')}")
 
 
 def resume(bot: str, say: Say) -> None:
@@ -32,9 +33,9 @@ def resume(bot: str, say: Say) -> None:
     new = Pool(open_store(url)).resume()
     said = "The pool is open again" if new else "The pool was not paused"
     if stack.is_on:
-        say(f"{said}; the next slot posts. Next: make status")
+        say(f"{said}; the next slot posts. Next: {make('status')}")
     else:
-        say(f"{said}, but the schedule is off. Next: make deploy ENABLE=yes")
+        say(f"{said}, but the schedule is off. Next: {make('deploy ENABLE=yes')}")
 
 
 def post_now(bot: str, dry_run: bool, say: Say) -> None:
@@ -56,14 +57,14 @@ def post_now(bot: str, dry_run: bool, say: Say) -> None:
     if answer.get("FunctionError"):
         raise DeepproverbsError(f"The function did not post: {result.get('errorMessage', result)}")
     if result["outcome"] == "paused":
-        raise DeepproverbsError("The pool is paused; `make resume` opens it again.")
+        raise DeepproverbsError(f"The pool is paused; `{make('resume')}` opens it again.")
     if dry_run:
         say(f"It would post text {result['index']}:\n  {result['text']}")
-        say("Next: make post-now, or make deploy ENABLE=yes")
+        say(f"Next: {make('post-now')}, or {make('deploy ENABLE=yes')}")
     else:
         where = f" as https://x.com/i/status/{result['tweet_id']}" if result.get("tweet_id") else ""
         say(f"Posted{where}, {result['remaining']:,} texts left:\n  {result['text']}")
-        say("Next: make status")
+        say(f"Next: {make('status')}")
 
 
 def logs(bot: str, hours: float, say: Say) -> None:
@@ -76,7 +77,8 @@ def logs(bot: str, hours: float, say: Say) -> None:
         say(f"{moment:%Y-%m-%d %H:%M:%S}  {text}")
     if not count:
         say("Nothing: it was not called.")
-    say("Next: make status" if count else f"Next: make status, or make logs HOURS={24 * max(2, round(hours / 12)):g}")
+    further = f", or {make(f'logs HOURS={24 * max(2, round(hours / 12)):g}')}"
+    say(f"Next: {make('status')}{'' if count else further}")
 
 
 def lines(owner: Owner, group: str, since: float) -> Iterator[tuple[datetime, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
+from scripts.cloud.make import make
 from scripts.cloud.stack import Owner, Stack, clear
 from training.errors import DeepproverbsError
 
@@ -24,26 +25,28 @@ def has_keys(owner: Owner, bot: str) -> bool:
 def check(owner: Owner, stack: Stack, bot: str) -> None:
     """Raises DeepproverbsError: there is nothing to switch on yet."""
     if stack.found is None:
-        raise DeepproverbsError("There is no pool yet that could be posted from; `make deploy` without ENABLE first.")
+        raise DeepproverbsError(
+            f"There is no pool yet that could be posted from; `{make('deploy')}` without ENABLE first."
+        )
     if not has_keys(owner, bot):
         raise DeepproverbsError(
-            "The X keys are not in AWS yet; `make secrets TWITTER_CREDS=twitter.json` puts them there."
+            f"The X keys are not in AWS yet; `{make('secrets TWITTER_CREDS=twitter.json')}` puts them there."
         )
     url = stack.outputs["PoolUrl"]
     if not Pool(open_store(url)).load()[0].remaining:
-        raise DeepproverbsError(f"The pool {url} holds no text yet; `make train-and-fill POOL={url}` fills it.")
+        raise DeepproverbsError(f"The pool {url} holds no text yet; `{make(f'train-and-fill POOL={url}')}` fills it.")
 
 
 def next_step(owner: Owner, stack: Stack, bot: str, when_all_is_well: str) -> str:
     """The command that the bot waits for."""
     if stack.found is None:
-        return "make deploy"
+        return make("deploy")
     if not has_keys(owner, bot):
-        return "make secrets TWITTER_CREDS=twitter.json"
+        return make("secrets TWITTER_CREDS=twitter.json")
     url = stack.outputs["PoolUrl"]
     state, _ = Pool(open_store(url)).load()
     if not state.remaining:
-        return f"make train-and-fill POOL={url}, or make cloud-train"
+        return f"{make(f'train-and-fill POOL={url}')}, or {make('cloud-train')}"
     if state.paused:
-        return "make resume"
-    return when_all_is_well if stack.is_on else "make post-now DRY_RUN=1, then make deploy ENABLE=yes"
+        return make("resume")
+    return when_all_is_well if stack.is_on else f"{make('post-now DRY_RUN=1')}, then {make('deploy ENABLE=yes')}"

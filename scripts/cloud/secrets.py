@@ -14,6 +14,7 @@ from pathlib import Path
 
 from post_tweet.app import from_file
 
+from scripts.cloud.make import make
 from scripts.cloud.ready import next_step, parameter
 from scripts.cloud.stack import Owner, Stack, clear
 
@@ -36,7 +37,7 @@ def put(bot: str, creds: Path, say: Say) -> None:
             Description="X keys of the bot",
         )
     say("Done; the function reads them at its next start, or when X refuses the old ones.")
-    say("Next: " + next_step(owner, stack, bot, "make post-now DRY_RUN=1"))
+    say("Next: " + next_step(owner, stack, bot, make("post-now DRY_RUN=1")))
 
 
 def forget(owner: Owner, bot: str) -> None:

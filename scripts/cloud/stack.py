@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
+from scripts.cloud.make import make
 from training.errors import DeepproverbsError, WrongUse
 
 NO_CREDENTIALS = "No AWS credentials; run `aws configure` or set AWS_PROFILE."
@@ -120,7 +121,7 @@ class Stack:
 
     def _deployed(self) -> dict[str, Any]:
         if self.found is None or self.status == "REVIEW_IN_PROGRESS":
-            raise NotDeployed(f"No stack {self.name} in {self.owner.region}; `make deploy` makes it.")
+            raise NotDeployed(f"No stack {self.name} in {self.owner.region}; `{make('deploy')}` makes it.")
         return self.found
 
     @property
@@ -128,7 +129,7 @@ class Stack:
         """Raises NotDeployed; DeepproverbsError: the deployment did not succeed."""
         outputs = {o["OutputKey"]: o["OutputValue"] for o in self._deployed().get("Outputs", [])}
         if not outputs:
-            raise DeepproverbsError(f"The stack {self.name} is {self.status}; `make deploy` tries again.")
+            raise DeepproverbsError(f"The stack {self.name} is {self.status}; `{make('deploy')}` tries again.")
         return outputs
 
     @property

@@ -11,19 +11,21 @@ from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
 from scripts.cloud import costs
+from scripts.cloud.make import make
 from scripts.cloud.ready import next_step
 from scripts.cloud.schedule import moments
 from scripts.cloud.stack import Owner, Stack, clear
 
 Say = Callable[[str], None]
 WHAT = {
-    "ErrorAlarm": "the function fails (make logs)",
-    "MissedPostAlarm": "no post for too long",
-    "PoolLowAlarm": "the pool runs low (make train-and-fill)",
-    "PoolEmptyAlarm": "the pool is empty (make train-and-fill)",
-    "DeliveryAlarm": "events could not be delivered to the function",
-    "GivenUpAlarm": "posts were given up after all tries (make logs)",
+    "ErrorAlarm": ("the function fails", "logs"),
+    "MissedPostAlarm": ("no post for too long", ""),
+    "PoolLowAlarm": ("the pool runs low", "train-and-fill POOL="),
+    "PoolEmptyAlarm": ("the pool is empty", "train-and-fill POOL="),
+    "DeliveryAlarm": ("events could not be delivered to the function", ""),
+    "GivenUpAlarm": ("posts were given up after all tries", "logs"),
 }
+"""Alarm → what it means, and the command that helps."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def status(bot: str, now: datetime, say: Say) -> None:
     ]
     for line in lines:
         say(f"  {line.name:<10}  {line.text}")
-    say("Next: " + next_step(owner, stack, bot, "make logs"))
+    say("Next: " + next_step(owner, stack, bot, make("logs")))
 
 
 def last_post(pool: dict[str, Any]) -> str:
@@ -85,7 +87,12 @@ def alarms(owner: Owner, stack: Stack) -> str:
     ringing = [logical for logical, name in names.items() if states.get(name) == "ALARM"]
     if not ringing:
         return f"none of {len(names)}"
-    return "; ".join(WHAT.get(logical, logical) for logical in ringing)
+    said = []
+    for logical in ringing:
+        what, command = WHAT.get(logical, (logical, ""))
+        command += stack.outputs["PoolUrl"] if command.endswith("POOL=") else ""
+        said.append(f"{what} ({make(command)})" if command else what)
+    return "; ".join(said)
 
 
 def queues(owner: Owner, outputs: dict[str, str]) -> str:
@@ -101,7 +108,7 @@ def queues(owner: Owner, outputs: dict[str, str]) -> str:
 
 def mail(owner: Owner, stack: Stack, address: str) -> str:
     if not address:
-        return "no address; make deploy EMAIL=you@example.org"
+        return f"no address; {make('deploy EMAIL=you@example.org')}"
     with clear("look for the mail's confirmation"):
         for topic in stack.resources("AWS::SNS::Topic").values():
             for one in owner.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:

@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from scripts.cloud import costs
 from scripts.cloud.deploy import remove, upload
+from scripts.cloud.make import make
 from scripts.cloud.stack import Owner, Stack, clear
 from training import config, job
 from training.config import Bot
@@ -30,8 +31,9 @@ from training.tf1_process import ROOT
 
 Say = Callable[[str], None]
 TEMPLATE = ROOT / "infra" / "training.yaml"
-SOURCES = ("requirements", "scripts", "pyproject.toml", "training", "functions", "data", ".dockerignore")
-"""What the image is made of."""
+SOURCES = ("requirements", "scripts", "pyproject.toml", "training", "functions", "data/base", ".dockerignore")
+"""What the image is made of. A bot's own folder goes to the work place instead (training/job.py), and this package stays
+here: a change of either makes no new image."""
 QUOTA = ("ec2", "L-3819A6DF")
 """All G and VT Spot Instance Requests, in virtual processors. New accounts have none."""
 WIDEST = 10_000
@@ -63,7 +65,9 @@ def cloud_train(file: Path, wishes: Wishes, say: Say) -> None:
     wanted_width = 4 * wishes.shards
     width = allowed_width(owner, wanted_width, say)
     network = default_network(owner)
+    files = list(source_files())
     given = {
+        "ImageTag": tag_of(files),
         "PoolBucket": pool["BucketName"],
         "PoolPrefix": bot.name,
         **network,
@@ -74,14 +78,14 @@ def cloud_train(file: Path, wishes: Wishes, say: Say) -> None:
     upload(stack.name, given, say, TEMPLATE)
     stack.look_again()
     outputs = stack.outputs
-    build(owner, outputs, say)
+    build(owner, outputs, files, say)
     work = f"s3://{outputs['WorkBucketName']}/runs/{run_key(bot, file)}"
     with clear("take the bot's files"):
         job.place(bot, file, job.Work(work), say)
     submit(owner, outputs, bot, work, pool["PoolUrl"], wishes.shards)
     say(
-        f"Submitted: train, then {wishes.shards} shards, then fill. They run without this computer. Next: make "
-        "cloud-status"
+        f"Submitted: train, then {wishes.shards} shards, then fill. They run without this computer. Next: "
+        f"{make('cloud-status')}"
     )
 
 
@@ -133,24 +137,31 @@ def default_network(owner: Owner) -> dict[str, str]:
 
 
 def source_files() -> Iterator[Path]:
-    """What training/Dockerfile copies; a bot's texts go to the work place instead."""
-    ignored = re.compile(r"(__pycache__|\.egg-info|twitter.*\.json|/corpus\.txt|/kjv\.txt)")
+    """What training/Dockerfile copies, without what no job reads."""
+    ignored = re.compile(r"(__pycache__|\.egg-info|twitter.*\.json|^scripts/cloud/)")
     for name in SOURCES:
         path = ROOT / name
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and not ignored.search(file.as_posix()):
+            if file.is_file() and not ignored.search(file.relative_to(ROOT).as_posix()):
                 yield file
 
 
-def build(owner: Owner, outputs: dict[str, str], say: Say, every: float = 20.0) -> None:
-    """The image, unless it is there: its tag is a digest of its sources.
+def names_of(files: list[Path]) -> list[str]:
+    return [file.relative_to(ROOT).as_posix() for file in files]
+
+
+def tag_of(files: list[Path]) -> str:
+    """The image's tag: a digest of its sources. The jobs name it, so that none runs another image."""
+    return digest_of(f"{name} {key_of(None, file)}" for name, file in zip(names_of(files), files, strict=True))
+
+
+def build(owner: Owner, outputs: dict[str, str], files: list[Path], say: Say, every: float = 20.0) -> None:
+    """The image of these sources, unless it is there.
 
     Raises:
         DeepproverbsError: AWS could not build it.
     """
-    files = list(source_files())
-    names = [file.relative_to(ROOT).as_posix() for file in files]
-    tag = digest_of(f"{name} {key_of(None, file)}" for name, file in zip(names, files, strict=True))
+    tag = tag_of(files)
     with clear("look for the image"):
         try:
             owner.client("ecr").describe_images(repositoryName=outputs["RepositoryName"], imageIds=[{"imageTag": tag}])
@@ -161,9 +172,9 @@ def build(owner: Owner, outputs: dict[str, str], say: Say, every: float = 20.0) 
                 raise
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as source:
-        for file, name in zip(files, names, strict=True):
+        for file, name in zip(files, names_of(files), strict=True):
             source.write(file, name)
-    say("AWS builds the image: 15 to 30 minutes, once ...")
+    say("AWS builds the image: 15 to 30 minutes, once for each state of the program ...")
     with clear("build the image"):
         owner.client("s3").put_object(Bucket=outputs["WorkBucketName"], Key="source/source.zip", Body=packed.getvalue())
         client = owner.client("codebuild")
@@ -228,8 +239,8 @@ def cloud_status(bot: Bot, say: Say) -> None:
         why = f": {summary['statusReason']}" if summary.get("statusReason") and summary["status"] == "FAILED" else ""
         say(f"  {created:%Y-%m-%d %H:%M}  {summary['jobName']:<24} {summary['status'].lower()}{why} {shards}".rstrip())
     say(
-        f"Next: aws logs tail --follow {outputs['TrainingLogGroupName']}, or make cloud-train, which goes on after a "
-        "failure"
+        f"Next: aws logs tail --follow {outputs['TrainingLogGroupName']}, or {make('cloud-train')}, which goes on "
+        "after a failure"
     )
 
 
@@ -242,7 +253,7 @@ def cloud_destroy(bot: Bot, sure: bool, say: Say) -> None:
         f"and the jobs in it, and the work place {bucket} with models and candidates. The pool stays."
     )
     if not sure:
-        say("Nothing was done. Next: make cloud-destroy YES=1")
+        say(f"Nothing was done. Next: {make('cloud-destroy YES=1')}")
         return
     with clear("empty the work place"):
         s3 = owner.client("s3")
@@ -250,4 +261,4 @@ def cloud_destroy(bot: Bot, sure: bool, say: Say) -> None:
             if keys := [{"Key": item["Key"]} for item in page.get("Contents", [])]:
                 s3.delete_objects(Bucket=bucket, Delete={"Objects": keys})
     remove(owner, stack)
-    say("Deleted. Next: make status")
+    say(f"Deleted. Next: {make('status')}")
