@@ -86,7 +86,6 @@ SUPPRESSED = {
     "CKV_AWS_21": "the work place holds what can be made anew, for 30 days; the pool's bucket is versioned",
     "CKV_AWS_26": "a mail of an alarm holds no secret, and CloudWatch cannot write to a topic under AWS's own key",
     "CKV_AWS_27": "SQS encrypts with its own key (SqsManagedSseEnabled), which this check does not know",
-    "CKV_AWS_51": "the job's image is the tag latest, so that its definition stays valid; a build has its own tag, too",
     "CKV_AWS_115": "reserved concurrency fails to deploy in accounts with a small quota; the protocol needs none",
     "CKV_AWS_116": "the failure queue is EventInvokeConfig's destination, which carries the error, too",
     "CKV_AWS_117": "the function talks to S3, SSM and X alone; in a VPC it would need a NAT gateway for $32 a month",
