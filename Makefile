@@ -30,7 +30,7 @@ DRY_RUN ?=
 bot := $(if $(BOT),--bot '$(BOT)')
 pool := $(if $(POOL),--pool '$(POOL)')
 
-.PHONY: help setup demo train-and-fill report review tweet status test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs destroy cloud-train cloud-status cloud-destroy requirements nano clean
+.PHONY: help setup demo train-and-fill report review tweet status test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -103,6 +103,9 @@ post-now: $(PROJECT)  ## the function in AWS posts one text now [DRY_RUN=1 BOT=]
 
 logs: $(PROJECT)  ## what the function in AWS wrote [HOURS=48 BOT=]
 	@$(CLOUD) logs $(bot) $(if $(HOURS),--hours '$(HOURS)')
+
+clear-queues: $(PROJECT)  ## show and delete the messages of posts that failed, which ends their alarms [BOT=]
+	@$(CLOUD) clear-queues $(bot)
 
 destroy: $(PROJECT)  ## delete the bot from AWS; its pool stays [YES=1 BOT=]
 	@$(CLOUD) destroy $(bot) $(if $(YES),--yes)

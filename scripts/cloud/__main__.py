@@ -14,7 +14,7 @@ from pathlib import Path
 
 from post_tweet.errors import PostError
 
-from scripts.cloud import deploy, operate, secrets, status, training
+from scripts.cloud import deploy, operate, queues, secrets, status, training
 from scripts.cloud.make import DEFAULT, make, speak_of
 from training import config, tweet
 from training.errors import DeepproverbsError
@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--dry-run", action="store_true", help="every step but the claim and the post")
     c = add("logs", "what the function wrote")
     c.add_argument("--hours", type=float, default=48, help="so far back (default: 48)")
+    add("clear-queues", "show and delete the messages of posts that failed; ends their alarms")
     c = add("train", "fine-tune, sample in shards and fill the pool on spot GPUs")
     c.add_argument("--model", help="124M, 355M, 774M, 1558M, nano")
     c.add_argument("--count", type=int, help="texts wanted")
@@ -89,6 +90,8 @@ def run(args: argparse.Namespace) -> None:
             operate.post_now(bot, args.dry_run, say)
         case "logs":
             operate.logs(bot, args.hours, say)
+        case "clear-queues":
+            queues.clear_queues(bot, say)
         case "train":
             wishes = training.Wishes(args.model, args.count, args.shards, args.email, args.budget)
             training.cloud_train(args.bot, wishes, say)

@@ -10,7 +10,7 @@ from typing import Any
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
-from scripts.cloud import costs
+from scripts.cloud import costs, queues
 from scripts.cloud.make import make
 from scripts.cloud.ready import next_step
 from scripts.cloud.schedule import moments
@@ -40,6 +40,7 @@ def status(bot: str, now: datetime, say: Say) -> None:
     stack = Stack.of(owner, bot)
     outputs, parameters = stack.outputs, stack.parameters
     pool = Pool(open_store(outputs["PoolUrl"])).status()
+    lying = queues.look(owner, outputs)
     say(f"{bot} in {owner.region}, stack {stack.name}:")
     lines = [
         Line("last post", last_post(pool)),
@@ -48,12 +49,15 @@ def status(bot: str, now: datetime, say: Say) -> None:
             "pool", f"{pool['remaining']:,} of {pool['texts']:,} texts left, {pool['days_left']:,.0f} days at this pace"
         ),
         Line("alarms", alarms(owner, stack)),
-        Line("queues", queues(owner, outputs)),
+        Line("queues", ", ".join(f"{number} {what}" for what, number in queues.count(owner, outputs).items())),
+        *(Line("", text) for text in lying),
         Line("mail", mail(owner, stack, parameters["AlarmEmail"])),
         Line("this month", cost(owner, bot, now)),
     ]
     for line in lines:
         say(f"  {line.name:<10}  {line.text}")
+    if lying:
+        say(f"When the queues' reasons are mended: {make('clear-queues')}, which ends their alarms")
     say("Next: " + next_step(owner, stack, bot, make("logs")))
 
 
@@ -93,17 +97,6 @@ def alarms(owner: Owner, stack: Stack) -> str:
         command += stack.outputs["PoolUrl"] if command.endswith("POOL=") else ""
         said.append(f"{what} ({make(command)})" if command else what)
     return "; ".join(said)
-
-
-def queues(owner: Owner, outputs: dict[str, str]) -> str:
-    said = []
-    with clear("look into the queues"):
-        for name, what in (("ScheduleQueueUrl", "undelivered"), ("FailureQueueUrl", "given up")):
-            counted = owner.client("sqs").get_queue_attributes(
-                QueueUrl=outputs[name], AttributeNames=["ApproximateNumberOfMessages"]
-            )
-            said.append(f"{counted['Attributes']['ApproximateNumberOfMessages']} {what}")
-    return ", ".join(said)
 
 
 def mail(owner: Owner, stack: Stack, address: str) -> str:

@@ -262,11 +262,12 @@ class Lambda:
         send(self.aws, self.role, arn, json.dumps({**message, "responsePayload": called.result}))
 
 
-def send(aws: Account, key: str, arn: str, body: str) -> None:
+def send(aws: Account, key: str, arn: str, body: str, **beside: str) -> None:
     """To a queue, with a role's rights; what is denied is lost, as in AWS."""
     url = f"{aws.url}/{ACCOUNT}/{arn.rsplit(':', 1)[-1]}"
     with contextlib.suppress(ClientError):
-        aws.client("sqs", key).send_message(QueueUrl=url, MessageBody=body)
+        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in beside.items()}
+        aws.client("sqs", key).send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
 
 
 def waiting(aws: Account, url: str) -> int:
@@ -302,8 +303,10 @@ def slot(aws: Account, service: Lambda, at: datetime) -> None:
     key = aws.assume(target["RoleArn"])
     try:
         aws.client("lambda", key).invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=payload.encode())
-    except ClientError:
-        send(aws, key, target["DeadLetterConfig"]["Arn"], payload)
+    except ClientError as error:
+        why = error.response["Error"]
+        arn = target["DeadLetterConfig"]["Arn"]
+        send(aws, key, arn, payload, ERROR_CODE=why["Code"], ERROR_MESSAGE=why["Message"])
 
 
 @contextmanager
