@@ -18,14 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.cloudformation.models import CloudFormationBackend
 from post_tweet.pool import Pool
 from post_tweet.store import S3Store
 
-from scripts.cloud import costs, operate, training
+from scripts.cloud import costs, deploy, operate, training
 from scripts.cloud.__main__ import main
 from scripts.cloud.make import DEFAULT, make, speak_of
 from scripts.cloud.schedule import a_month, moments, silence_hours
-from scripts.cloud.stack import Owner
+from scripts.cloud.stack import Owner, Stack
 from tests.aws.cloudformation import Skipped
 from tests.aws.door import Account, account
 from tests.aws.iam import allowed
@@ -181,16 +182,30 @@ def test_training_in_the_cloud_fills_the_pool(
         built.append(request)
         return {"build": {"id": "b:1"}}
 
+    ended: list[str] = []
+
+    def end(request: dict[str, Any]) -> dict[str, Any]:
+        bucket = training.stack_of(Owner(), training.config.load(bot)).outputs["WorkBucketName"]
+        assert aws.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"], "the jobs end before their files go"
+        ended.append(request["jobId"])
+        return {}
+
+    def listed(_: dict[str, Any]) -> dict[str, Any]:
+        """The job that runs takes two more looks to end."""
+        if ended:
+            ended.append("seen")
+        status = "FAILED" if len(ended) > 3 else "RUNNING"
+        one = {"jobId": "1", "jobName": "proverbs-train", "status": "FAILED", "statusReason": "why", "createdAt": 1}
+        return {"jobSummaryList": [one, {**one, "jobId": "2", "status": status, "createdAt": 2}]}
+
+    monkeypatch.setattr(training, "EVERY", 0.01)
     aws.answers |= {
         "/v1/submitjob": submit,
+        "/v1/terminatejob": end,
+        "/v1/listjobs": listed,
         "CodeBuild_20161006.StartBuild": start_build,
         "CodeBuild_20161006.BatchGetBuilds": lambda _: {"builds": [{"id": "b:1", "buildStatus": "SUCCEEDED"}]},
         "ServiceQuotasV20190624.GetServiceQuota": lambda _: {"Quota": {"Value": 8.0}},
-        "/v1/listjobs": lambda _: {
-            "jobSummaryList": [
-                {"jobId": "1", "jobName": "proverbs-train", "status": "FAILED", "statusReason": "why", "createdAt": 1},
-            ]
-        },
     }
     bot = quick_bot(tmp_path / "bot")
     command = ["train", "--bot", str(bot), "--model", "nano", "--count", "60", "--shards", "3"]
@@ -246,7 +261,9 @@ def test_training_in_the_cloud_fills_the_pool(
     assert main(["train-status"]) == 0
     assert "proverbs-train" in (said := capsys.readouterr().out) and "failed: why" in said
     assert main(["train-destroy"]) == 0 and "make cloud-destroy YES=1" in capsys.readouterr().out
+    assert ended == []
     assert main(["train-destroy", "--yes"]) == 0
+    assert ended == ["2", "seen", "seen", "seen"], "ended once, and waited for"
     assert pool.load()[0].remaining == 60, "the pool stays"
 
 
@@ -270,6 +287,18 @@ def test_training_says_what_the_account_lacks(aws: Account, capsys: pytest.Captu
     aws.answers["ServiceQuotasV20190624.GetServiceQuota"] = lambda _: {"Quota": {"Value": 0.0}}
     assert main(["train"]) == 1
     assert re.search(r"raise the quota `All G and VT Spot Instance Requests` \(L-3819A6DF\)", capsys.readouterr().err)
+
+
+def test_a_deletion_that_fails_says_what_holds_the_stack(aws: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    bot_stack(aws)
+
+    def held(backend: CloudFormationBackend, name_or_stack_id: str) -> None:
+        stack = backend.get_stack(name_or_stack_id)
+        stack.status, stack.status_reason = "DELETE_FAILED", "The following resource(s) failed to delete: [Queue]."
+
+    monkeypatch.setattr(CloudFormationBackend, "delete_stack", held)
+    with pytest.raises(DeepproverbsError, match=r"deepproverbs-proverbs could not be deleted \(DELETE_FAILED\)"):
+        deploy.remove(Owner(), Stack.of(Owner(), "proverbs"))
 
 
 def test_a_build_that_fails_is_one_sentence(aws: Account) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from botocore.exceptions import WaiterError
 
 from scripts.cloud import costs, ready, secrets
 from scripts.cloud.make import make
@@ -171,13 +172,25 @@ def switched_on(owner: Owner, bot: str) -> None:
 
 
 def remove(owner: Owner, stack: Stack) -> None:
+    """Raises DeepproverbsError: something holds it, or it takes longer than half an hour."""
+    waiter: WaiterError | None = None
     with clear("delete the stack"):
         client = owner.client("cloudformation")
         client.delete_stack(StackName=stack.name)
-        client.get_waiter("stack_delete_complete").wait(StackName=stack.name, WaiterConfig={"Delay": 5})
+        try:
+            client.get_waiter("stack_delete_complete").wait(
+                StackName=stack.name, WaiterConfig={"Delay": 5, "MaxAttempts": 360}
+            )
+        except WaiterError as error:
+            waiter = error
     stack.look_again()
+    if stack.status == "DELETE_IN_PROGRESS":
+        raise DeepproverbsError(
+            f"AWS is still deleting the stack {stack.name}; the same command again waits for it."
+        ) from waiter
     if stack.found is not None:
-        raise DeepproverbsError(f"The stack {stack.name} could not be deleted; AWS's console says what holds it.")
+        why = stack.found.get("StackStatusReason") or "AWS's console says what holds it."
+        raise DeepproverbsError(f"The stack {stack.name} could not be deleted ({stack.status}): {why}") from waiter
 
 
 def destroy(bot: str, sure: bool, say: Say) -> None:

@@ -32,12 +32,16 @@ from training.tf1_process import ROOT
 Say = Callable[[str], None]
 TEMPLATE = ROOT / "infra" / "training.yaml"
 SOURCES = ("requirements", "scripts", "pyproject.toml", "training", "functions", "data/base", ".dockerignore")
-"""What the image is made of. A bot's own folder goes to the work place instead (training/job.py), and this package stays
-here: a change of either makes no new image."""
+"""What the image is made of. A bot's own folder goes to the work place instead (training/job.py), and this package
+stays here: a change of either makes no new image."""
 QUOTA = ("ec2", "L-3819A6DF")
 """All G and VT Spot Instance Requests, in virtual processors. New accounts have none."""
 WIDEST = 10_000
 """Batch's largest array."""
+EVERY = 20.0
+"""Seconds between two looks at what AWS is doing."""
+ENDING = 900.0
+"""Seconds in which a job that is ended must have ended; its container has 30, a machine that comes up takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,7 @@ def tag_of(files: list[Path]) -> str:
     return digest_of(f"{name} {key_of(None, file)}" for name, file in zip(names_of(files), files, strict=True))
 
 
-def build(owner: Owner, outputs: dict[str, str], files: list[Path], say: Say, every: float = 20.0) -> None:
+def build(owner: Owner, outputs: dict[str, str], files: list[Path], say: Say) -> None:
     """The image of these sources, unless it is there.
 
     Raises:
@@ -183,7 +187,7 @@ def build(owner: Owner, outputs: dict[str, str], files: list[Path], say: Say, ev
             "id"
         ]
         while (status := client.batch_get_builds(ids=[build_id])["builds"][0]["buildStatus"]) == "IN_PROGRESS":
-            time.sleep(every)
+            time.sleep(EVERY)
     if status != "SUCCEEDED":
         raise DeepproverbsError(
             f"AWS could not build the image ({status}); `aws logs tail {outputs['TrainingLogGroupName']}` says why."
@@ -221,10 +225,8 @@ def submit(owner: Owner, outputs: dict[str, str], bot: Bot, work: str, pool: str
             )["jobId"]
 
 
-def cloud_status(bot: Bot, say: Say) -> None:
-    owner = Owner.present()
-    outputs = stack_of(owner, bot).outputs
-    say(f"Jobs of {bot.name} in {owner.region}, the newest first:")
+def jobs_of(owner: Owner, outputs: dict[str, str], bot: Bot) -> list[dict[str, Any]]:
+    """Batch's summaries, the newest first; an array is one."""
     with clear("list the jobs"):
         pages = (
             owner.client("batch")
@@ -232,7 +234,14 @@ def cloud_status(bot: Bot, say: Say) -> None:
             .paginate(jobQueue=outputs["QueueArn"], filters=[{"name": "JOB_NAME", "values": [f"{bot.name}-*"]}])
         )
         jobs = [summary for page in pages for summary in page["jobSummaryList"]]
-    for summary in sorted(jobs, key=lambda j: -j["createdAt"])[:12]:
+    return sorted(jobs, key=lambda job: -job["createdAt"])
+
+
+def cloud_status(bot: Bot, say: Say) -> None:
+    owner = Owner.present()
+    outputs = stack_of(owner, bot).outputs
+    say(f"Jobs of {bot.name} in {owner.region}, the newest first:")
+    for summary in jobs_of(owner, outputs, bot)[:12]:
         counts = summary.get("arrayProperties", {}).get("statusSummary", {})
         shards = ", ".join(f"{n} {state.lower()}" for state, n in counts.items() if n)
         created = datetime.fromtimestamp(summary["createdAt"] / 1000, UTC)
@@ -244,10 +253,39 @@ def cloud_status(bot: Bot, say: Say) -> None:
     )
 
 
+def stop(owner: Owner, outputs: dict[str, str], bot: Bot, say: Say) -> None:
+    """End what runs or waits, and wait until it has ended: a job would write into the work place that is emptied, and
+    its machine would hold the stack.
+
+    Raises:
+        DeepproverbsError: some job goes on.
+    """
+
+    def going() -> list[dict[str, Any]]:
+        return [job for job in jobs_of(owner, outputs, bot) if job["status"] not in ("SUCCEEDED", "FAILED")]
+
+    jobs = going()
+    if not jobs:
+        return
+    say(f"Ending {len(jobs)} job{'s' * (len(jobs) != 1)} ...")
+    with clear("end the jobs"):
+        for job_there in jobs:
+            owner.client("batch").terminate_job(jobId=job_there["jobId"], reason="make cloud-destroy")
+    deadline = time.monotonic() + ENDING
+    while still := going():
+        if time.monotonic() > deadline:
+            raise DeepproverbsError(
+                f"The job {still[0]['jobName']} is still {still[0]['status'].lower()}, so nothing was deleted; "
+                f"`{make('cloud-destroy YES=1')}` tries again."
+            )
+        time.sleep(EVERY)
+
+
 def cloud_destroy(bot: Bot, sure: bool, say: Say) -> None:
     owner = Owner.present()
     stack = stack_of(owner, bot)
-    bucket = stack.outputs["WorkBucketName"]
+    outputs = stack.outputs
+    bucket = outputs["WorkBucketName"]
     say(
         f"{'Deleting' if sure else 'This would delete'} the stack {stack.name} in {owner.region}: the image, the queue "
         f"and the jobs in it, and the work place {bucket} with models and candidates. The pool stays."
@@ -255,6 +293,7 @@ def cloud_destroy(bot: Bot, sure: bool, say: Say) -> None:
     if not sure:
         say(f"Nothing was done. Next: {make('cloud-destroy YES=1')}")
         return
+    stop(owner, outputs, bot, say)
     with clear("empty the work place"):
         s3 = owner.client("s3")
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
