@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.cloud import deploy
 from scripts.cloud.schedule import moments
+from scripts.cloud.stack import Owner
 from tests.aws import alarms
 from tests.aws.cloudformation import Skipped
 from tests.aws.door import account
@@ -192,22 +194,36 @@ def test_the_alarm_of_a_missed_post(bot: Bot, service: Lambda, steady: datetime)
     bot.pool.resume()
 
 
-def test_switching_on_does_not_ring(bot: Bot) -> None:
-    """`make deploy ENABLE=yes` reported Paused: the hours of silence count from there."""
-    listed = bot.aws.client("cloudwatch").get_metric_statistics(
+def reported(bot: Bot, name: str, of: str) -> list[float]:
+    """What CloudWatch has of a metric."""
+    now = datetime.now(UTC)
+    found = bot.aws.client("cloudwatch").get_metric_statistics(
         Namespace="deepproverbs",
-        MetricName="Paused",
-        Dimensions=[{"Name": "Bot", "Value": "proverbs"}],
-        StartTime=datetime.now(UTC) - timedelta(hours=2),
-        EndTime=datetime.now(UTC) + timedelta(minutes=1),
+        MetricName=name,
+        Dimensions=[{"Name": "Bot", "Value": of}],
+        StartTime=now - timedelta(hours=2),
+        EndTime=now + timedelta(minutes=1),
         Period=3600,
         Statistics=["Sum"],
-    )["Datapoints"]
-    assert sum(point["Sum"] for point in listed) >= 1
-    now = datetime.now(UTC)
-    on = [Point("deepproverbs", "Paused", (("Bot", "proverbs"),), now, 1.0)]
-    assert alarms.state(bot.alarm("MissedPostAlarm"), on, now) == "OK"
-    assert alarms.state(bot.alarm("MissedPostAlarm"), [], now) == "ALARM"
+    )
+    return [point["Sum"] for point in found["Datapoints"]]
+
+
+def test_switching_on_does_not_ring(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make deploy ENABLE=yes` and no call of the function since: the hours of silence count from there."""
+    assert sum(reported(bot, "Paused", "proverbs")) >= 1
+    for name, value in bot.aws.environment.items():
+        monkeypatch.setenv(name, value)
+    deploy.note_silence(Owner(), "fresh")
+    now, alarm = datetime.now(UTC), bot.alarm("MissedPostAlarm")
+    points = [
+        Point("deepproverbs", name, (("Bot", "proverbs"),), now, value)
+        for name in ("Posted", "Paused")
+        for value in reported(bot, name, "fresh")
+    ]
+    assert alarms.state(alarm, points, now) == "OK"
+    assert alarms.state(alarm, [p for p in points if p.name == "Paused"], now) == "ALARM", "FILL has nothing to fill"
+    assert alarms.state(alarm, [], now) == "ALARM"
 
 
 def test_the_alarms_of_a_pool_that_runs_low_and_dry(bot: Bot, service: Lambda, steady: datetime) -> None:

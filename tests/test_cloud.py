@@ -85,6 +85,27 @@ def test_the_silence_that_must_be_a_fault(expression: str, hours: int) -> None:
     assert silence_hours(expression, "UTC", NOW) == hours
 
 
+def test_a_changed_schedule_is_not_judged_by_its_past() -> None:
+    before = {
+        "ScheduleState": "ENABLED",
+        "ScheduleExpression": "rate(3 days)",
+        "ScheduleTimeZone": "UTC",
+        "FlexibleMinutes": "0",
+        "SilenceHours": "74",
+    }
+    assert not deploy.hours_begin_anew(before, {**before, "AlarmEmail": "you@example.org"})
+    for name, value in (
+        ("ScheduleExpression", "rate(1 day)"),
+        ("ScheduleTimeZone", "Europe/Zurich"),
+        ("FlexibleMinutes", "30"),
+        ("SilenceHours", "26"),
+    ):
+        assert deploy.hours_begin_anew(before, {**before, name: value}), name
+        assert not deploy.hours_begin_anew(before, {**before, name: value, "ScheduleState": "DISABLED"})
+    assert deploy.hours_begin_anew({**before, "ScheduleState": "DISABLED"}, before)
+    assert deploy.hours_begin_anew({}, before)
+
+
 def test_summer_time_s_end_and_a_flexible_window_are_no_fault() -> None:
     assert silence_hours("cron(0 9 * * ? *)", "Europe/Zurich", NOW) == 27
     assert silence_hours("cron(0 9 * * ? *)", "UTC", NOW, flexible=90) == 28

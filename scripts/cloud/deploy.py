@@ -83,8 +83,8 @@ def deploy(bot: str, wishes: Wishes, say: Say) -> None:
         say("Its first deployment failed and left nothing usable: deleting that first.")
         remove(owner, stack)
     build(say)
-    if turns_on:
-        switched_on(owner, bot)
+    if hours_begin_anew(before, {**after, **given}):
+        note_silence(owner, bot)
     upload(stack.name, given, say)
     stack.look_again()
     if turns_on or was_on != (after["ScheduleState"] == "ENABLED"):
@@ -164,11 +164,20 @@ def environment(**more: str) -> dict[str, str]:
     return env
 
 
-def switched_on(owner: Owner, bot: str) -> None:
-    """Tell the alarm of missed posts that the silence until now was wanted."""
-    with clear("note that the bot is switched on"):
-        data = {"MetricName": "Paused", "Dimensions": [{"Name": "Bot", "Value": bot}], "Value": 1.0, "Unit": "Count"}
-        owner.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=[data])
+def hours_begin_anew(before: dict[str, str], after: dict[str, str]) -> bool:
+    """Would the alarm of missed posts judge the past by another schedule than it had? From every 3 days to daily is
+    from 74 hours of silence to 26, and the alarm would ring at once. By the stack's parameters."""
+    watched = ("ScheduleState", "ScheduleExpression", "ScheduleTimeZone", "FlexibleMinutes", "SilenceHours")
+    return after["ScheduleState"] == "ENABLED" and any(before.get(name) != after[name] for name in watched)
+
+
+def note_silence(owner: Owner, bot: str) -> None:
+    """Tell the alarm of missed posts that the silence until now was wanted. Posted comes with it: CloudWatch's FILL gives
+    nothing for a metric without a value, and nothing is an alarm."""
+    about = {"Dimensions": [{"Name": "Bot", "Value": bot}], "Unit": "Count"}
+    data = [{"MetricName": name, "Value": value, **about} for name, value in (("Paused", 1.0), ("Posted", 0.0))]
+    with clear("note that the bot was silent by intent"):
+        owner.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=data)
 
 
 def remove(owner: Owner, stack: Stack) -> None:

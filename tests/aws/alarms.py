@@ -25,10 +25,17 @@ def state(alarm: dict[str, Any], points: Iterable[Point], now: datetime, before:
     breaching = COMPARE[alarm["ComparisonOperator"]]
     missing = alarm["TreatMissingData"]
     votes: list[bool] = []
+    lacking = False
     # Whole periods of the clock; the newest one is the one that `now` lies in.
     end = datetime.fromtimestamp((int(now.timestamp()) // period + 1) * period, UTC)
-    for n in range(int(alarm["EvaluationPeriods"])):
-        value = _value(alarm, points, end - timedelta(seconds=period * (n + 1)), end - timedelta(seconds=period * n))
+    count = int(alarm["EvaluationPeriods"])
+    for stat in (m["MetricStat"] for m in alarm.get("Metrics", []) if "MetricStat" in m):
+        # FILL has nothing to fill in a metric without a value in the whole range, and the sum with nothing is nothing.
+        begin = end - timedelta(seconds=period * count)
+        lacking |= _statistic(stat["Metric"], stat["Stat"], points, begin, end) is None
+    for n in range(count):
+        since, until = end - timedelta(seconds=period * (n + 1)), end - timedelta(seconds=period * n)
+        value = None if lacking else _value(alarm, points, since, until)
         if value is not None:
             votes.append(breaching(value, float(alarm["Threshold"])))
         elif missing != "ignore":
