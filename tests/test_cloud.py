@@ -124,7 +124,12 @@ def test_no_schedule_is_one_sentence(expression: str) -> None:
 def test_costs_are_the_arithmetic_of_the_readme() -> None:
     """Every figure of its table, computed again."""
     text = (ROOT / "infra" / "README.md").read_text()
-    bill = costs.month(30)
+    bill, count = costs.month(30), 20_000
+    candidates = training.job.total(
+        training.config.override(training.config.load(DEFAULT), "", count=count)
+    )  # what the jobs will draw
+    minutes = candidates / costs.TEXTS_A_SECOND / 60
+    spent = {n: costs.training(n, candidates).split(":")[0].removeprefix("Costs about ") for n in (1, 4)}
     assert a_month("cron(0 9 * * ? *)", "UTC", NOW) == 30
     for figure in (
         f"${bill.x:.2f}",
@@ -132,10 +137,20 @@ def test_costs_are_the_arithmetic_of_the_readme() -> None:
         f"${bill.alarms:.2f}",
         f"${bill.aws:.2f}",
         f"${costs.post():.4f}",
-        costs.training(4, 40_000).split(":")[0].removeprefix("Costs about "),
-        costs.training(1, 40_000).split(":")[0].removeprefix("Costs about "),
+        f"{candidates:,} candidates ({candidates / count:.0f} for a text) at {costs.TEXTS_A_SECOND} a second",
+        f"| {minutes:.0f} min | {minutes:.0f} min |",
+        f"at ${costs.machine_hour():.2f} an hour",
+        f"disk ${costs.DISK_HOUR:.3f}",
+        f"address ${costs.ADDRESS_HOUR:.3f}",
+        f"| {spent[4]} | {spent[1]} |",
     ):
         assert figure in text, figure
+    assert f"some {round(100 * float(spent[4][1:]), -1):.0f} cents" in (ROOT / "README.md").read_text()
+    rest = 1 - costs.METRICS * costs.METRIC_MONTH / costs.HOURS / costs.post()
+    said = costs.post.__doc__ or ""
+    assert f"${costs.post():.4f}" in said and f"all but {100 * rest:.1f} %" in said
+    (disk,) = re.findall(r"VolumeSize: (\d+)", (ROOT / "infra" / "training.yaml").read_text())
+    assert round(costs.DISK_HOUR * costs.HOURS / 0.08) == int(disk)
 
 
 def test_the_log_for_people() -> None:

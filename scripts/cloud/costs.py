@@ -29,6 +29,10 @@ ALARMS = 7
 
 SPOT_HOUR = 0.20
 """g4dn.xlarge (one T4, 4 processors), about; on demand $0.526. Look at the day's price: it moves."""
+DISK_HOUR = 100 * 0.08 / HOURS
+"""A machine's 100 GB (gp3)."""
+ADDRESS_HOUR = 0.005
+"""A machine's public IPv4 address."""
 START_MINUTES = 6
 """A machine comes up, and pulls 10 GB of image; paid, too."""
 TRAIN_MINUTES = 15
@@ -54,7 +58,7 @@ class Bill:
 
 
 def post() -> float:
-    """AWS's part of one post: $0.0037, and all but 0.1 % of it is the eight metrics' hour."""
+    """AWS's part of one post: $0.0033, and all but 0.7 % of it is the eight metrics' hour."""
     requests = WRITES * S3_WRITE + READS * S3_READ
     call = LAMBDA_CALL + SCHEDULE_CALL + SECONDS * GIGABYTES * LAMBDA_GB_SECOND
     return requests + call + LOG_BYTES / 1e9 * LOG_GB + METRICS * METRIC_MONTH / HOURS
@@ -65,12 +69,18 @@ def month(posts: int, of_the_month: float = 1.0) -> Bill:
     return Bill(posts * X_POST, posts * post(), ALARMS * ALARM * of_the_month)
 
 
+def machine_hour() -> float:
+    """A spot GPU with its disk and its address."""
+    return SPOT_HOUR + DISK_HOUR + ADDRESS_HOUR
+
+
 def training(shards: int, candidates: int) -> str:
     """What a run costs at most, in a sentence with its arithmetic."""
     seconds = candidates / TEXTS_A_SECOND
     minutes = TRAIN_MINUTES + seconds / 60 + START_MINUTES * (shards + 2)
+    dollars, starts = minutes / 60 * machine_hour(), shards + 2
     return (
-        f"Costs about ${minutes / 60 * SPOT_HOUR:.2f}: {TRAIN_MINUTES} min of training, {candidates:,} candidates at "
-        f"{TEXTS_A_SECOND} a second, {START_MINUTES} min of start for each of {shards + 2} jobs, at ${SPOT_HOUR:.2f} "
-        f"an hour of spot GPU; and once ${BUILD_DOLLARS:.2f} for the image, $1 a month while it is kept."
+        f"Costs about ${dollars:.2f}: {TRAIN_MINUTES} min of training, {candidates:,} candidates at {TEXTS_A_SECOND} a "
+        f"second, {START_MINUTES} min of start for each of {starts} jobs, at ${machine_hour():.2f} an hour of spot GPU "
+        f"with disk and address; and once ${BUILD_DOLLARS:.2f} for the image, $1 a month while it is kept."
     )

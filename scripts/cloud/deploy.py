@@ -172,8 +172,8 @@ def hours_begin_anew(before: dict[str, str], after: dict[str, str]) -> bool:
 
 
 def note_silence(owner: Owner, bot: str) -> None:
-    """Tell the alarm of missed posts that the silence until now was wanted. Posted comes with it: CloudWatch's FILL gives
-    nothing for a metric without a value, and nothing is an alarm."""
+    """Tell the alarm of missed posts that the silence until now was wanted. Posted comes with it: CloudWatch's FILL
+    gives nothing for a metric without a value, and nothing is an alarm."""
     about = {"Dimensions": [{"Name": "Bot", "Value": bot}], "Unit": "Count"}
     data = [{"MetricName": name, "Value": value, **about} for name, value in (("Paused", 1.0), ("Posted", 0.0))]
     with clear("note that the bot was silent by intent"):
