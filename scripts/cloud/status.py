@@ -48,6 +48,7 @@ def status(bot: str, now: datetime, say: Say) -> None:
         Line(
             "pool", f"{pool['remaining']:,} of {pool['texts']:,} texts left, {pool['days_left']:,.0f} days at this pace"
         ),
+        Line("pool at", outputs["PoolUrl"]),
         Line("alarms", alarms(owner, stack)),
         Line("queues", ", ".join(f"{number} {what}" for what, number in queues.count(owner, outputs).items())),
         *(Line("", text) for text in lying),

@@ -100,7 +100,8 @@ def walk(bot: Bot, real: bool = False) -> Iterator[tuple[str, str]]:
         if arguments[0] == "secrets":
             arguments[1] = f"TWITTER_CREDS={bot.folder / 'twitter.json'}"
         if arguments[0] == "train-and-fill":
-            url = bot.outputs["PoolUrl"]
+            (url,) = re.findall(r"pool at +(s3://\S+)", bot.make("status"))  # as the README says
+            assert url == bot.outputs["PoolUrl"]
             if not real:
                 bot.fill(60)
                 yield f"train-and-fill POOL={url}", "(filled by the test)"
