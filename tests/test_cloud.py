@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from moto.cloudformation.models import CloudFormationBackend
 from post_tweet.pool import Pool
 from post_tweet.store import S3Store
@@ -218,6 +219,18 @@ def test_training_in_the_cloud_fills_the_pool(
         built.append(request)
         return {"build": {"id": "b:1"}}
 
+    def looked_at(request: dict[str, Any]) -> dict[str, Any]:
+        """b:0 goes on for ever and is of other sources; b:1 ends when it has been looked at often enough."""
+        looks.append("b:1" in request["ids"])
+        status = "SUCCEEDED" if looks[-3:] == [True] * 3 else "IN_PROGRESS"
+        tag = built[0]["environmentVariablesOverride"][0]["value"] if built else ""
+        all_ = [
+            {"id": id_, "buildStatus": s, "environment": {"environmentVariables": [{"name": "TAG", "value": value}]}}
+            for id_, s, value in (("b:0", "IN_PROGRESS", "other"), ("b:1", status, tag))
+        ]
+        return {"builds": [build for build in all_ if build["id"] in request["ids"]]}
+
+    looks: list[bool] = []
     ended: list[str] = []
 
     def end(request: dict[str, Any]) -> dict[str, Any]:
@@ -240,12 +253,13 @@ def test_training_in_the_cloud_fills_the_pool(
         "/v1/terminatejob": end,
         "/v1/listjobs": listed,
         "CodeBuild_20161006.StartBuild": start_build,
-        "CodeBuild_20161006.BatchGetBuilds": lambda _: {"builds": [{"id": "b:1", "buildStatus": "SUCCEEDED"}]},
+        "CodeBuild_20161006.ListBuildsForProject": lambda _: {"ids": ["b:0", *("b:1" for _ in built)]},
+        "CodeBuild_20161006.BatchGetBuilds": looked_at,
         "ServiceQuotasV20190624.GetServiceQuota": lambda _: {"Quota": {"Value": 8.0}},
     }
     bot = quick_bot(tmp_path / "bot")
     command = ["train", "--bot", str(bot), "--model", "nano", "--count", "60", "--shards", "3"]
-    assert main(command) == 0
+    assert main([*command, "--email", "train@example.org"]) == 0
     said = capsys.readouterr().out
     assert "3 shards of 120 candidates, 60 texts into s3://" in said and "Costs about $" in said
     assert "The account's quota is 8 processors: 2 shards at a time" in said
@@ -297,6 +311,12 @@ def test_training_in_the_cloud_fills_the_pool(
     assert main(["train-status"]) == 0
     assert "proverbs-train" in (said := capsys.readouterr().out) and "failed: why" in said
     assert main(["train-destroy"]) == 0 and "make cloud-destroy YES=1" in capsys.readouterr().out
+    # Again, as after a failure: no second build beside the one that runs, and the address stays.
+    looks.clear()
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "AWS builds the image already" in capsys.readouterr().out and len(built) == 1 and len(jobs) == 6
+    assert training.stack_of(Owner(), training.config.load(bot)).parameters["AlarmEmail"] == "train@example.org"
     assert ended == []
     assert main(["train-destroy", "--yes"]) == 0
     assert ended == ["2", "seen", "seen", "seen"], "ended once, and waited for"
@@ -337,12 +357,51 @@ def test_a_deletion_that_fails_says_what_holds_the_stack(aws: Account, monkeypat
         deploy.remove(Owner(), Stack.of(Owner(), "proverbs"))
 
 
+@pytest.mark.parametrize(
+    ("shards", "quota", "width", "small"),
+    [
+        (1, 4, 4, True),
+        (1, 8, 8, False),
+        (4, 8, 8, True),
+        (4, 64, 32, False),
+        (4, None, 16, True),
+        (300, 10_000, 1024, True),
+        (10_000, 100_000, 1024, True),
+        (100, 10_000, 800, False),
+    ],
+)
+def test_machines_fit_the_quota_and_the_template(
+    aws: Account, shards: int, quota: int | None, width: int, small: bool
+) -> None:
+    """Never a machine of 8 processors where it could not start, or would leave a shard without one."""
+    if quota is not None:
+        aws.answers["ServiceQuotasV20190624.GetServiceQuota"] = lambda _: {"Quota": {"Value": float(quota)}}
+    given = training.machines_for(Owner(), shards, lambda _: None)
+    assert int(given["MaxVcpus"]) == width
+    assert all(kind.endswith(".xlarge") for kind in given["InstanceTypes"].split(",")) is small
+    parameters = yaml.safe_load((ROOT / "infra" / "training.yaml").read_text().split("\nConditions:")[0])["Parameters"]
+    assert parameters["MaxVcpus"]["MinValue"] <= width <= parameters["MaxVcpus"]["MaxValue"]
+    assert set(given["InstanceTypes"].split(",")) <= set(parameters["InstanceTypes"]["Default"].split(","))
+
+
+def test_machines_start_in_default_subnets_alone(aws: Account) -> None:
+    """A private subnet that somebody added to the default network does not reach the internet."""
+    ec2 = aws.client("ec2")
+    before = training.default_network(Owner())
+    private = ec2.create_subnet(VpcId=before["Vpc"], CidrBlock="172.31.128.0/24")["Subnet"]["SubnetId"]
+    try:
+        assert training.default_network(Owner()) == before and private not in before["Subnets"]
+    finally:
+        ec2.delete_subnet(SubnetId=private)
+
+
 def test_a_build_that_fails_is_one_sentence(aws: Account) -> None:
     aws.client("ecr").create_repository(repositoryName="images")
     aws.client("s3").create_bucket(
         Bucket="work-place", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     aws.answers |= {
+        "CodeBuild_20161006.ListBuildsForProject": lambda _: {"ids": []},
         "CodeBuild_20161006.StartBuild": lambda _: {"build": {"id": "b:1"}},
         "CodeBuild_20161006.BatchGetBuilds": lambda _: {"builds": [{"id": "b:1", "buildStatus": "FAILED"}]},
     }

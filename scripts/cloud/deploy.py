@@ -79,9 +79,7 @@ def deploy(bot: str, wishes: Wishes, say: Say) -> None:
         f"schedule ({expression}, {zone}, {'on' if after['ScheduleState'] == 'ENABLED' else 'off'}), and alarms "
         f"{'by mail to ' + after['AlarmEmail'] if after['AlarmEmail'] else 'without mail (EMAIL= names an address)'}."
     )
-    if stack.status == "ROLLBACK_COMPLETE":
-        say("Its first deployment failed and left nothing usable: deleting that first.")
-        remove(owner, stack)
+    remove_if_failed(owner, stack, say)
     build(say)
     if hours_begin_anew(before, {**after, **given}):
         note_silence(owner, bot)
@@ -180,6 +178,13 @@ def note_silence(owner: Owner, bot: str) -> None:
         owner.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=data)
 
 
+def remove_if_failed(owner: Owner, stack: Stack, say: Say) -> None:
+    """CloudFormation updates no stack that never came to be."""
+    if stack.status == "ROLLBACK_COMPLETE":
+        say("Its first deployment failed and left nothing usable: deleting that first.")
+        remove(owner, stack)
+
+
 def remove(owner: Owner, stack: Stack) -> None:
     """Raises DeepproverbsError: something holds it, or it takes longer than half an hour."""
     waiter: WaiterError | None = None
@@ -219,7 +224,9 @@ def destroy(bot: str, sure: bool, say: Say) -> None:
     secrets.forget(owner, bot)
     say(
         f"Deleted. The pool is still at {outputs['PoolUrl']}; it costs less than a cent a month. Next: nothing, or "
-        f"empty and delete the bucket {outputs['BucketName']} in S3's console."
+        f"empty and delete the bucket {outputs['BucketName']} in S3's console. A later {make('deploy')} makes a new "
+        f"bucket, which knows nothing of what was posted: `aws s3 sync {outputs['PoolUrl']} s3://NEW-BUCKET/{bot}` "
+        "before anything is filled there, or texts may come a second time."
     )
 
 

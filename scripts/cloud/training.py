@@ -20,7 +20,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from scripts.cloud import costs
-from scripts.cloud.deploy import remove, upload
+from scripts.cloud.deploy import remove, remove_if_failed, upload
 from scripts.cloud.make import make
 from scripts.cloud.stack import Owner, Stack, clear
 from training import config, job
@@ -38,6 +38,10 @@ QUOTA = ("ec2", "L-3819A6DF")
 """All G and VT Spot Instance Requests, in virtual processors. New accounts have none."""
 WIDEST = 10_000
 """Batch's largest array."""
+WIDEST_VCPUS = 1024
+"""Processors at a time, the template's MaxValue: 256 machines."""
+OF_4, OF_8 = ("g4dn.xlarge", "g5.xlarge"), ("g4dn.2xlarge", "g5.2xlarge")
+"""Machines with one GPU, by their processors."""
 EVERY = 20.0
 """Seconds between two looks at what AWS is doing."""
 ENDING = 900.0
@@ -60,14 +64,15 @@ def cloud_train(file: Path, wishes: Wishes, say: Say) -> None:
     owner = Owner.present()
     pool = Stack.of(owner, bot.name).outputs
     stack = stack_of(owner, bot)
-    email = wishes.email or Stack.of(owner, bot.name).parameters["AlarmEmail"]
+    remove_if_failed(owner, stack, say)
+    # At first the bot's address; an address that was given once stays until another is given.
+    email = wishes.email or ("" if stack.found else Stack.of(owner, bot.name).parameters["AlarmEmail"])
     say(
         f"Training {bot.name} on {bot.model} in {owner.region}: {wishes.shards} shard{'s' * (wishes.shards != 1)} of "
         f"{job.total(bot):,} candidates, {bot.count:,} texts into {pool['PoolUrl']}."
     )
     say(costs.training(wishes.shards, job.total(bot)))
-    wanted_width = 4 * wishes.shards
-    width = allowed_width(owner, wanted_width, say)
+    machines = machines_for(owner, wishes.shards, say)
     network = default_network(owner)
     files = list(source_files())
     given = {
@@ -75,7 +80,7 @@ def cloud_train(file: Path, wishes: Wishes, say: Say) -> None:
         "PoolBucket": pool["BucketName"],
         "PoolPrefix": bot.name,
         **network,
-        "MaxVcpus": str(width),
+        **machines,
         **({"AlarmEmail": email} if email else {}),
         **({"BudgetDollars": str(wishes.budget)} if wishes.budget else {}),
     }
@@ -105,17 +110,19 @@ def run_key(bot: Bot, file: Path) -> str:
     return f"{bot.name}-{key_of([bot.model, bot.count], file, bot.corpus_file, *bot.reference_files)}"
 
 
-def allowed_width(owner: Owner, wanted: int, say: Say) -> int:
-    """Processors of spot GPUs that the account may have, at most `wanted`.
+def machines_for(owner: Owner, shards: int, say: Say) -> dict[str, str]:
+    """The template's MaxVcpus and InstanceTypes: as many processors as the account may have, a shard needs 4. Machines
+    of 8 have one GPU, too: they come into question where that leaves a machine for each shard.
 
     Raises:
-        DeepproverbsError: none at all, as in a new account.
+        DeepproverbsError: the account may have none at all, as a new one.
     """
+    wanted = min(4 * shards, WIDEST_VCPUS)
     try:
         answer = owner.client("service-quotas").get_service_quota(ServiceCode=QUOTA[0], QuotaCode=QUOTA[1])
+        there = int(answer["Quota"]["Value"])
     except ClientError:
-        return wanted  # who may not ask will see it in the queue
-    there = int(answer["Quota"]["Value"])
+        there = wanted  # who may not ask will see it in the queue
     if there < 4:
         raise DeepproverbsError(
             f"This account may have {there} processors of spot GPUs in {owner.region}, and one machine has 4: raise "
@@ -124,7 +131,11 @@ def allowed_width(owner: Owner, wanted: int, say: Say) -> int:
         )
     if there < wanted:
         say(f"The account's quota is {there} processors: {there // 4} shards at a time, the others after them.")
-    return min(there, wanted)
+    elif wanted < 4 * shards:
+        say(f"At most {wanted // 4} machines at a time: the other shards come after them.")
+    if 8 * shards <= min(there, WIDEST_VCPUS):
+        return {"MaxVcpus": str(8 * shards), "InstanceTypes": ",".join([*OF_4, *OF_8])}
+    return {"MaxVcpus": str(min(there, wanted)), "InstanceTypes": ",".join(OF_4)}
 
 
 def default_network(owner: Owner) -> dict[str, str]:
@@ -136,7 +147,14 @@ def default_network(owner: Owner) -> dict[str, str]:
                 f"There is no default network in {owner.region}; `aws ec2 create-default-vpc` makes one for nothing."
             )
         vpc = vpcs[0]["VpcId"]
-        found = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
+        # Its own subnets reach the internet; one that somebody has added may not, and a machine in it never joins.
+        filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "default-for-az", "Values": ["true"]}]
+        found = ec2.describe_subnets(Filters=filters)["Subnets"]
+        if not found:
+            raise DeepproverbsError(
+                f"The default network in {owner.region} has no default subnet; `aws ec2 create-default-subnet "
+                f"--availability-zone {owner.region}a` makes one for nothing."
+            )
     return {"Vpc": vpc, "Subnets": ",".join(sorted(subnet["SubnetId"] for subnet in found))}
 
 
@@ -178,14 +196,16 @@ def build(owner: Owner, outputs: dict[str, str], files: list[Path], say: Say) ->
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as source:
         for file, name in zip(files, names_of(files), strict=True):
             source.write(file, name)
-    say("AWS builds the image: 15 to 30 minutes, once for each state of the program ...")
     with clear("build the image"):
-        owner.client("s3").put_object(Bucket=outputs["WorkBucketName"], Key="source/source.zip", Body=packed.getvalue())
-        client = owner.client("codebuild")
-        override = [{"name": "TAG", "value": tag, "type": "PLAINTEXT"}]
-        build_id = client.start_build(projectName=outputs["BuildName"], environmentVariablesOverride=override)["build"][
-            "id"
-        ]
+        client, project = owner.client("codebuild"), outputs["BuildName"]
+        if build_id := running_build(client, project, tag):
+            say("AWS builds the image already; waiting for that ...")
+        else:
+            say("AWS builds the image: 15 to 30 minutes, once for each state of the program ...")
+            body = packed.getvalue()
+            owner.client("s3").put_object(Bucket=outputs["WorkBucketName"], Key="source/source.zip", Body=body)
+            override = [{"name": "TAG", "value": tag, "type": "PLAINTEXT"}]
+            build_id = client.start_build(projectName=project, environmentVariablesOverride=override)["build"]["id"]
         while (status := client.batch_get_builds(ids=[build_id])["builds"][0]["buildStatus"]) == "IN_PROGRESS":
             time.sleep(EVERY)
     if status != "SUCCEEDED":
@@ -193,6 +213,16 @@ def build(owner: Owner, outputs: dict[str, str], files: list[Path], say: Say) ->
             f"AWS could not build the image ({status}); `aws logs tail {outputs['TrainingLogGroupName']}` says why."
         )
     say("The image is built.")
+
+
+def running_build(client: Any, project: str, tag: str) -> str:
+    """The id of a build of this image that somebody has begun and stopped waiting for; "" if there is none."""
+    ids = client.list_builds_for_project(projectName=project, sortOrder="DESCENDING")["ids"][:10]
+    for build in client.batch_get_builds(ids=ids)["builds"] if ids else []:
+        variables = {v["name"]: v["value"] for v in build.get("environment", {}).get("environmentVariables", [])}
+        if build["buildStatus"] == "IN_PROGRESS" and variables.get("TAG") == tag:
+            return str(build["id"])
+    return ""
 
 
 def commands(bot: Bot, work: str, pool: str, shards: int) -> list[tuple[str, list[str]]]:
