@@ -348,7 +348,8 @@ def test_destroying_keeps_the_pool(bot: Bot) -> None:
     """Last in this file: the bot is gone afterwards."""
     bucket = bot.outputs["BucketName"]
     assert "Nothing was done. Next: make destroy YES=1" in bot.make("destroy")
-    assert "Deleted. The pool is still at s3://" in bot.make("destroy", "YES=1")
+    said = bot.make("destroy", "YES=1")
+    assert "Deleted. The pool is still at s3://" in said and f"aws s3 sync s3://{bucket}/proverbs " in said
     assert "`make deploy` makes it" in bot.make("status", code=2)
     assert bot.aws.client("s3").get_object(Bucket=bucket, Key="proverbs/state.json")
     assert bot.aws.client("ssm").describe_parameters()["Parameters"] == []

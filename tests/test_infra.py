@@ -225,7 +225,7 @@ def test_the_bucket_is_private_encrypted_versioned_and_kept(template: dict[str, 
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
-    assert template["Resources"]["Bucket"]["DeletionPolicy"] == "Retain"
+    assert template["Resources"]["Bucket"]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert template["Resources"]["Bucket"]["UpdateReplacePolicy"] == "Retain"
     (deny,) = only(template, "AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
     assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
