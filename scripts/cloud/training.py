@@ -300,7 +300,7 @@ def stop(owner: Owner, outputs: dict[str, str], bot: Bot, say: Say) -> None:
     say(f"Ending {len(jobs)} job{'s' * (len(jobs) != 1)} ...")
     with clear("end the jobs"):
         for job_there in jobs:
-            owner.client("batch").terminate_job(jobId=job_there["jobId"], reason="make cloud-destroy")
+            owner.client("batch").terminate_job(jobId=job_there["jobId"], reason="ended by its owner")
     deadline = time.monotonic() + ENDING
     while still := going():
         if time.monotonic() > deadline:
