@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
     monkeypatch.setenv("SAM_CLI_TELEMETRY", "0")
     # boto3's own session remembers the credentials of the test before.
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sam_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the tests' sam builds: one build for all of them, and the checkout's own stays as it is."""
+    folder = tmp_path_factory.mktemp("sam")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEEPPROVERBS_BUILD", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,6 @@ from training.tf1_process import ROOT
 Say = Callable[[str], None]
 SAM = ROOT / ".venvs" / "sam" / "bin" / "sam"
 CONFIG = ROOT / "infra" / "samconfig.toml"
-LOG = ROOT / ".aws-sam" / "deploy.log"
 NAMESPACE = "deepproverbs"
 
 
@@ -114,6 +113,14 @@ def defaults() -> dict[str, str]:
     return {name: str(p["Default"]) for name, p in template["Parameters"].items()}
 
 
+def place() -> Path:
+    """Where sam works: it makes `.aws-sam` there. DEEPPROVERBS_BUILD names another folder than the checkout: of two
+    deployments at a time in one folder, one would upload the other's build."""
+    folder = Path(os.environ.get("DEEPPROVERBS_BUILD") or ROOT).resolve()
+    (folder / ".aws-sam").mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def build(say: Say) -> None:
     """`sam build`. Quiet, unless it fails."""
     say("Building the function ...")
@@ -123,7 +130,7 @@ def build(say: Say) -> None:
     # sam looks for the function's Python on PATH, and a pyenv shim will not do.
     path = f"{Path(python.stdout.strip()).parent}{os.pathsep}{os.environ['PATH']}"
     command: list[str | Path] = [SAM, "build", "--template", ROOT / "infra" / "template.yaml", "--config-file", CONFIG]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment(PATH=path))
+    result = subprocess.run(command, cwd=place(), capture_output=True, text=True, env=environment(PATH=path))
     if result.returncode:
         lines = (result.stdout + result.stderr).strip().splitlines()[-8:]
         raise DeepproverbsError("sam could not build the function:\n  " + "\n  ".join(lines))
@@ -143,13 +150,14 @@ def upload(stack: str, parameters: dict[str, str], say: Say, template: Path | No
         "--parameter-overrides",
         *overrides,
     ]
-    command += ["--template", str(template)] if template else []
-    LOG.parent.mkdir(exist_ok=True)
-    say(f"Deploying; AWS takes a minute or two ({LOG.relative_to(ROOT)} has the details) ...")
-    with LOG.open("w", encoding="utf-8") as log:
-        result = subprocess.run(command, cwd=ROOT, env=environment(), stdout=log, stderr=subprocess.STDOUT)
+    command += ["--template", template] if template else []
+    file = place() / ".aws-sam" / "deploy.log"
+    shown = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
+    say(f"Deploying; AWS takes a minute or two ({shown} has the details) ...")
+    with file.open("w", encoding="utf-8") as log:
+        result = subprocess.run(command, cwd=place(), env=environment(), stdout=log, stderr=subprocess.STDOUT)
     if result.returncode:
-        lines = [line for line in LOG.read_text(encoding="utf-8").splitlines() if line.strip()][-8:]
+        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()][-8:]
         raise DeepproverbsError(
             "AWS did not take the stack, and what was there before is unchanged:\n  " + "\n  ".join(lines)
         )
