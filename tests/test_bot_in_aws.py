@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cloud import deploy
+from scripts.cloud.__main__ import main
 from scripts.cloud.schedule import moments
 from scripts.cloud.stack import Owner
 from tests.aws import alarms
@@ -322,26 +323,34 @@ def test_nothing_goes_in_without_tls(bot: Bot) -> None:
         assert allowed(need, [deny, everything]) is result
 
 
-def test_what_a_second_bot_is_told_acts_on_that_bot(bot: Bot, tmp_path: Path) -> None:
+def test_what_a_second_bot_is_told_acts_on_that_bot(
+    bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every command that is named carries BOT=; pasted as it stands, it leaves the first bot alone."""
     (tmp_path / "bot.toml").write_text('name = "mybot"\n')
     words = f"BOT={tmp_path / 'bot.toml'}"
-    said = [bot.make("deploy", words)]
+    for name, value in bot.aws.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def command(*arguments: str, code: int = 0) -> str:
+        assert main([*arguments, "--bot", str(tmp_path / "bot.toml")]) == code
+        return "".join(capsys.readouterr())
+
+    said = [command("deploy")]
     following = said[-1].splitlines()[-1]
     assert following == f"Next: make secrets TWITTER_CREDS=twitter.json {words}"
     told = shlex.split(following.removeprefix("Next: make ").replace("twitter.json", f"{bot.folder / 'twitter.json'}"))
-    said += [bot.make(*told), bot.make("status", words), bot.make("pause", words)]
-    said += [bot.make("logs", words), bot.make("resume", words), bot.make("deploy", "ENABLE=yes", words, code=2)]
-    said += [bot.make("destroy", words)]
+    said += [bot.make(*told), command("status"), command("pause"), command("logs"), command("resume")]
+    said += [command("deploy", "--enable", "yes", code=1), command("destroy")]
     told = shlex.split(said[-1].splitlines()[-1].partition("Next: make ")[2])
-    said += [bot.make(*told), bot.make("status", words, code=2)]
+    said += [bot.make(*told), command("status", code=1)]
     for text in said:
         named = re.findall(r"\bmake ([a-z-]+(?: [A-Z_]+=\S+?)*)(?=[`,;\s]|$)", text.partition("make: ***")[0])
-        assert not [command for command in named if words not in command], text
-    client = bot.aws.client("cloudformation")
-    assert [s["StackName"] for s in client.describe_stacks()["Stacks"] if "mybot" in s["StackName"]] == []
+        assert not [one for one in named if words not in one], text
+    stacks = {stack["StackName"] for stack in bot.aws.client("cloudformation").describe_stacks()["Stacks"]}
+    assert STACK in stacks and "deepproverbs-mybot" not in stacks
     keys = [p["Name"] for p in bot.aws.client("ssm").describe_parameters()["Parameters"]]
-    assert keys == ["/deepproverbs/proverbs/twitter"] and bot.make("status")
+    assert keys == ["/deepproverbs/proverbs/twitter"]
 
 
 def test_destroying_keeps_the_pool(bot: Bot) -> None:
