@@ -120,7 +120,7 @@ def cost(owner: Owner, bot: str, now: datetime) -> str:
             MetricName="Posted",
             Dimensions=[{"Name": "Bot", "Value": bot}],
             StartTime=start,
-            EndTime=now,
+            EndTime=now + timedelta(minutes=1),  # the post of this second, too
             Period=86400,
             Statistics=["Sum"],
         )["Datapoints"]
