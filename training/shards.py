@@ -1,7 +1,8 @@
 """Sampling in shards: many machines, one candidate file.
 
 Text number n of a run is a function of the seed and n (training/sample.py), so a shard is a range of numbers: shard i
-of N draws the i-th N-th of them, and all shards together are the file that one machine would have written. What a
+of N draws the i-th N-th of them, and all shards together are the file that one machine would have written (with the
+native engine; on a GPU CTranslate2 draws other texts of the same kind). What a
 shard has drawn goes into the work place (S3 or a directory) in parts that never change,
 
     shards/<settings>/<first>-<end>.jsonl    candidates first to end - 1
