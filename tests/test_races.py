@@ -37,19 +37,24 @@ def test_twenty_processes_killed_at_random_post_fifty_slots_once(tmp_path: Path)
             return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
         running, kills = [start() for _ in range(RACERS)], 0
-        deadline = time.monotonic() + 100
-        while any(process.poll() is None for process in running):
-            assert time.monotonic() < deadline, f"{len(x.published)} posts"
-            time.sleep(rng.uniform(0.0, 0.4))
-            victim = rng.randrange(RACERS)
-            # Some kills fall on one that is posting: the requests have begun.
-            if kills < 15 and x.published and running[victim].poll() is None:
-                running[victim].kill()
-                running[victim].communicate()
-                running[victim], kills = start(), kills + 1
-        for process in running:
-            assert process.communicate()[1] == b"" and process.returncode == 0
-        assert len(x.published) == SLOTS == len(set(x.published)) and kills >= 5
+        try:
+            deadline = time.monotonic() + 100
+            while any(process.poll() is None for process in running):
+                assert time.monotonic() < deadline, f"{len(x.published)} posts"
+                time.sleep(rng.uniform(0.0, 0.4))
+                victim = rng.randrange(RACERS)
+                # Some kills fall on one that is posting: the requests have begun.
+                if kills < 15 and x.published and running[victim].poll() is None:
+                    running[victim].kill()
+                    running[victim].communicate()
+                    running[victim], kills = start(), kills + 1
+            for process in running:
+                assert process.communicate()[1] == b"" and process.returncode == 0
+            assert len(x.published) == SLOTS == len(set(x.published)) and kills >= 5
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
     pool = Pool(open_store(url))
     state = pool.load()[0]
     assert (state.next, state.claim) == (SLOTS, None) and pool.verify() == []

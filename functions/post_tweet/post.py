@@ -161,7 +161,8 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Request, Any,
     if found == "wrong-clock":
         raise WrongClock(
             f"Text {claim.index} is claimed since {claim.since}, and here it is {stamp(now)}: set the clock that is "
-            "wrong. Nothing is posted before, because X does not let its latest posts be read."
+            "wrong, or take the text out (`deepproverbs pool withdraw`). Nothing is posted before, because X does not "
+            "let its latest posts be read."
         )
     if found != "again":
         tweet_id: str | None = None

@@ -58,7 +58,11 @@ class Metrics:
     def emit(self, namespace: str, bot: str) -> None:
         values = dict(self.values)
         if self._state:
-            values |= {"PoolRemaining": self._state.remaining, "DaysLeft": round(self._state.days_left, 2)}
+            values["PoolRemaining"] = self._state.remaining
+            try:
+                values["DaysLeft"] = round(self._state.days_left, 2)
+            except (ValueError, TypeError) as error:  # times that somebody wrote by hand: the post has been made
+                log("warning", text=f"The days left cannot be told: {error}")
         units = [{"Name": name, "Unit": "None" if name == "DaysLeft" else "Count"} for name in values]
         about = {
             "Timestamp": int(time.time() * 1000),

@@ -21,8 +21,8 @@ def verdict(answer: Found | NotFound | CannotTell, age: timedelta, withdrawn: bo
     do not hold it      withdrawn           refused      it was not posted and must not be
     do not hold it      any                 again        X shows a post at once, and the lease has passed
     keys not accepted   any                 keys         nothing can be asked or posted: the operator first
-    cannot be read      from the future     wrong-clock  its age, and so the rows below, mean nothing
     cannot be read      withdrawn           abandoned    it must not be posted, so nothing can tell any more
+    cannot be read      from the future     wrong-clock  its age, and so the rows below, mean nothing
     cannot be read      up to 6 hours old   again        X refuses a duplicate: a second post does no harm and
                                                          its refusal says that the first was made
     cannot be read now  older               later        a time-out or a limit passes: ask again, post nothing
@@ -36,10 +36,10 @@ def verdict(answer: Found | NotFound | CannotTell, age: timedelta, withdrawn: bo
         return "refused" if withdrawn else "again"
     if answer.kind == "keys":
         return "keys"
-    if age < -CLOCKS:
-        return "wrong-clock"
     if withdrawn:
         return "abandoned"
+    if age < -CLOCKS:
+        return "wrong-clock"
     if age <= TRUST:
         return "again"
     return "later" if answer.kind == "later" else "abandoned"
