@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.cloud.make import DEFAULT, speak_of
 from tests import nano, tiny
 
 
@@ -23,6 +24,7 @@ def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
     monkeypatch.setenv("SAM_CLI_TELEMETRY", "0")
     # boto3's own session remembers the credentials of the test before.
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    speak_of(DEFAULT)  # a command given in the tests' own process may have spoken of another bot
 
 
 @pytest.fixture(scope="session", autouse=True)
