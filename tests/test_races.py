@@ -41,16 +41,17 @@ def test_twenty_processes_killed_at_random_post_fifty_slots_once(tmp_path: Path)
             deadline = time.monotonic() + 100
             while any(process.poll() is None for process in running):
                 assert time.monotonic() < deadline, f"{len(x.published)} posts"
-                time.sleep(rng.uniform(0.0, 0.4))
+                time.sleep(rng.uniform(0.0, 0.02))
                 victim = rng.randrange(RACERS)
-                # Some kills fall on one that is posting: the requests have begun.
-                if kills < 15 and x.published and running[victim].poll() is None:
+                # By posts and not by the clock, so that a quick machine kills as often: one for every three, each
+                # while the others are at work.
+                if kills < min(15, len(x.published) // 3) and running[victim].poll() is None:
                     running[victim].kill()
                     running[victim].communicate()
                     running[victim], kills = start(), kills + 1
             for process in running:
                 assert process.communicate()[1] == b"" and process.returncode == 0
-            assert len(x.published) == SLOTS == len(set(x.published)) and kills >= 1
+            assert len(x.published) == SLOTS == len(set(x.published)) and kills >= 5
         finally:
             for process in running:
                 process.kill()
@@ -121,4 +122,4 @@ def test_twenty_threads_killed_at_random_post_fifty_slots_once() -> None:
         pool = Pool(S3Store(BUCKET, "bot", client))
         state = pool.load()[0]
         assert (state.next, state.claim) == (SLOTS, None) and pool.verify() == []
-    assert len(x.published) == SLOTS == len(set(x.published)) and kills[0] >= 1
+    assert len(x.published) == SLOTS == len(set(x.published)) and kills[0] >= 5
