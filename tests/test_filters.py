@@ -95,6 +95,13 @@ def test_copied_half_verses() -> None:
     assert recall(asked, labelled.half_verses(200)) >= 0.99
 
 
+def test_other_books_are_no_copies() -> None:
+    """The human baseline: verses of Ecclesiastes are hardly ever taken for copies of Proverbs."""
+    asked = only("copy", "copied-run", originals=labelled.proverbs())
+    verdicts = judge(asked, list(labelled.book(UNSEEN[0])))
+    assert len(verdicts) == 222 and sum(verdict.verdict != PASSED for verdict in verdicts) <= 0.01 * len(verdicts)
+
+
 def test_what_was_posted_before() -> None:
     rng = random.Random(3)
     history = labelled.carriers(200, 3)
