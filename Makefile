@@ -26,6 +26,7 @@ COUNT ?=
 TWITTER_CREDS ?=
 CHECKPOINT_DIR ?=
 DRY_RUN ?=
+SLOT ?=
 
 bot := $(if $(BOT),--bot '$(BOT)')
 pool := $(if $(POOL),--pool '$(POOL)')
@@ -50,9 +51,9 @@ report: $(PROJECT)  ## how new and how varied the pool is, beside real texts [BO
 review: $(PROJECT)  ## read the texts that name a people or a religion; publish or refuse each [BOT= POOL=]
 	@$(BIN)/deepproverbs review $(bot) $(pool)
 
-tweet: $(PROJECT) $(if $(CHECKPOINT_DIR),$(TF1))  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 CHECKPOINT_DIR=]
+tweet: $(PROJECT) $(if $(CHECKPOINT_DIR),$(TF1))  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 SLOT= CHECKPOINT_DIR=]
 	@$(BIN)/deepproverbs post $(bot) $(pool) $(if $(TWITTER_CREDS),--creds '$(TWITTER_CREDS)') \
-	  $(if $(DRY_RUN),--dry-run) $(if $(CHECKPOINT_DIR),--checkpoint '$(CHECKPOINT_DIR)')
+	  $(if $(DRY_RUN),--dry-run) $(if $(SLOT),--slot '$(SLOT)') $(if $(CHECKPOINT_DIR),--checkpoint '$(CHECKPOINT_DIR)')
 
 status: $(PROJECT)  ## the bot in AWS: last post, next slot, texts left, alarms, cost; or a pool's [POOL= BOT=]
 	@$(if $(POOL),$(BIN)/deepproverbs pool status $(bot) $(pool),$(CLOUD) status $(bot))
@@ -98,8 +99,8 @@ pause: $(PROJECT)  ## the bot in AWS posts nothing until `make resume` [BOT=]
 resume: $(PROJECT)  ## it posts again [BOT=]
 	@$(CLOUD) resume $(bot)
 
-post-now: $(PROJECT)  ## the function in AWS posts one text now [DRY_RUN=1 BOT=]
-	@$(CLOUD) post-now $(bot) $(if $(DRY_RUN),--dry-run)
+post-now: $(PROJECT)  ## the function in AWS posts one text now [DRY_RUN=1 SLOT= BOT=]
+	@$(CLOUD) post-now $(bot) $(if $(DRY_RUN),--dry-run) $(if $(SLOT),--slot '$(SLOT)')
 
 logs: $(PROJECT)  ## what the function in AWS wrote [HOURS=48 BOT=]
 	@$(CLOUD) logs $(bot) $(if $(HOURS),--hours '$(HOURS)')

@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 from post_tweet import app, telemetry
-from post_tweet.errors import Account, BadInput, Busy, EmptyPool, PoolBroken, PostError, Undecided
+from post_tweet.errors import Account, BadInput, Busy, EmptyPool, PoolBroken, PostError, Undecided, Unreachable
 from post_tweet.pool import Pool
 from post_tweet.state import Claim
 from post_tweet.store import open_store
@@ -180,6 +180,23 @@ def test_placeholders_that_the_scheduler_did_not_fill_in_are_no_slot(x: Loopback
     event = {"schedule_arn": "<aws.scheduler.schedule-arn>", "scheduled_time": "<aws.scheduler.scheduled-time>"}
     with pytest.raises(BadInput):
         app.handler(event, CONTEXT)
+
+
+@pytest.mark.parametrize("time", ["tomorrow", "2026-01-01", "2026-01-01T09:00:00Z#1"])
+def test_a_slot_of_the_schedule_has_a_time(x: LoopbackX, time: str) -> None:
+    """Without, nobody could tell later that it is long past."""
+    with pytest.raises(BadInput, match="make it a time such as"):
+        app.handler({**EVENT, "scheduled_time": time}, CONTEXT)
+    assert x.requests == []
+
+
+def test_lambdas_own_deadline_is_kept(x: LoopbackX) -> None:
+    context = SimpleNamespace(aws_request_id="request-1", get_remaining_time_in_millis=lambda: 9_000)
+    with pytest.raises(Unreachable, match=r"\b[89] s are left, too little for a post"):
+        app.handler(EVENT, context)
+    assert x.requests == []
+    context.get_remaining_time_in_millis = lambda: 45_000
+    assert app.handler(EVENT, context)["outcome"] == "posted"
 
 
 def test_a_refused_text_is_counted_beside_the_post(x: LoopbackX, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,8 @@ class Bot:
     def event(self) -> dict[str, str]:
         """The next slot, as the schedule sends it."""
         self.slots += 1
-        return {"schedule_arn": ARN, "scheduled_time": time.strftime("%Y-%m-%dT%H:%M:%SZ") + f"#{self.slots}"}
+        due = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=self.slots)
+        return {"schedule_arn": ARN, "scheduled_time": f"{due:%Y-%m-%dT%H:%M:%SZ}"}
 
     @property
     def pool(self) -> Pool:

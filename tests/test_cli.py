@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
 from tests.fakes import records
+from tests.loopback_x import loopback_x
 from training.cli import main, parser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -217,3 +220,24 @@ def test_a_paused_pool_posts_nothing_and_says_so(tmp_path: Path, capsys: pytest.
     )
     assert "is open again" in run("pool", "resume")[1] and "was not paused" in run("pool", "resume")[1]
     assert run("post", "--dry-run")[0] == 0
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_post_whose_answer_was_lost_is_repeated_by_its_slot(
+    published: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the sentence says: named anew, the same post is looked for; "now" would be another slot and another text."""
+    Pool(open_store(str(tmp_path / "pool"))).append(records(3), "test")
+    monkeypatch.setenv("LEASE_SECONDS", "0.5")
+    with loopback_x() as x:
+        monkeypatch.setenv("X_API_URL", x.url)
+        (tmp_path / "twitter.json").write_text(x.twitter_json)
+        command = ["post", "--pool", str(tmp_path / "pool"), "--creds", str(tmp_path / "twitter.json")]
+        x.script(drop=True, publish=published)
+        assert main(command) == 1
+        said = capsys.readouterr().err
+        (slot,) = re.findall(r"add --slot '(manual \S+)' \(SLOT= for make\)", said)
+        assert main([*command, "--slot", slot]) == 1, "its lease is not over"
+        time.sleep(0.6)
+        assert main([*command, "--slot", slot]) == 0
+        assert json.loads(capsys.readouterr().out)["index"] == 0 and len(x.published) == 1

@@ -145,7 +145,7 @@ def test_the_schedule_is_off_by_default_and_names_the_slot(template: dict[str, A
     # What the schedule sends, once it has filled in its own words, is what the handler reads.
     sent = schedule["Target"]["Input"].replace("<aws.scheduler.schedule-arn>", "arn")
     sent = sent.replace("<aws.scheduler.scheduled-time>", "2026-01-01T09:00:00Z")
-    assert app.read_event(json.loads(sent))[:2] == ("arn 2026-01-01T09:00:00Z", False)
+    assert app.read_event(json.loads(sent)) == ("arn 2026-01-01T09:00:00Z", False)
     assert schedule["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimeZone"}
     assert schedule["Target"]["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["ScheduleQueue", "Arn"]}}
 

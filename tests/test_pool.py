@@ -17,6 +17,8 @@ from post_tweet.store import Conflict
 
 from tests.fakes import Crash, MemoryStore, records
 
+NOON = "2026-01-01T12:00:00+00:00"
+
 
 def filled(*counts: int) -> Pool:
     pool, start = Pool(MemoryStore()), 0
@@ -99,7 +101,7 @@ def test_a_broken_state_is_named_and_left_alone(data: bytes) -> None:
 def test_a_newer_state_is_refused() -> None:
     pool = filled(3)
     raw = json.loads(pool.store.get("state.json")[0])
-    pool.store.put("state.json", json.dumps({**raw, "format": 3}).encode())
+    pool.store.put("state.json", json.dumps({**raw, "format": 4}).encode())
     with pytest.raises(PoolBroken, match="newer version"):
         pool.load()
 
@@ -153,8 +155,8 @@ def test_show_tells_what_became_of_a_text() -> None:
     state, etag = pool.load()
     note = {"index": 0, "tweet_id": "7", "time": "2026-01-01T00:00:00+00:00"}
     pool.note(0, note)
-    claim = Claim("s", "o", 2, "t", "x", "x")
-    refused = Settled("s", 1, "refused", None, "x", "too-long")
+    claim = Claim("s", "o", 2, "t", NOON, NOON)
+    refused = Settled("s", 1, "refused", None, NOON, "too-long")
     pool.save(replace(state, seq=9, next=2, claim=claim, recent=(refused,), withdrawn=(4,)), etag)
     assert [pool.show(i)["fate"] for i in range(5)] == ["posted", "refused", "claimed", "waiting", "withdrawn"]
     assert pool.show(0)["post"] == note and pool.show(3)["text"] == records(4)[3]["text"]
@@ -241,11 +243,46 @@ def test_pause_and_resume_say_what_they_changed() -> None:
     assert replace(after, seq=before.seq, writer=before.writer) == before and after.seq == before.seq + 2
 
 
-def test_only_a_paused_state_needs_the_newer_version() -> None:
+@pytest.mark.parametrize(
+    ("values", "version"),
+    [
+        ({}, 1),
+        ({"claim": Claim("monday", "me", 0, "a text", NOON, NOON)}, 1),
+        ({"paused": NOON}, 2),
+        ({"forgotten": NOON}, 3),
+        ({"claim": Claim("monday", "me", 0, "a text", NOON, NOON, 2, ("sunday", "saturday"))}, 3),
+        ({"recent": (Settled("monday", 0, "posted", "1", NOON, None, ("sunday",)),), "next": 1, "paused": NOON}, 3),
+    ],
+)
+def test_a_state_is_written_in_the_oldest_format_that_can_say_it(values: dict[str, Any], version: int) -> None:
+    """An older function drops what it does not know; where there is nothing of the kind it goes on posting."""
+    state = replace(filled(3).load()[0], **values)
+    raw = json.loads(state.dump())
+    assert raw["format"] == version and State.parse(state.dump(), "here") == state
+    newer = {"paused", "forgotten", "others"} - values.keys()
+    assert not {f'"{name}"' for name in newer if f'"{name}"' in state.dump().decode()} - {'"others"'}
+    assert (b'"others"' in state.dump()) == (b"sunday" in state.dump())
+
+
+@pytest.mark.parametrize("time", ["yesterday", "", "2026-01-01T12:00:00", None, 5])
+@pytest.mark.parametrize("place", ["since", "first", "recent", "forgotten"])
+def test_a_time_that_is_none_is_said_before_anything_is_posted(place: str, time: Any) -> None:
     pool = filled(3)
-    assert json.loads(pool.store.get("state.json")[0])["format"] == 1
-    pool.pause(datetime(2026, 1, 1, tzinfo=UTC))
-    assert json.loads(pool.store.get("state.json")[0])["format"] == 2
+    raw = json.loads(pool.store.get("state.json")[0])
+    claim = {"slot": "monday", "owner": "me", "index": 0, "text": "a text", "since": NOON, "first": NOON, "attempts": 1}
+    entry = {"slot": "monday", "index": 0, "outcome": "posted", "tweet_id": None, "time": time, "reason": None}
+    raw |= {
+        "since": {"claim": {**claim, "since": time}},
+        "first": {"claim": {**claim, "first": time}},
+        "recent": {"recent": [entry], "next": 1},
+        "forgotten": {"forgotten": time, "format": 3},
+    }[place]
+    pool.store.put("state.json", json.dumps(raw).encode())
+    if place == "forgotten" and not time:
+        assert pool.load()[0].forgotten == time
+    else:
+        with pytest.raises(PoolBroken, match="restore its last good version"):
+            pool.load()
 
 
 def pace(*hours: float) -> float:

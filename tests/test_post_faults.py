@@ -14,7 +14,7 @@ from post_tweet.store import Conflict
 from post_tweet.x import Posted, Refused, Unknown
 
 from tests.fakes import Crash, records
-from tests.test_post import LEASE, World
+from tests.invoking import LEASE, World
 
 FIRST = records(1)[0]["text"]
 
@@ -33,7 +33,7 @@ def after_a_lost_answer(readable: bool, texts: int = 5) -> World:
 @pytest.mark.parametrize("readable", [True, False])
 @pytest.mark.parametrize("lost", [True, False])
 @pytest.mark.parametrize("after", [True, False])
-@pytest.mark.parametrize("crash", range(14))
+@pytest.mark.parametrize("crash", range(15))
 def test_a_slot_posts_once_whatever_breaks_its_take_over(readable: bool, lost: bool, after: bool, crash: int) -> None:
     world = after_a_lost_answer(readable)
     if lost:
@@ -136,7 +136,7 @@ def test_a_claim_that_was_slow_is_not_posted() -> None:
     world = World()
     running = world.steps("monday")
     with suppress(Busy):
-        for _ in range(6):  # Load, Now, Read, Connect, Now, Save
+        for _ in range(7):  # Now, Load, Now, Read, Connect, Now, Save
             next(running)
         world.wait(seconds=28)
         with pytest.raises(Busy, match="too long"):

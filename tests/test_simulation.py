@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from post_tweet.x import CannotTell, Found, NotFound
 
 from tests.simulation.history import history
 from tests.simulation.mutations import MUTATIONS, hunt
-from tests.simulation.search import one_slot, random_runs, shrink, story, two_slots
+from tests.simulation.search import old_claims, one_slot, random_runs, shrink, sleepers, story, two_heirs, two_slots
 from tests.simulation.world import Run, Simulation
 
 README = Path(__file__).parents[1] / "functions" / "README.md"
@@ -42,7 +43,7 @@ def test_twenty_thousand_slots() -> None:
 
 
 def test_every_single_and_double_fault_in_one_slot() -> None:
-    assert len(clean(one_slot(depth=2))) > 7_000
+    assert len(clean(one_slot(depth=2))) > 15_000
 
 
 def test_every_single_fault_in_two_calls_at_once() -> None:
@@ -50,8 +51,17 @@ def test_every_single_fault_in_two_calls_at_once() -> None:
 
 
 def test_double_faults_in_two_calls_at_once() -> None:
-    """Some of the interleavings; `make simulate` does all."""
-    assert len(clean(two_slots(depth=2, start=random.Random(5).randrange(40), every=40))) > 4_000
+    """Some of the interleavings, of one and of two slots, X readable or not; `make simulate` does all."""
+    assert len(clean(two_slots(depth=2, start=random.Random(5).randrange(41), every=41))) > 20_000
+
+
+def test_two_heirs_of_one_claim() -> None:
+    """Every fifth of the interleavings; `make simulate` does all."""
+    assert len(clean(two_heirs(depth=1, every=5))) > 12_000
+
+
+def test_old_claims_wrong_clocks_and_sleepers() -> None:
+    assert len(clean(old_claims(depth=1))) > 400 and len(clean(sleepers(depth=1))) > 4_000
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
@@ -66,8 +76,6 @@ def test_a_life_repeats_itself_exactly() -> None:
 
 
 def test_objects_and_bytes_make_the_same_life() -> None:
-    from dataclasses import replace
-
     life = history(23)
     through_bytes = replace(life, world=replace(life.world, through_bytes=True))
     assert Simulation(life, log=True).run().log == Simulation(through_bytes, log=True).run().log
@@ -79,7 +87,12 @@ def test_a_broken_life_shrinks_to_a_story() -> None:
     broken = next(run for run in random_runs(range(2_000), protocol) if run.violations)
     small = shrink(broken, protocol)
     assert len(small.history.deliveries) <= 6 < len(broken.history.deliveries)
-    assert len(small.history.faults) <= 4 and "DOUBLE" in story(small) and "Publish" in story(small)
+    assert len(small.history.faults) <= 6 < len(broken.history.faults)
+    assert "DOUBLE" in story(small) and "Publish" in story(small)
+    for key in small.history.faults:
+        fewer = {other: kind for other, kind in small.history.faults.items() if other != key}
+        rest = Simulation(replace(small.history, faults=fewer), protocol).run().violations
+        assert not any("DOUBLE" in violation for violation in rest), "a fault that could be left out"
 
 
 ANSWERS = {

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from post_tweet.errors import PostError
+from post_tweet.errors import Busy, PostError, Undecided, Unreachable
 
 from training import base_model, config, corpus, fill, filtering, finetune, job, quality, review, run, scores, tweet
 from training.config import Bot, SampleSettings
@@ -211,7 +211,16 @@ def post_command(args: argparse.Namespace) -> None:
     url = bot.pool
     if args.checkpoint:
         url = tweet.pool_from(bot, args.checkpoint, Path(args.run or f"runs/{bot.name}-tweet"), say)
-    say(json.dumps(tweet.post(url, args.creds, slot, args.dry_run), ensure_ascii=False))
+    # Its claim may stay in the pool. Another slot would settle it and then post a text of its own.
+    again = f"To repeat this post and make no second, wait a minute and add --slot '{slot}' (SLOT= for make)."
+    try:
+        say(json.dumps(tweet.post(url, args.creds, slot, args.dry_run), ensure_ascii=False))
+    except (Undecided, Unreachable, Busy) as error:
+        raise error if args.dry_run else type(error)(f"{error} {again}") from error
+    except KeyboardInterrupt:
+        if not args.dry_run:
+            print(again, file=sys.stderr)
+        raise
 
 
 def pool_command(args: argparse.Namespace) -> None:

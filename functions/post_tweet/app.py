@@ -21,6 +21,7 @@ from post_tweet import post, telemetry
 from post_tweet.errors import Account, BadInput, Busy, PostError, Undecided
 from post_tweet.perform import Performer, perform
 from post_tweet.pool import Pool
+from post_tweet.state import due
 from post_tweet.steps import Call
 from post_tweet.store import aws, open_store
 from post_tweet.x import API, Credentials, Poster, XPoster
@@ -33,8 +34,10 @@ LEASE = 55
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Entry point of the function."""
     request = getattr(context, "aws_request_id", "local")
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    until = datetime.now(UTC) + timedelta(milliseconds=left()) if left else None
     try:
-        return run(event, setting("POOL_URL"), lambda: XPoster(credentials(), api()), request)
+        return run(event, setting("POOL_URL"), lambda: XPoster(credentials(), api()), request, until)
     except Account as error:
         if error.reason in ("keys", "permissions"):
             secret.cache_clear()  # the operator will store new keys: a warm function must read them
@@ -48,19 +51,21 @@ def credentials() -> Credentials:
     return secret(setting("X_CREDENTIALS_PARAMETER"))
 
 
-def run(event: Any, pool_url: str, poster: Callable[[], Poster], request: str = "local") -> dict[str, Any]:
+def run(
+    event: Any, pool_url: str, poster: Callable[[], Poster], request: str = "local", until: datetime | None = None
+) -> dict[str, Any]:
     """Post one text for the event's slot. The command line calls this too.
 
-    `poster` is made only when X is needed: a dry run wants no credentials.
+    `poster` is made only when X is needed: a dry run wants no credentials. `until`: when Lambda ends this call.
     """
     started = time.monotonic()
     metrics = telemetry.Metrics()
     facts: dict[str, Any] = {"slot": None, "index": None, "outcome": "crashed"}
     store = None
     try:
-        slot, dry_run, at = read_event(event)
+        slot, dry_run = read_event(event)
         facts["slot"] = slot
-        call = Call(slot, f"{request}/{uuid.uuid4().hex[:8]}", lease(), dry_run, at)
+        call = Call(slot, f"{request}/{uuid.uuid4().hex[:8]}", lease(), dry_run, until)
         store = open_store(pool_url)
         result = perform(post.posting(call), Performer(Pool(store), poster, metrics), slot)
         facts |= {"outcome": result["outcome"], "index": result["index"]}
@@ -97,28 +102,24 @@ def lease() -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def read_event(event: Any) -> tuple[str, bool, datetime | None]:
-    """(slot, dry run, when it is due). Names that the scheduler did not fill in would be one slot for ever: refused."""
+def read_event(event: Any) -> tuple[str, bool]:
+    """(slot, dry run). Names that the scheduler did not fill in would be one slot for ever, and a time that is none
+    could never be told from one long past: refused."""
     if isinstance(event, dict):
         dry = event.get("dry_run", False)
         arn, at, slot = event.get("schedule_arn"), event.get("scheduled_time"), event.get("slot")
         if isinstance(dry, bool):
             if arn and at and isinstance(arn, str) and isinstance(at, str) and "<aws.scheduler." not in arn + at:
-                return f"{arn} {at}", dry, moment(at)
+                if due(name := f"{arn} {at}") is None:
+                    raise BadInput(
+                        f'"scheduled_time" is {at!r}; make it a time such as 2026-01-31T08:00:00Z, or give a "slot".'
+                    )
+                return name, dry
             if slot and isinstance(slot, str):
-                return slot, dry, None
+                return slot, dry
     raise BadInput(
         'The event must hold "schedule_arn" and "scheduled_time", or "slot", as texts; "dry_run" is true or false.'
     )
-
-
-def moment(text: str) -> datetime | None:
-    """The scheduler's time, UTC; None if it is no time after all: the slot's name serves all the same."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def setting(name: str) -> str:

@@ -13,12 +13,12 @@ follows:
     X's answer lost                       live claim           the same: nothing need be written for it
     while a claim is being dropped        live claim           asks X after the lease; not found, so it posts
     after a take-over, before the post    live claim           as after the claim
-    after a take-over and its post        live claim           found or refused as a duplicate: settled for the
-                                                               slot that tried last, which may not try again
+    after a take-over and its post        live claim           found or refused as a duplicate: settled for every
+                                                               slot that the claim names; none may try again
 
 So the claim is written before the post, never after: a text that may have been posted always stands in the
-state. A claim names the slot of the last attempt that may have posted: a post that nobody saw succeed counts
-for that slot, because a slot that posts nothing is a smaller fault than one that posts twice.
+state. A claim names every slot whose attempt may have posted its text, and a post that nobody saw succeed counts
+for all of them, because a slot that posts nothing is a smaller fault than one that posts twice.
 
 A claim whose answer was lost keeps its lease: the request may still be on its way to X, and who asked at once
 would not see it. functions/README.md says how all this is proved, and what is assumed of X and of clocks.
@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from post_tweet.errors import (
@@ -44,7 +44,8 @@ from post_tweet.errors import (
     Unreachable,
     WrongClock,
 )
-from post_tweet.state import RECENT, Claim, Settled, State
+from post_tweet.memory import fate, forgotten, remembering
+from post_tweet.state import RECENT, Claim, Settled, State, due, stamp, when
 from post_tweet.steps import Ask, Call, Connect, Load, Note, Now, Publish, Read, Request, Save, Steps, Warn
 from post_tweet.verdict import verdict
 from post_tweet.x import CLOCKS, KEYS, CannotTell, Found, NotFound, Posted, Refused, Unknown
@@ -54,12 +55,10 @@ REFUSALS = 3
 """Texts that X may refuse in one call."""
 UNFIT = 20
 """Texts of the pool that may fail our own check in one call."""
-MAY_HAVE = ("posted", "abandoned")
-"""Outcomes after which a slot must not post again."""
 PROMPT = 4
 """A post must start in the first quarter of its lease: X's time-out (18 s) and stragglers need the rest."""
-OTHERS = 16
-"""Texts not posted that the state remembers beside the posted ones."""
+POST_TIME = timedelta(seconds=20)
+"""What a post may take: X's time-out (18 s) and two writes. With less left of the invocation none is begun."""
 RACES = 20
 """Writes that may be lost to others in one call; more is no race but a store that answers wrongly."""
 
@@ -72,17 +71,18 @@ def posting(call: Call) -> Steps:
     PostError for all that a person or a retry must see.
     """
     refused = unfit = 0
+    # A name without a time counts from this call on: what was posted for it before is its owner's affair.
+    begun: datetime = due(call.slot) or (yield Now())
     for _ in range(RACES + REFUSALS + UNFIT):
         state: State = yield Load()
         now: datetime = yield Now()
-        may_have = [entry for entry in state.recent if entry.outcome in MAY_HAVE]
-        if done := next((entry for entry in may_have if entry.slot == call.slot), None):
-            if done.outcome == "abandoned":
-                raise abandoned(done.slot, done.index)
+        if done := fate(state, call.slot):
+            if done.outcome == "abandoned" or done.others:
+                raise abandoned(done.slots, done.index, done.outcome == "posted")
             return outcome("already-settled", call.slot, done.index, done.tweet_id, None, state)
         if state.paused:
             return outcome("paused", call.slot, None, None, None, state)
-        if call.at and len(may_have) >= RECENT and min(when(e.time) for e in may_have) > call.at - CLOCKS:
+        if (limit := forgotten(state)) and begun <= limit:
             raise TooLate(
                 f"The slot {call.slot} is older than the {RECENT} posts that the pool remembers: it may have been "
                 "posted, so it is not posted now; look into the schedule's and the function's delays."
@@ -115,6 +115,7 @@ def posting(call: Call) -> Steps:
                 return outcome("dry-run", call.slot, index, None, record["text"], state)
             yield Connect()  # keys that cannot be read must stop us before a text is claimed
             now = yield Now()
+            hurry(call, now)
             fresh = Claim(call.slot, call.owner, index, record["text"], stamp(now), stamp(now))
             claimed = yield from claiming(call, changed(state, call, claim=fresh))
         if claimed is None:
@@ -148,15 +149,17 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Request, Any,
 
     Returns the state with the claim taken over, an outcome (this slot is done), or None (start again).
     """
-    answer = yield Ask(claim.text, when(claim.first))
     now: datetime = yield Now()
+    hurry(call, now)
+    answer = yield Ask(claim.text, when(claim.first))
+    now = yield Now()
     found = verdict(answer, now - when(claim.first), claim.index in state.withdrawn)
     if found == "keys":
         raise Account(KEYS, "keys")
     if found == "later":
         raise Undecided(
-            f"Text {claim.index} may have been posted for {claim.slot}, and X does not answer now ({answer.reason}); "
-            "the next attempt asks again. To go on without it, withdraw it from the pool."
+            f"Text {claim.index} may have been posted for {names(claim.slots)}, and X does not answer now "
+            f"({answer.reason}); the next attempt asks again. To go on without it, withdraw it from the pool."
         )
     if found == "wrong-clock":
         raise WrongClock(
@@ -172,13 +175,16 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Request, Any,
             yield from record_post(claim, tweet_id, now)
         elif isinstance(answer, CannotTell):
             reason = answer.reason
-            if claim.slot != call.slot:  # this slot's own is told by an error, further on
-                yield Warn(str(abandoned(claim.slot, claim.index)), "abandoned")
-        entry = Settled(claim.slot, claim.index, found, tweet_id, stamp(now), reason)
+            if call.slot not in claim.slots:  # this slot's own is told by an error, further on
+                yield Warn(str(abandoned(claim.slots, claim.index)), "abandoned")
+        else:
+            yield Warn(f"Text {claim.index} was not posted, and its owner has withdrawn it.", "refused")
+        entry = Settled(claim.slot, claim.index, found, tweet_id, stamp(now), reason, claim.others)
         state = yield from settle(call, state, entry, claim.owner)
-        if found == "posted" and claim.slot == call.slot:
+        if found == "posted" and claim.slots == (call.slot,):
             return outcome("posted", call.slot, claim.index, tweet_id, claim.text, state)
-        return None  # if this slot's text was abandoned, the state says so now
+        return None  # if this slot may have posted it, the state says so now
+    hurry(call, now)
     taken = replace(
         claim,
         slot=call.slot,
@@ -187,6 +193,8 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Request, Any,
         # Asked and not found: no earlier attempt has posted, so the six hours begin with this one.
         first=stamp(now) if isinstance(answer, NotFound) else claim.first,
         attempts=claim.attempts + 1,
+        # Kept even then: should X show its posts later than it does, the slot that has posted is still known.
+        others=tuple(slot for slot in claim.slots if slot != call.slot),
     )
     return (yield from claiming(call, changed(state, call, claim=taken)))
 
@@ -202,6 +210,7 @@ def publish(call: Call, state: State, before: Claim | None) -> Generator[Request
     if now - when(claim.since) >= call.lease / PROMPT:
         # The process slept, or the store took its time: by the end of the post the claim may be another's.
         raise Busy(f"Claiming text {claim.index} took too long to post it safely; retry after the lease.")
+    hurry(call, now)
     answer = yield Publish(claim.text)
     now = yield Now()
     if isinstance(answer, Posted):
@@ -210,10 +219,11 @@ def publish(call: Call, state: State, before: Claim | None) -> Generator[Request
         return outcome("posted", call.slot, claim.index, answer.tweet_id, claim.text, state)
     if isinstance(answer, Refused) and answer.scope == "text":
         if answer.reason == "duplicate" and before:
-            # The earlier attempt did post it, for the slot that its claim named; the id is unknown.
+            # An earlier attempt did post it, for one of the slots that its claim named; the id is unknown.
             yield from record_post(before, None, now)
-            state = yield from settle(call, state, Settled(before.slot, claim.index, "posted", None, stamp(now)))
-            if before.slot == call.slot:
+            entry = Settled(before.slot, claim.index, "posted", None, stamp(now), None, before.others)
+            state = yield from settle(call, state, entry)
+            if before.slots == (call.slot,):
                 return outcome("posted", call.slot, claim.index, None, claim.text, state)
             return None
         yield Warn(f"X refused text {claim.index}: {answer.sentence}", "refused")
@@ -252,9 +262,7 @@ def settle(call: Call, state: State, entry: Settled, owner: str | None = None) -
     """
     claimed = state.claim is not None
     for _ in range(RACES):
-        new = changed(
-            state, call, claim=None, next=max(state.next, entry.index + 1), recent=remembered(state.recent, entry)
-        )
+        new = changed(state, call, claim=None, next=max(state.next, entry.index + 1), **remembering(state, entry))
         if (yield Save(new)):
             return new
         state = yield Load()
@@ -266,21 +274,27 @@ def settle(call: Call, state: State, entry: Settled, owner: str | None = None) -
     raise Busy(f"Another invocation took over text {entry.index} and will settle it; retry after its lease.")
 
 
-def abandoned(slot: str, index: int) -> Abandoned:
+def abandoned(slots: tuple[str, ...], index: int, posted: bool = False) -> Abandoned:
+    known, unsaid = ("was", "which") if posted else ("may have been", "whether")
     return Abandoned(
-        f"Text {index} may have been posted for {slot}; X did not say, so neither the text nor anything else is posted "
-        "for it. Look at the account if you want to know."
+        f"Text {index} {known} posted for {names(slots)}; X did not say {unsaid}, so neither the text nor anything "
+        "else is posted for it. Look at the account if you want to know."
     )
 
 
-def remembered(recent: tuple[Settled, ...], entry: Settled) -> tuple[Settled, ...]:
-    """The last texts posted, and some of the others: a pool full of unfit texts must not make it forget posts."""
-    entries = (*recent, entry)
-    if len(entries) <= OTHERS:
-        return entries
-    old = [e for e in entries if e.outcome in MAY_HAVE][:-RECENT]
-    old += [e for e in entries if e.outcome not in MAY_HAVE][:-OTHERS]
-    return tuple(e for e in entries if e not in old)
+def names(slots: tuple[str, ...]) -> str:
+    """For a sentence; in six hours of lost answers they can be hundreds."""
+    earlier = len(slots) - 1
+    return slots[-1] + (f" or {earlier} earlier slot{'s' * (earlier > 1)}" if earlier else "")
+
+
+def hurry(call: Call, now: datetime) -> None:
+    """A call to X that the invocation's end would cut short is not begun: its answer would be lost for nothing."""
+    if call.until and now + POST_TIME > call.until:
+        raise Unreachable(
+            f"Of this call's time {max((call.until - now).total_seconds(), 0):.0f} s are left, too little for a post; "
+            "the store or X was slow. Nothing was posted, the next attempt goes on."
+        )
 
 
 def record_post(claim: Claim, tweet_id: str | None, now: datetime) -> Generator[Request, Any, None]:
@@ -316,11 +330,3 @@ def outcome(
         "text": text,
         "remaining": state.remaining,
     }
-
-
-def stamp(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds")
-
-
-def when(text: str) -> datetime:
-    return datetime.fromisoformat(text)

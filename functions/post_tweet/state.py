@@ -9,14 +9,14 @@ import dataclasses
 import itertools
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from post_tweet.errors import PoolBroken
 
-FORMAT = 2
-"""The newest format that this version knows. 2 knows `paused`; a state that is not paused is still written as 1,
-so that a function deployed earlier goes on reading the pool until somebody pauses it: it would drop what it does
-not know."""
+FORMAT = 3
+"""The newest format that this version knows: 2 has `paused`, 3 `others` and `forgotten`. A state is written in the
+oldest that can say it, so that a function deployed earlier goes on reading the pool as long as it loses nothing."""
 RECENT = 64
 """Posted texts that the state remembers."""
 
@@ -46,6 +46,12 @@ class Claim:
     first: str
     """First attempt to post this text: X's own duplicate check is trusted for 6 hours from here."""
     attempts: int = 1
+    others: tuple[str, ...] = ()
+    """Slots that may have posted this text before `slot` did."""
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return (*self.others, self.slot)
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,12 @@ class Settled:
     time: str
     reason: str | None = None
     """Why it was not posted."""
+    others: tuple[str, ...] = ()
+    """Slots that may have posted it instead of `slot`: one of them did."""
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        return (*self.others, self.slot)
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,8 @@ class State:
     withdrawn: tuple[int, ...] = ()
     paused: str | None = None
     """Since when the owner wants nothing posted; None: the pool is open."""
+    forgotten: str | None = None
+    """Until when slots were due whose posts `recent` has dropped; None: it has dropped none."""
 
     @property
     def total(self) -> int:
@@ -86,11 +100,21 @@ class State:
         """How long the remaining texts last at the pace of the recent ones."""
         return self.remaining / texts_a_day(self.recent)
 
+    @property
+    def times(self) -> list[str]:
+        """All that are reckoned with."""
+        claimed = [self.claim.since, self.claim.first] if self.claim else []
+        return [*claimed, *(entry.time for entry in self.recent), *filter(None, [self.forgotten])]
+
     def dump(self) -> bytes:
-        values = {"format": FORMAT, **dataclasses.asdict(self)}
-        if self.paused is None:
-            values["format"] = 1
-            del values["paused"]
+        values = {"format": 1, **dataclasses.asdict(self)}
+        entries = [*values["recent"], *filter(None, [values["claim"]])]
+        for version, holders, name in ((2, [values], "paused"), (3, [values], "forgotten"), (3, entries, "others")):
+            for holder in holders:
+                if holder[name]:
+                    values["format"] = version
+                else:
+                    del holder[name]
         return (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode()
 
     @classmethod
@@ -109,21 +133,44 @@ class State:
                 writer=str(raw["writer"]),
                 next=int(raw["next"]),
                 batches=tuple(Batch(**batch) for batch in raw["batches"]),
-                claim=Claim(**{k: v for k, v in raw["claim"].items() if k != "released"}) if raw["claim"] else None,
-                recent=tuple(Settled(**entry) for entry in raw["recent"]),
+                claim=Claim(**named(raw["claim"], "released")) if raw["claim"] else None,
+                recent=tuple(Settled(**named(entry)) for entry in raw["recent"]),
                 withdrawn=tuple(int(index) for index in raw["withdrawn"]),
                 paused=raw.get("paused"),
+                forgotten=raw.get("forgotten"),
             )
             if unknown := raw.keys() - {field.name for field in dataclasses.fields(cls)}:
                 raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
             if not 0 <= state.next <= state.total or any(b.count < 1 or b.record_bytes < 3 for b in state.batches):
                 raise ValueError(f"next is {state.next} of {state.total} texts")
+            for time in state.times:
+                if when(time).tzinfo is None:
+                    raise ValueError(f"the time {time} names no zone")
             return state
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PoolBroken(
                 f"{where} is no pool state ({type(error).__name__}: {error}); restore its last good "
                 "version, nothing was changed."
             ) from error
+
+
+def named(raw: dict[str, Any], *dropped: str) -> dict[str, Any]:
+    """A claim's or an entry's values from JSON; `dropped` are those that older versions wrote."""
+    return {
+        key: tuple(map(str, value)) if key == "others" else value for key, value in raw.items() if key not in dropped
+    }
+
+
+def due(slot: str) -> datetime | None:
+    """When a slot was due, if its name ends with a time, as the schedule's and the command line's do."""
+    text = slot.rpartition(" ")[2]
+    try:
+        time = when(text)
+    except ValueError:
+        return None
+    if "T" not in text:
+        return None  # a day, a week, or just a number
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def texts_a_day(recent: tuple[Settled, ...]) -> float:
@@ -133,7 +180,7 @@ def texts_a_day(recent: tuple[Settled, ...]) -> float:
     than 8 waits the span counts as a day at least, so that three posts by hand in a minute do not empty the pool
     by arithmetic; with fewer than 2 one text a day is assumed.
     """
-    times = sorted(datetime.fromisoformat(entry.time) for entry in recent)
+    times = sorted(when(entry.time) for entry in recent)
     waits = sorted(later - earlier for earlier, later in itertools.pairwise(times))
     if len(waits) < 2:
         return 1.0
@@ -141,3 +188,11 @@ def texts_a_day(recent: tuple[Settled, ...]) -> float:
         waits.pop()
     least = timedelta(days=1) if len(waits) < 7 else timedelta(minutes=1)
     return len(waits) / (max(sum(waits, timedelta()), least) / timedelta(days=1))
+
+
+def stamp(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds")
+
+
+def when(text: str) -> datetime:
+    return datetime.fromisoformat(text)

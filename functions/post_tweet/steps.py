@@ -88,8 +88,8 @@ class Call:
     """Unique to this invocation."""
     lease: timedelta
     dry_run: bool = False
-    at: datetime | None = None
-    """When the slot was due, if its name says so."""
+    until: datetime | None = None
+    """When this invocation is ended from outside; None: never."""
 
 
 def index_of(request: Request, before: int | None) -> int | None:

@@ -59,10 +59,7 @@ class Metrics:
         values = dict(self.values)
         if self._state:
             values["PoolRemaining"] = self._state.remaining
-            try:
-                values["DaysLeft"] = round(self._state.days_left, 2)
-            except (ValueError, TypeError) as error:  # times that somebody wrote by hand: the post has been made
-                log("warning", text=f"The days left cannot be told: {error}")
+            values["DaysLeft"] = round(self._state.days_left, 2)
         units = [{"Name": name, "Unit": "None" if name == "DaysLeft" else "Count"} for name in values]
         about = {
             "Timestamp": int(time.time() * 1000),

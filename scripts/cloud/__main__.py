@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     add("resume", "post again")
     c = add("post-now", "post one text now, beside the schedule")
     c.add_argument("--dry-run", action="store_true", help="every step but the claim and the post")
+    c.add_argument("--slot", help="a name; one slot posts once (default: now)")
     c = add("logs", "what the function wrote")
     c.add_argument("--hours", type=float, default=48, help="so far back (default: 48)")
     add("clear-queues", "show and delete the messages of posts that failed; ends their alarms")
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
         case "resume":
             operate.resume(bot, say)
         case "post-now":
-            operate.post_now(bot, args.dry_run, say)
+            operate.post_now(bot, args.dry_run, args.slot, say)
         case "logs":
             operate.logs(bot, args.hours, say)
         case "clear-queues":

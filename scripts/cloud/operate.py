@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -38,8 +39,8 @@ def resume(bot: str, say: Say) -> None:
         say(f"{said}, but the schedule is off. Next: {make('deploy ENABLE=yes')}")
 
 
-def post_now(bot: str, dry_run: bool, say: Say) -> None:
-    """Call the function as the schedule does, with a slot of its own.
+def post_now(bot: str, dry_run: bool, slot: str | None, say: Say) -> None:
+    """Call the function as the schedule does, with a slot of its own or one that is given: a slot posts once.
 
     Raises:
         DeepproverbsError: what the function raised; its message says what to do.
@@ -47,7 +48,7 @@ def post_now(bot: str, dry_run: bool, say: Say) -> None:
     owner = Owner.present()
     stack = Stack.of(owner, bot)
     name = stack.outputs["FunctionName"]
-    slot = f"by hand {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    slot = slot or f"by hand {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     say(f"Calling {name} for the slot {slot!r}{', dry: nothing is posted' if dry_run else ''}.")
     with clear("call the function"):
         answer = owner.client("lambda").invoke(
@@ -55,12 +56,19 @@ def post_now(bot: str, dry_run: bool, say: Say) -> None:
         )
     result: dict[str, Any] = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
-        raise DeepproverbsError(f"The function did not post: {result.get('errorMessage', result)}")
+        why = result.get("errorMessage", result)
+        if result.get("errorType") in ("Undecided", "Unreachable", "Busy"):
+            # Its claim may stay in the pool. Another slot would settle it and then post a text of its own.
+            again = make(f"post-now SLOT={shlex.quote(slot)}")
+            why = f"{why} To repeat this post and make no second, wait a minute and give `{again}`."
+        raise DeepproverbsError(f"The function did not post: {why}")
     if result["outcome"] == "paused":
         raise DeepproverbsError(f"The pool is paused; `{make('resume')}` opens it again.")
     if dry_run:
         say(f"It would post text {result['index']}:\n  {result['text']}")
         say(f"Next: {make('post-now')}, or {make('deploy ENABLE=yes')}")
+    elif result["outcome"] == "already-settled":
+        say(f"The slot {slot!r} has posted text {result['index']}; nothing more is posted for it.")
     else:
         where = f" as https://x.com/i/status/{result['tweet_id']}" if result.get("tweet_id") else ""
         say(f"Posted{where}, {result['remaining']:,} texts left:\n  {result['text']}")

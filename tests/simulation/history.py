@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from post_tweet import steps
+from post_tweet.state import due as due_of
 
+START = datetime(2026, 1, 1, tzinfo=UTC)
 LAMBDA_TIMEOUT = 45.0
 X_TIMEOUT = 18.0
 
 FAULTS: dict[type[steps.Request], tuple[str, ...]] = {
-    steps.Load: ("crash", "error", "slow"),
+    steps.Load: ("crash", "error", "slow", "sleep after"),
     steps.Read: ("crash", "error", "slow"),
     steps.Connect: ("crash", "error", "slow"),
     steps.Save: (
@@ -40,7 +43,7 @@ FAULTS: dict[type[steps.Request], tuple[str, ...]] = {
         "slow after",
         "sleep",
     ),
-    steps.Ask: ("crash", "forbidden", "later", "slow"),
+    steps.Ask: ("crash", "forbidden", "later", "slow", "sleep after"),
 }
 """What can go wrong at a call. `after`: the call has done its work, and nobody hears of it (crash, error, conflict)
 or hears of it late (slow: seconds, sleep: minutes to hours, which only a call by hand survives)."""
@@ -53,7 +56,6 @@ FaultKey = tuple[int, int, int]
 class Delivery:
     time: float
     slot: str
-    due: float
     skew: float = 0.0
     """Seconds that the clock of this machine is wrong by."""
     by_hand: bool = False
@@ -106,6 +108,11 @@ class History:
         return len({delivery.slot for delivery in self.deliveries})
 
 
+def named(name: str, due: float) -> str:
+    """A slot's name, with the time that it was due."""
+    return f"{name} {START + timedelta(seconds=due):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def history(seed: int, slots: int = 100) -> History:
     """The life number `seed`: some are calm, in others more than half of all calls fail."""
     rng = random.Random(seed)
@@ -130,15 +137,18 @@ def history(seed: int, slots: int = 100) -> History:
 
     for number in range(slots):
         due = number * interval
-        slot = f"slot {number}"
+        slot = named(f"slot {number}", due)
         time = due + rng.uniform(0, 5)
         if rng.random() < late:
             time += rng.choice([60, interval, 3 * interval, 70 * interval]) * rng.random()
-        by_hand = rng.random() < 0.04
-        deliveries.append(Delivery(time, f"by hand {number}" if by_hand else slot, due, skew(), by_hand))
-        while not by_hand and rng.random() < twice:
-            again = time + rng.choice([0.3, 5.0, 60.0, interval, 66 * interval]) * rng.random()
-            deliveries.append(Delivery(again, slot, due, skew()))
+        if by_hand := rng.random() < 0.04:
+            # A name with a time in it, as the command line makes, or any other, which is remembered for 64 posts.
+            slot = named(f"by hand {number}", time) if rng.random() < 0.5 else f"by hand {number}"
+        deliveries.append(Delivery(time, slot, skew(), by_hand))
+        most = 66 if due_of(slot) else 20
+        while rng.random() < twice:
+            again = time + rng.choice([0.3, 5.0, 60.0, interval, most * interval]) * rng.random()
+            deliveries.append(Delivery(again, slot, skew(), by_hand))
     faults: dict[FaultKey, str | float] = {}
     for number in range(len(deliveries)):
         for attempt in range(3):

@@ -1,7 +1,7 @@
 """Broken copies of the protocol, each with one of its rules taken out; the simulation must find every one.
 
-Flows in: the source of post.py and verdict.py. Flows out: protocols. A rule that is edited away must stand in the
-source word for word, so this list cannot fall behind it silently.
+Flows in: the source of post.py, verdict.py and memory.py. Flows out: protocols. A rule that is edited away must
+stand in the source word for word, so this list cannot fall behind it silently.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from types import ModuleType
+from typing import Any
 
-from post_tweet import post, verdict
+from post_tweet import memory, post, verdict
 
-from tests.simulation.search import one_slot, random_runs, two_slots
+from tests.simulation.search import old_claims, one_slot, random_runs, sleepers, two_heirs, two_slots
 from tests.simulation.world import Protocol, Run
 
 
@@ -22,19 +23,21 @@ from tests.simulation.world import Protocol, Run
 class Mutation:
     name: str
     edits: tuple[tuple[str, str], ...]
-    """(as it stands in post.py or verdict.py, as it is broken)"""
+    """(as it stands in post.py, verdict.py or memory.py, as it is broken)"""
 
     def protocol(self) -> Protocol:
-        sources = {module: inspect.getsource(module) for module in (verdict, post)}
+        sources = {module: inspect.getsource(module) for module in (verdict, memory, post)}
         for old, new in self.edits:
             (home,) = [module for module, source in sources.items() if source.count(old) == 1]
             sources[home] = sources[home].replace(old, new)
-        broken = {}
+        broken: dict[str, Any] = {}
         for module, source in sources.items():
-            broken[module] = ModuleType(f"broken_{module.__name__.rpartition('.')[2]}")
-            exec(compile(source, str(module.__file__), "exec"), broken[module].__dict__)
-        broken[post].__dict__["verdict"] = broken[verdict].__dict__["verdict"]
-        protocol: Protocol = broken[post].__dict__["posting"]
+            names = ModuleType(f"broken_{module.__name__.rpartition('.')[2]}").__dict__
+            exec(compile(source, str(module.__file__), "exec"), names)
+            # What the next of them has imported from this one must be the broken one's.
+            names.update({name: broken[name] for name in names.keys() & broken.keys()})
+            broken |= {name: value for name, value in names.items() if getattr(module, name, None) is not value}
+        protocol: Protocol = broken["posting"]
         return protocol
 
 
@@ -50,7 +53,12 @@ def hunt(mutation: Mutation, histories: int = 20_000) -> Caught:
     """Single faults in one slot and in two concurrent calls first, then random lives."""
     protocol = mutation.protocol()
     runs: Iterator[Run] = chain(
-        one_slot(protocol, 1), two_slots(protocol, 1, every=16), random_runs(range(histories), protocol)
+        one_slot(protocol, 1),
+        two_slots(protocol, 1, every=17),
+        two_heirs(protocol, 1, every=67),
+        old_claims(protocol),
+        sleepers(protocol, 0),
+        random_runs(range(histories), protocol),
     )
     for number, run in enumerate(islice(runs, histories), 1):
         if run.violations:
@@ -66,7 +74,10 @@ LOST = """    assert isinstance(answer, Unknown)
 """
 PUBLISH = "    answer = yield Publish(claim.text)\n"
 PROMPTLY = "    if now - when(claim.since) >= call.lease / PROMPT:\n"
-MEMORY = "        if call.at and len(may_have) >= RECENT and min(when(e.time) for e in may_have) > call.at - CLOCKS:\n"
+MET = 'entry = Settled(before.slot, claim.index, "posted", None, stamp(now), None, before.others)'
+FOUND = "entry = Settled(claim.slot, claim.index, found, tweet_id, stamp(now), reason, claim.others)"
+HEIRS = "        others=tuple(slot for slot in claim.slots if slot != call.slot),\n"
+OWNED = " or (now and (now.index, now.owner) != (entry.index, owner or call.owner)):\n"
 SETTLED = 'Settled(call.slot, claim.index, "posted", None, stamp(now))'
 
 MUTATIONS = (
@@ -83,8 +94,14 @@ MUTATIONS = (
     Mutation("take every 412 for a lost race", ((OURS, "    return None"),)),
     Mutation("no lease", (("if claim and -CLOCKS <= now - when(claim.since) < call.lease:", "if False:"),)),
     Mutation("a claim from the future is live", (("if claim and -CLOCKS <= now - when(", "if claim and now - when("),)),
-    Mutation("drop `recent`", (("recent=remembered(state.recent, entry)", "recent=state.recent"),)),
-    Mutation("no memory of refused slots' age", ((MEMORY, "        if False:\n"),)),
+    Mutation(
+        "remember the last post alone",
+        (("dropped = posted[:-RECENT]", "dropped = posted[:-1]"), ("stamp(limit) if limit else None", "None")),
+    ),
+    Mutation(
+        "post for a slot however late",
+        (("        if (limit := forgotten(state)) and begun <= limit:\n", "        if False:\n"),),
+    ),
     Mutation(
         "move `next` at the claim",
         ((CLAIM, CLAIM.replace("claim=fresh)", "claim=fresh, next=index + 1)")),),
@@ -92,6 +109,19 @@ MUTATIONS = (
     Mutation(
         "a duplicate after a take-over is a refused text",
         (('if answer.reason == "duplicate" and before:', "if False:"),),
+    ),
+    Mutation(
+        "a duplicate counts for the slot that met it",
+        ((MET, MET.replace("before.slot,", "call.slot,").replace("before.others", "()")),),
+    ),
+    Mutation(
+        "a post that is found counts for the slot that found it",
+        ((FOUND, FOUND.replace("claim.slot,", "call.slot,").replace("claim.others", "()")),),
+    ),
+    Mutation("a take-over forgets who may have posted before", ((HEIRS, ""),)),
+    Mutation(
+        "a take-over keeps the old slot",
+        (("        slot=call.slot,\n        owner=call.owner,\n", "        owner=call.owner,\n"), (HEIRS, "")),
     ),
     Mutation(
         "trust X's check of duplicates for a month", (("TRUST = timedelta(hours=6)", "TRUST = timedelta(days=30)"),)
@@ -130,6 +160,16 @@ MUTATIONS = (
     ),
     Mutation(
         "decide without X when it does not know the keys", (('    if answer.kind == "keys":\n', "    if False:\n"),)
+    ),
+    Mutation(
+        "give a text up when X is short of breath",
+        (('return "later" if answer.kind == "later" else "abandoned"', 'return "abandoned"'),),
+    ),
+    Mutation("reckon with a claim from the future", (('        return "wrong-clock"\n', "        pass\n"),)),
+    Mutation("post unfit texts", (("            if why := problems(", "            if why := () and problems("),)),
+    Mutation("settle whoever holds the claim", ((OWNED, ":\n"),)),
+    Mutation(
+        "let a claim go whoever holds it", (("            if state.claim != held:\n", "            if False:\n"),)
     ),
     Mutation("post withdrawn texts", (("    while index in state.withdrawn:\n", "    while False:\n"),)),
     Mutation(

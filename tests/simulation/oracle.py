@@ -13,6 +13,10 @@ from post_tweet.state import Settled, State
 
 from tests.simulation.history import World
 
+UNFIT = "king.to"
+"""A link, in a text that was filled in by mistake."""
+A_MOMENT = "later"
+"""Why X does not answer, when it will again."""
 NO_KEYS = "timestamp out of bounds"
 """What X says to a machine whose clock is wrong."""
 
@@ -45,9 +49,17 @@ class Oracle:
     def published(self, post: Published) -> None:
         if any(earlier.text == post.text for earlier in self.posts):
             self.wrong(f"DOUBLE: X publishes {post.text!r} a second time, for {post.slot}")
+        for other in self.posts:
+            if other.slot == post.slot and not self.unseen(other.text):
+                self.wrong(f"EXTRA: {post.slot} posts {other.text!r} and {post.text!r}")
+        if UNFIT in post.text:
+            self.wrong(f"UNFIT: X publishes {post.text!r}, which no pool may hold")
         self.posts.append(post)
-        if len(self.posts) > len(self.started):
-            self.wrong(f"EXTRA: {len(self.posts)} posts for {len(self.started)} slots")
+
+    def unseen(self, text: str) -> bool:
+        """X shows its posts so late that it denied this one, which its owner has withdrawn."""
+        entry = next((e for index, e in self.settled.items() if text_of(index) == text), None)
+        return bool(entry and entry.outcome == "refused" and entry.reason == "withdrawn" and not self.world.tight)
 
     def wrote(self, before: State, after: State) -> None:
         """An invocation has written a state."""
@@ -75,6 +87,8 @@ class Oracle:
                 self.settled[index] = entry
                 if entry.outcome == "abandoned" and entry.reason == NO_KEYS:
                     self.wrong(f"GIVEN UP: text {index}, by a machine that X does not even know")
+                if entry.outcome == "abandoned" and entry.reason == A_MOMENT and index not in before.withdrawn:
+                    self.wrong(f"GIVEN UP: text {index}, although X only wants to be asked later")
             elif index not in before.withdrawn:
                 self.wrong(f"LOST: text {index} is passed over, with no word of what became of it")
             else:
@@ -87,7 +101,7 @@ class Oracle:
             self.wrong(f"UNTRUE: {slot} says it posted {result['text']!r}, and X has no such post")
         if kind == "posted" and result["index"] >= next_index:
             self.wrong(f"UNTRUE: {slot} says it posted text {result['index']}, and the state still holds it ready")
-        if kind == "already-settled" and not any(e.slot == slot and e.outcome == "posted" for e in self.books()):
+        if kind == "already-settled" and not any(slot in e.slots and e.outcome == "posted" for e in self.books()):
             self.wrong(f"UNTRUE: {slot} says it was settled, and the books do not")
         if kind == "paused":
             if was_open:
@@ -100,7 +114,7 @@ class Oracle:
     def end(self, state: State, notes: dict[int, Any]) -> None:
         """Everything is over, and everything must be accounted for."""
         mine = {post.text: post for post in self.posts}
-        credited = Counter(entry.slot for entry in self.books() if entry.outcome == "posted")
+        credited = Counter(slot for entry in self.books() if entry.outcome == "posted" for slot in entry.slots)
         for slot, times in credited.items():
             if times > 1:
                 self.wrong(f"BOOKS: {slot} is settled as posted {times} times")
@@ -120,11 +134,11 @@ class Oracle:
         for text in mine.keys() - set(texts.values()) - pending:
             self.wrong(f"BOOKS: X published {text!r}, and the books do not know it")
         sent = {post.slot for post in self.posts}
-        for slot in self.started - credited.keys() - sent:
+        for slot in self.started - sent:
             if not self.raised[slot]:
                 self.wrong(f"SILENT: {slot} was missed, and no call of it raised an error")
 
 
 def text_of(index: int) -> str:
     """Every 41st text may not be posted."""
-    return f"read more at king.to {index}" if index % 41 == 7 else f"saying number {index}"
+    return f"read more at {UNFIT} {index}" if index % 41 == 7 else f"saying number {index}"

@@ -14,17 +14,18 @@ import multiprocessing.pool
 import time
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 
 from tests.simulation.history import history
 from tests.simulation.mutations import MUTATIONS, hunt
-from tests.simulation.search import one_slot, random_runs, shrink, story, two_slots
+from tests.simulation.search import old_claims, one_slot, random_runs, shrink, sleepers, story, two_heirs, two_slots
 from tests.simulation.world import Run, Simulation
 
 CHUNK = 50
 """Histories that a process takes at a time."""
 SLOTS = 100
 """Slots a history."""
-PARTS = 32
+PARTS = 64
 """Portions of the interleavings."""
 COUNTED = ("slots", "calls", "faults", "posts", "missed", "abandoned")
 
@@ -51,10 +52,17 @@ def alone(_: int) -> tuple[Counter[str], Run | None]:
 
 
 def side_by_side(start: int) -> tuple[Counter[str], Run | None]:
-    """Some of the interleavings of two concurrent calls: every single fault, and every double of the sharp ones."""
-    total, broken = summed(two_slots(depth=1, start=start, every=PARTS))
-    more, worse = summed(two_slots(depth=2, start=start, every=PARTS))
-    return total + more, broken or worse
+    """Some of the interleavings of two concurrent calls, with every fault and every two."""
+    return summed(two_slots(depth=2, start=start, every=PARTS))
+
+
+def heirs(start: int) -> tuple[Counter[str], Run | None]:
+    """Some of the interleavings of two calls that find one claim left behind, with every further fault."""
+    return summed(two_heirs(depth=1, start=start, every=PARTS))
+
+
+def rare(_: int) -> tuple[Counter[str], Run | None]:
+    return summed(chain(old_claims(depth=2), sleepers(depth=1)))
 
 
 def report(name: str, results: Iterable[tuple[Counter[str], Run | None]]) -> bool:
@@ -105,5 +113,7 @@ def main() -> int:
         good = report("Random lives", pool.imap_unordered(lives, chunks))
         good &= report("One slot, up to two faults", pool.imap_unordered(alone, range(1)))
         good &= report("Two calls at once, up to two faults", pool.imap_unordered(side_by_side, range(PARTS)))
+        good &= report("Two heirs of one claim, one more fault", pool.imap_unordered(heirs, range(PARTS)))
+        good &= report("Old claims, wrong clocks and sleepers", pool.imap_unordered(rare, range(1)))
         good &= table(pool)
     return 0 if good else 1

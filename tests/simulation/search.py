@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 from post_tweet import post
 
-from tests.simulation.history import FAULTS, Delivery, FaultKey, History, World, history
+from tests.simulation.history import FAULTS, Act, Delivery, FaultKey, History, World, history, named
 from tests.simulation.world import Protocol, Run, Simulation
 
 HARMLESS = ("conflict", "conflict after", "slow")
 """One of these alone must not even make a call fail. (A claim that was slow to write is not posted: that may.)"""
-SHARP = ("crash", "crash after", "error after", "conflict after", "lost after", "late", "account", "forbidden")
-"""The faults that leave most behind: what two faults in two concurrent calls are made of."""
+SLOTS = (named("slot 0", 0), named("slot 1", 60))
+POST = 4
+"""The number of a call's post among its calls, if nothing goes wrong: state, text, keys, claim, post."""
+LEFT = ("crash", "crash after", "lost", "lost after", "late")
+"""What may leave a claim behind with its text posted or not."""
 PLACES = range(8)
 """Where a call can be interrupted by the other: before each of its calls, and after the last."""
 
@@ -28,7 +31,12 @@ def random_runs(seeds: range, protocol: Protocol = post.posting, slots: int = 10
         yield Simulation(history(seed, slots), protocol).run()
 
 
-def explore(base: History, depth: int, protocol: Protocol, kinds: tuple[str, ...] | None = None) -> Iterator[Run]:
+def life(readable: bool) -> int:
+    """A life's number; where it is even, X can be read in the end."""
+    return -2 if readable else -1
+
+
+def explore(base: History, depth: int, protocol: Protocol) -> Iterator[Run]:
     """`base`, and `base` with every choice of up to `depth` faults: any kind at any call, then at any call after."""
     simulation = Simulation(base, protocol)
     run = simulation.run()
@@ -38,30 +46,83 @@ def explore(base: History, depth: int, protocol: Protocol, kinds: tuple[str, ...
     yield run
     if depth == 0:
         return
-    last = max((place for place, (key, _) in enumerate(simulation.made) if key in base.faults), default=-1)
-    for key, request in simulation.made[last + 1 :]:
+    last = max((place for place, (key, *_) in enumerate(simulation.made) if key in base.faults), default=-1)
+    for key, request, _ in simulation.made[last + 1 :]:
         for kind in FAULTS[request]:
-            if kinds is None or kind in kinds:
-                yield from explore(replace(base, faults={**base.faults, key: kind}), depth - 1, protocol, kinds)
+            yield from explore(replace(base, faults={**base.faults, key: kind}), depth - 1, protocol)
 
 
 def one_slot(protocol: Protocol = post.posting, depth: int = 2) -> Iterator[Run]:
-    """One slot, another ten minutes later; X readable or not, the text withdrawn meanwhile or not."""
-    deliveries = (Delivery(0, "slot 0", 0), Delivery(600, "slot 1", 600))
-    for readable in (True, False):
-        base = History(-1, World(texts=9, lag=10, readable=readable), deliveries, calm=1)
+    """One slot, another ten minutes later; X readable or not, the text withdrawn in between or not."""
+    deliveries = (Delivery(0, SLOTS[0]), Delivery(600, SLOTS[1]))
+    for readable, acts in product((True, False), ((), (Act(30, "withdraw"),))):
+        base = History(life(readable), World(texts=9, lag=10, readable=readable), deliveries, acts, calm=1)
         yield from explore(base, depth, protocol)
 
 
 def two_slots(protocol: Protocol = post.posting, depth: int = 1, start: int = 0, every: int = 1) -> Iterator[Run]:
     """Two calls at once, for one slot or for two: the first is interrupted before its call i, the second then before
-    its call j until the first has ended. `start`, `every`: take only some interleavings."""
+    its call j until the first has ended. `start`, `every`: take only some interleavings; an odd `every` takes some of
+    one slot and of two, X readable or not."""
     cases = list(product(PLACES, PLACES, (True, False), (True, False)))
     for i, j, same, readable in cases[start::every]:
         delays: dict[FaultKey, float] = {(0, 0, i): 10.0, (1, 0, j): 12.0}
-        second = Delivery(0.2 * i + 0.05, "slot 0" if same else "slot 1", 0)
-        base = History(-1, World(texts=9, readable=readable), (Delivery(0, "slot 0", 0), second), delays=delays, calm=1)
-        yield from explore(base, depth, protocol, SHARP if depth > 1 else None)
+        deliveries = (Delivery(0, SLOTS[0]), Delivery(0.2 * i + 0.05, SLOTS[not same]))
+        world = World(texts=9, readable=readable)
+        yield from explore(History(life(readable), world, deliveries, delays=delays, calm=1), depth, protocol)
+
+
+def two_heirs(protocol: Protocol = post.posting, depth: int = 1, start: int = 0, every: int = 1) -> Iterator[Run]:
+    """A call that ends in the middle of its post, and two that find its claim at once, interleaved as above: Lambda's
+    retry of it and the next slot, or the same slot delivered again."""
+    cases = list(product(LEFT, PLACES, PLACES, (True, False), (True, False)))
+    for left, i, j, same, readable in cases[start::every]:
+        simulation = Simulation(
+            History(0, World(texts=9), (Delivery(0, SLOTS[0]),), faults={(0, 0, POST): left}, calm=0)
+        )
+        simulation.run()
+        begun = simulation.begun[0, 1]  # the retry
+        delays: dict[FaultKey, float] = {(0, 1, i): 10.0, (1, 0, j): 12.0}
+        deliveries = (Delivery(0, SLOTS[0]), Delivery(begun + 0.2 * i + 0.05, SLOTS[not same]))
+        world = World(texts=9, readable=readable)
+        base = History(life(readable), world, deliveries, faults={(0, 0, POST): left}, delays=delays, calm=1)
+        yield from explore(base, depth, protocol)
+
+
+def old_claims(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]:
+    """Three slots hours apart, X not readable, each left alone by Lambda after its first call. The first leaves a
+    claim; its clock may be a day off."""
+    alone: dict[FaultKey, str | float] = {(n, attempt, 0): "crash" for n in range(2) for attempt in (1, 2)}
+    for hours, skew, left in product(((0, 5, 10), (0, 5, 13)), (0.0, -86400.0, 86400.0), ("crash", "crash after")):
+        deliveries = [Delivery(3600 * at, named(f"slot {n}", 3600 * at)) for n, at in enumerate(hours)]
+        deliveries[0] = replace(deliveries[0], skew=skew)
+        world = World(texts=9, readable=False)
+        faults = {**alone, (0, 0, POST): left}
+        yield from explore(History(life(False), world, tuple(deliveries), faults=faults, calm=1), depth, protocol)
+
+
+def sleepers(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]:
+    """A call by hand on a machine that falls asleep in the middle of it, and a slot of the schedule that is just before
+    its call i when it wakes up."""
+    after: list[dict[FaultKey, str | float]] = [{(0, 0, call): "sleep after"} for call in (0, POST - 1, POST + 2)]
+    refused: dict[FaultKey, str | float] = {
+        (0, 0, POST): "account",
+        (0, 0, POST + 1): "conflict",
+        (0, 0, POST + 2): "sleep after",
+    }
+    asleep: dict[FaultKey, str | float] = {(0, 0, POST): "sleep"}
+    for faults, i, readable in product([*after, asleep, refused], PLACES, (True, False)):
+        # X sees every duplicate: nothing else helps a call that is asleep between its look at the clock and its post.
+        world = World(texts=9, readable=readable, blind=0)
+        first = Delivery(0, "by hand", by_hand=True)
+        base = History(life(readable), world, (first,), faults=faults, calm=1)
+        simulation = Simulation(replace(base, calm=0))
+        simulation.run()
+        times = [time for *_, time in simulation.made]
+        (woken,) = [later for earlier, later in pairwise([*times, simulation.time]) if later - earlier > 1000]
+        second = Delivery(woken - 3, named("slot 1", woken - 3))
+        base = replace(base, deliveries=(first, second), delays={(1, 0, i): 10.0})
+        yield from explore(base, depth, protocol)
 
 
 def shrink(run: Run, protocol: Protocol = post.posting) -> Run:

@@ -1,0 +1,52 @@
+"""X as one invocation of a simulated life finds it: it knows its keys or not, publishes, refuses, shows its posts late.
+
+Flows in: requests. Flows out: the answers of x.py, and what was published, for the oracle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from post_tweet.x import CLOCKS, CannotTell, Found, Latest, NotFound, Posted, Refused, Unknown, look_for
+
+from tests.simulation.history import START, Delivery
+from tests.simulation.oracle import NO_KEYS, Published
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Simulation
+
+
+@dataclass
+class Line:
+    """One invocation's way to X."""
+
+    world: Simulation
+    delivery: Delivery
+
+    def _known(self) -> bool:
+        """X refuses a signature whose time is far off."""
+        return abs(self.delivery.skew) <= CLOCKS.total_seconds()
+
+    def post(self, text: str) -> Posted | Refused | Unknown:
+        if not self._known():
+            return Refused("account", "keys", NO_KEYS)
+        if text in self.world.too_long:
+            return Refused("text", "too-long", "it is too long")
+        world, now = self.world.history.world, self.world.time
+        if any(p.text == text and world.blind <= now - p.time <= world.window for p in self.world.timeline):
+            return Refused("text", "duplicate", "it is a duplicate")
+        published = Published(now, text, self.delivery.slot)
+        self.world.timeline.append(published)
+        self.world.oracle.published(published)
+        return Posted(str(len(self.world.timeline)))
+
+    def did_post(self, text: str, since: datetime | None = None) -> Found | NotFound | CannotTell:
+        if not self._known():
+            return CannotTell(NO_KEYS, "keys")
+        if not self.world.readable:
+            return CannotTell("forbidden")
+        shown = [p for p in self.world.timeline if p.time <= self.world.time - self.world.history.world.lag][-5:]
+        latest = [Latest("?", p.text, START + timedelta(seconds=p.time)) for p in shown]
+        return look_for(text, latest, since, more=len(self.world.timeline) > 5)
