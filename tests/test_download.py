@@ -20,6 +20,7 @@ from tests.loopback_mirror import Fault
 from training import download
 from training.base_model import WEIGHTS, locate
 from training.errors import WrongUse
+from training.mirror import BLOCK
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,7 +40,7 @@ def test_after_a_drop_only_the_rest_is_asked_for(cloud: Cloud) -> None:
     for request, before in ((second, 2_000_000), (third, 3_000_000)):
         assert request.range and request.if_range
         start = int(request.range.removeprefix("bytes=").removesuffix("-"))
-        assert before - 2 * download.BLOCK <= start <= before
+        assert before - 2 * BLOCK <= start <= before
     assert third.sent == LENGTH - int(str(third.range)[6:-1])
 
 
@@ -204,13 +205,13 @@ def test_a_killed_download_goes_on(cloud: Cloud, how: signal.Signals) -> None:
     )
     part = cloud.cache / "124M" / (WEIGHTS + ".part")
     deadline = time.monotonic() + 30
-    while not (part.exists() and part.stat().st_size >= 2 * download.BLOCK):
+    while not (part.exists() and part.stat().st_size >= 2 * BLOCK):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(how)
     _, errors = process.communicate(timeout=10)
     have = part.stat().st_size
-    assert process.returncode != 0 and 2 * download.BLOCK <= have < LENGTH
+    assert process.returncode != 0 and 2 * BLOCK <= have < LENGTH
     assert ("are kept" in errors) == (how == signal.SIGINT)
     assert content(locate("124M", cloud.cache, progress=False).folder) == cloud.files
     _, second = cloud.mirror.asked(DATA)

@@ -2,8 +2,7 @@
 
 `fetch(url, target)` writes `target.part` and renames it at the end. Beside the part lies
 `target.part.json` with the length and the ETag (or date) of what it is a part of, so that a later
-start, even after kill -9, asks only for the rest (`Range`), and only of the same file (`If-Range`).
-`url` is a http, https or file address, or a plain path.
+start, even after kill -9, asks only for the rest, and only of the same file (training/mirror.py).
 """
 
 from __future__ import annotations
@@ -14,25 +13,19 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-import requests
 from tqdm import tqdm
 
-from training.errors import DeepproverbsError, WrongUse
+from training.errors import DeepproverbsError
+from training.mirror import Dropped, Mark, Wrong, ask
 
 log = logging.getLogger(__name__)
 
-BLOCK = 1 << 18
-"""Bytes a read. A kill loses at most one block: 256 KiB, 0.05 % of the smallest model."""
-TIMEOUT = (10.0, 60.0)
-"""Seconds to connect, and to wait for the next bytes."""
 TRIES = 5
 """Failures in a row without one new byte before it gives up: 1 + 2 + 4 + 8 = 15 s of pauses."""
 TRIES_UNREACHABLE = 3
@@ -41,37 +34,6 @@ TRIES_IN_ALL = 100
 """However far each try gets."""
 FIRST_PAUSE = 1.0
 """Seconds; doubles with every failure in a row."""
-
-
-class _Dropped(Exception):
-    """Worth another try. `answered`: a server was there."""
-
-    def __init__(self, reason: str, answered: bool = True) -> None:
-        super().__init__(reason)
-        self.answered = answered
-
-
-class _Wrong(Exception):
-    """The whole file came, or would come, and it is not the one that was wanted."""
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """What a part is a part of."""
-
-    tag: str | None
-    """A strong ETag or a Last-Modified date, fit for If-Range."""
-    total: int | None
-    """Length of the whole file in bytes."""
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """A server's reply: its bytes begin at `start` of the file that `mark` describes."""
-
-    start: int
-    mark: _Mark
-    blocks: Iterator[bytes]
 
 
 def digest(path: Path) -> str:
@@ -122,17 +84,17 @@ def fetch(
         KeyboardInterrupt: the part stays.
     """
     part = target.with_name(target.name + ".part")
-    wrong: _Wrong | None = None
+    wrong: Wrong | None = None
     for _ in range(2):
         try:
             found = _persist(url, part, size, progress)
             if sha256 is not None and found != sha256:
-                raise _Wrong(f"its SHA-256 is {found[:12]}…, {known_from} is {sha256[:12]}…")
+                raise Wrong(f"its SHA-256 is {found[:12]}…, {known_from} is {sha256[:12]}…")
             with _disk(part):
                 part.replace(target)
                 _mark_path(part).unlink(missing_ok=True)
             return found
-        except _Wrong as error:
+        except Wrong as error:
             wrong = error
             with _disk(part):
                 part.unlink(missing_ok=True)
@@ -155,7 +117,7 @@ def _persist(url: str, part: Path, size: int | None, progress: bool) -> str:
     for _ in range(TRIES_IN_ALL):
         try:
             return _try(url, part, size, progress)
-        except _Dropped as drop:
+        except Dropped as drop:
             reason, answered = str(drop), answered or drop.answered
         failures = 1 if _length(part) > furthest else failures + 1
         furthest = max(furthest, _length(part))
@@ -180,10 +142,10 @@ def _try(url: str, part: Path, size: int | None, progress: bool) -> str:
     state = hashlib.sha256()
     if have and have == mark.total:  # killed between the last byte and the check
         return digest(part)
-    with _ask(url, have, mark) as answer, contextlib.ExitStack() as stack:
+    with ask(url, have, mark) as answer, contextlib.ExitStack() as stack:
         total = answer.mark.total
         if size is not None and total is not None and total != size:
-            raise _Wrong(f"it has {total:,} bytes, not {size:,}")
+            raise Wrong(f"it has {total:,} bytes, not {size:,}")
         if answer.start:
             log.info("%s: going on from %s", part.stem, size_text(answer.start))
             with part.open("rb") as earlier:
@@ -213,115 +175,10 @@ def _try(url: str, part: Path, size: int | None, progress: bool) -> str:
         os.fsync(file.fileno())
     have = _length(part)
     if total is not None and have < total:
-        raise _Dropped(f"the connection ended after {have:,} of {total:,} bytes")
+        raise Dropped(f"the connection ended after {have:,} of {total:,} bytes")
     if (total is not None and have != total) or (size is not None and have != size):
-        raise _Wrong(f"it has {have:,} bytes, not {size or total:,}")
+        raise Wrong(f"it has {have:,} bytes, not {size or total:,}")
     return state.hexdigest()
-
-
-@contextlib.contextmanager
-def _ask(url: str, have: int, mark: _Mark) -> Iterator[_Answer]:
-    """Open `url` at byte `have` if it still is the file of `mark`, else at its beginning."""
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise WrongUse(f"{url} is not an address ({error}); correct DEEPPROVERBS_MIRROR.") from error
-    if parts.scheme in ("http", "https"):
-        with _ask_http(url, have, mark) as answer:
-            yield answer
-        return
-    if parts.scheme not in ("file", ""):
-        raise WrongUse(f"{url} is neither a http, a https nor a file address; correct DEEPPROVERBS_MIRROR.")
-    path = Path(unquote(parts.path) if parts.scheme else url)
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            now = _Mark(f"{status.st_mtime_ns}", status.st_size)
-            start = have if now == mark else 0
-            file.seek(start)
-            yield _Answer(start, now, _reading(path, iter(lambda: file.read(BLOCK), b"")))
-    except FileNotFoundError as error:
-        raise DeepproverbsError(f"There is no file {path}; correct DEEPPROVERBS_MIRROR.") from error
-    except OSError as error:
-        raise DeepproverbsError(f"Cannot read {path}: {error.strerror}; correct DEEPPROVERBS_MIRROR.") from error
-
-
-def _reading(path: Path, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """`blocks`, with a failure to read told from a failure to write."""
-    try:
-        yield from blocks
-    except OSError as error:
-        raise DeepproverbsError(f"Cannot read {path}: {error.strerror}; check that disk.") from error
-
-
-@contextlib.contextmanager
-def _ask_http(url: str, have: int, mark: _Mark) -> Iterator[_Answer]:
-    headers = {"Accept-Encoding": "identity"}  # gzip would make lengths and ranges meaningless
-    if have:
-        headers["Range"] = f"bytes={have}-"
-        if mark.tag:
-            headers["If-Range"] = mark.tag
-    try:
-        response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
-    except requests.exceptions.SSLError as error:
-        raise DeepproverbsError(
-            f"No secure connection to {urlsplit(url).netloc}: check its address, the clock and the "
-            "proxy, or name a mirror in DEEPPROVERBS_MIRROR."
-        ) from error
-    except requests.exceptions.ConnectionError as error:
-        raise _Dropped(_reason(error), answered=False) from error
-    except requests.exceptions.Timeout as error:
-        raise _Dropped("no answer in time", answered=False) from error
-    except (requests.RequestException, ValueError) as error:
-        raise WrongUse(f"{url} cannot be asked for ({_reason(error)}); correct DEEPPROVERBS_MIRROR.") from error
-    with response:
-        status = response.status_code
-        if status in (408, 425, 429) or status >= 500:
-            raise _Dropped(f"the server answered {status}")
-        if status in (404, 410):
-            raise DeepproverbsError(
-                f"{url} is not there (answer {status}); check DEEPPROVERBS_MIRROR, below which "
-                "the files must lie as <size>/<file>."
-            )
-        if (
-            status == 206
-            and (span := re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", "")))
-            and (int(span[1]), int(span[2])) == (have, mark.total)
-        ):
-            yield _Answer(have, mark, _blocks(response))
-        elif status == 200:
-            tag = response.headers.get("ETag")
-            if tag is None or tag.startswith("W/"):  # If-Range takes no weak tags
-                tag = response.headers.get("Last-Modified")
-            length = response.headers.get("Content-Length", "")
-            yield _Answer(0, _Mark(tag, int(length) if length.isdecimal() else None), _blocks(response))
-        elif status in (206, 416):  # the file has changed and the server does not know If-Range
-            raise _Wrong("it has changed since the download began")
-        else:
-            raise DeepproverbsError(f"{url} was refused (answer {status}); check the proxy or DEEPPROVERBS_MIRROR.")
-
-
-def _blocks(response: requests.Response) -> Iterator[bytes]:
-    try:
-        yield from response.iter_content(BLOCK)
-    except requests.RequestException as error:
-        raise _Dropped(_reason(error)) from error
-
-
-def _reason(error: Exception) -> str:
-    """The innermost cause, without urllib3's wrapping of objects in objects."""
-    text = str(error)
-    for pattern, words in (
-        (r"Name or service|name resolution|nodename|getaddrinfo", "its name is unknown"),
-        (r"refused", "connection refused"),
-        (r"timed? ?out", "no answer in time"),
-        (r"unreachable", "network unreachable"),
-        (r"[Pp]roxy", "the proxy failed"),
-        (r"broken|reset|IncompleteRead|aborted", "the connection broke"),
-    ):
-        if re.search(pattern, text):
-            return words
-    return text.split("\n")[0] or type(error).__name__
 
 
 @contextlib.contextmanager
@@ -343,13 +200,13 @@ def _mark_path(part: Path) -> Path:
     return part.with_name(part.name + ".json")
 
 
-def _kept(part: Path) -> tuple[int, _Mark]:
+def _kept(part: Path) -> tuple[int, Mark]:
     """Bytes to go on from, and what they are a part of; 0 when that is not known."""
     try:
         raw = json.loads(_mark_path(part).read_text(encoding="utf-8"))
-        mark = _Mark(raw["tag"], raw["total"])
+        mark = Mark(raw["tag"], raw["total"])
     except (OSError, ValueError, KeyError, TypeError):
-        return 0, _Mark(None, None)
+        return 0, Mark(None, None)
     have = _length(part)
     return (have, mark) if mark.total is not None and have <= mark.total else (0, mark)
 
