@@ -1,4 +1,5 @@
-"""No test may reach AWS with the caller's keys, or the caller's settings at all; and two models to sample from."""
+"""No test may reach AWS with the caller's keys, or the caller's settings at all; and models: two to sample from, one
+fine-tuned."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from scripts.cloud.make import DEFAULT, speak_of
-from tests import nano, tiny
+from tests import fine_tuned, nano, tiny
+from tests.fine_tuned import Line
+from training import convert
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +47,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    return fine_tuned.line(tmp_path_factory.mktemp("line"), tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def tuned(line: Line) -> Path:
+    """The checkpoint. One for all files, for TensorFlow takes its time; no test changes it."""
+    return fine_tuned.checkpoint(line)
+
+
+@pytest.fixture(scope="session")
+def tuned_model(line: Line, tuned: Path) -> Path:
+    """The checkpoint, converted."""
+    return convert.convert(line.folder, tuned, fine_tuned.QUIET.append)
