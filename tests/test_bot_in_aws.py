@@ -22,10 +22,11 @@ from scripts.cloud.__main__ import main
 from scripts.cloud.schedule import moments
 from scripts.cloud.stack import Owner
 from tests.aws import alarms
+from tests.aws.bot import STACK, TEXTS, Bot
 from tests.aws.cloudformation import Skipped
 from tests.aws.door import account
 from tests.aws.function import Lambda, Point, deployed, emptied, slot, waiting
-from tests.aws.walk import STACK, TEXTS, Bot, readme_commands, walk
+from tests.aws.walk import readme_commands, walk
 from tests.loopback_x import loopback_x
 
 UNAUTHORIZED = json.dumps({"title": "Unauthorized", "status": 401, "detail": "Unauthorized"})
@@ -213,8 +214,7 @@ def reported(bot: Bot, name: str, of: str) -> list[float]:
 def test_switching_on_does_not_ring(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     """`make deploy ENABLE=yes` and no call of the function since: the hours of silence count from there."""
     assert sum(reported(bot, "Paused", "proverbs")) >= 1
-    for name, value in bot.aws.environment.items():
-        monkeypatch.setenv(name, value)
+    bot.aws.act_as_owner(monkeypatch)
     deploy.note_silence(Owner(), "fresh")
     now, alarm = datetime.now(UTC), bot.alarm("MissedPostAlarm")
     points = [
@@ -329,8 +329,7 @@ def test_what_a_second_bot_is_told_acts_on_that_bot(
     """Every command that is named carries BOT=; pasted as it stands, it leaves the first bot alone."""
     (tmp_path / "bot.toml").write_text('name = "mybot"\n')
     words = f"BOT={tmp_path / 'bot.toml'}"
-    for name, value in bot.aws.environment.items():
-        monkeypatch.setenv(name, value)
+    bot.aws.act_as_owner(monkeypatch)
 
     def command(*arguments: str, code: int = 0) -> str:
         assert main([*arguments, "--bot", str(tmp_path / "bot.toml")]) == code

@@ -185,8 +185,7 @@ def test_no_command_is_named_without_its_bot(tmp_path: Path) -> None:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     with account() as aws:
-        for name, value in aws.environment.items():
-            monkeypatch.setenv(name, value)
+        aws.act_as_owner(monkeypatch)
         yield aws
 
 
@@ -306,7 +305,7 @@ def test_training_in_the_cloud_fills_the_pool(
         for action in statement["Action"]:
             alone = {**statement, "Action": action}
             assert any(need.action == action and allowed(need, [alone]) for need in asked), f"nothing needs {alone}"
-    pool = Pool(S3Store(outputs_of(aws)["BucketName"], "proverbs", aws.client("s3")))
+    pool = Pool(S3Store(aws.outputs("deepproverbs-proverbs")["BucketName"], "proverbs", aws.client("s3")))
     assert pool.load()[0].remaining == 60 and pool.verify() == []
     assert main(["train-status"]) == 0
     assert "proverbs-train" in (said := capsys.readouterr().out) and "failed: why" in said
@@ -327,11 +326,6 @@ def image_of_the_jobs() -> str:
     """The image that the deployed job definition names."""
     (job,) = [made["Properties"] for made in Skipped.made.values() if made["Type"] == "AWS::Batch::JobDefinition"]
     return str(job["ContainerProperties"]["Image"])
-
-
-def outputs_of(aws: Account) -> dict[str, str]:
-    (stack,) = aws.client("cloudformation").describe_stacks(StackName="deepproverbs-proverbs")["Stacks"]
-    return {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
 
 
 def test_training_says_what_the_account_lacks(aws: Account, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,6 +64,11 @@ class Account:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    def act_as_owner(self, patch: pytest.MonkeyPatch) -> None:
+        """Put the owner's keys into the environment of this process."""
+        for name, value in self.environment.items():
+            patch.setenv(name, value)
+
     def assume(self, role_arn: str) -> str:
         """An access key of the role."""
         key = f"ASIA{len(self.roles)}"
@@ -81,6 +86,11 @@ class Account:
                 config=Config(retries={"total_max_attempts": 1}),
             )
         return self._clients[service, key]
+
+    def outputs(self, stack: str) -> dict[str, str]:
+        """What a stack says of itself."""
+        (found,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        return {o["OutputKey"]: o["OutputValue"] for o in found["Outputs"]}
 
     def statements(self, role: str) -> Iterator[dict[str, Any]]:
         """The role's own policies, as they were deployed, without the grants that were taken away."""

@@ -312,8 +312,7 @@ def slot(aws: Account, service: Lambda, at: datetime) -> None:
 @contextmanager
 def deployed(aws: Account, stack: str, folder: Path, x_url: str, clocked: bool = False) -> Iterator[Lambda]:
     """The function of a stack, ready to be called."""
-    found = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
-    outputs = {o["OutputKey"]: o["OutputValue"] for o in found}
+    outputs = aws.outputs(stack)
     extra = {"X_API_URL": x_url, **({"CLOCKED": "yes"} if clocked else {})}
     service = Lambda(aws, outputs["FunctionName"], outputs["LogGroupName"], folder, extra)
     try:
