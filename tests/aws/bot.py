@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -77,3 +78,16 @@ class Bot:
         found = [r["Properties"] for n, r in Skipped.made.items() if n.startswith(f"{STACK}-{name}-")]
         assert len(found) == 1, (name, list(Skipped.made))
         return dict(found[0])
+
+
+def bot_stack(aws: Account) -> None:
+    """As much of a bot's stack as training looks at."""
+    template = {
+        "Parameters": {"AlarmEmail": {"Type": "String", "Default": "you@example.org"}},
+        "Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}},
+        "Outputs": {
+            "BucketName": {"Value": {"Ref": "Bucket"}},
+            "PoolUrl": {"Value": {"Fn::Sub": "s3://${Bucket}/proverbs"}},
+        },
+    }
+    aws.client("cloudformation").create_stack(StackName=STACK, TemplateBody=json.dumps(template))
