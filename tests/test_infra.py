@@ -168,7 +168,7 @@ def test_the_function_gets_every_setting_it_reads(template: dict[str, Any]) -> N
 
 
 def test_rights_are_written_out(template: dict[str, Any]) -> None:
-    """What is granted is used: tests/test_bot_in_aws.py takes each grant away. Here: no star stands alone."""
+    """What is granted is used: tests/test_grants.py takes each one away. Here: no star stands alone."""
     for statement in statements(template):
         assert statement["Effect"] == "Allow"
         assert statement["Resource"] != "*"

@@ -1,6 +1,7 @@
 """The walk through the README's commands in AWS, on loopback: `python -m tests.aws.walk` prints it and what each says.
 
-train-and-fill is the real one there, on nano; the tests fill the pool with texts of their own instead.
+train-and-fill is the real one there, on nano; the tests fill the pool with texts of their own instead. Tests that need
+the bot and not the walk take `switched_on`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import re
 import shlex
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.aws.bot import STACK, Bot
@@ -47,6 +49,30 @@ def walk(bot: Bot, real: bool = False) -> Iterator[tuple[str, str]]:
         else:
             said = bot.make(*arguments)
         yield shlex.join(arguments), said
+
+
+@contextmanager
+def switched_on(folder: Path) -> Iterator[Bot]:
+    """A bot as the walk leaves it, but without a text or a post. The second deployment, which the walk gives to sam
+    again, is one call of CloudFormation here: the stack is the same, after half the time."""
+    with account() as aws, loopback_x() as x:
+        bot = Bot(aws, x, folder)
+        (folder / "twitter.json").write_text(x.twitter_json)
+        first, *_ = readme_commands()
+        bot.make(*first[1:])
+        bot.make("secrets", f"TWITTER_CREDS={folder / 'twitter.json'}")
+        stacks = aws.client("cloudformation")
+        (stack,) = stacks.describe_stacks(StackName=STACK)["Stacks"]
+        parameters = {p["ParameterKey"]: p["ParameterValue"] for p in stack["Parameters"]}
+        stacks.update_stack(
+            StackName=STACK,
+            UsePreviousTemplate=True,
+            Parameters=[
+                {"ParameterKey": name, "ParameterValue": value}
+                for name, value in {**parameters, "ScheduleState": "ENABLED"}.items()
+            ],
+        )
+        yield bot
 
 
 def main() -> None:
