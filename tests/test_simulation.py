@@ -8,13 +8,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from post_tweet import verdict
+from post_tweet.state import due as due_of
 from post_tweet.x import CannotTell, Found, NotFound
 
-from tests.simulation.history import history
+from tests.simulation.history import START, History, history
 from tests.simulation.mutations import MUTATIONS, hunt
 from tests.simulation.search import old_claims, one_slot, random_runs, shrink, sleepers, story, two_heirs, two_slots
 from tests.simulation.world import Run, Simulation
@@ -37,13 +39,29 @@ def test_twenty_thousand_slots() -> None:
     assert sum(run.faults for run in runs) > 5_000 and sum(run.posts for run in runs) > 10_000
     assert sum(run.history.world.through_bytes for run in runs) == 4, "some lives go through the real bytes"
     assert min(run.faults for run in runs) == 0, "and some are calm:"
-    for run in runs:
-        if not run.faults and run.history.world.texts > 100 and not run.history.acts:
-            assert run.missed == 0
+
+
+def calm(seed: int) -> History:
+    """A life in which nothing is wrong: every slot comes, some late and some twice."""
+    life = history(seed)
+    due = [at for delivery in life.deliveries if (at := due_of(delivery.slot)) and not delivery.by_hand]
+    gap = min(later - earlier for earlier, later in pairwise(sorted(set(due)))).total_seconds()
+    deliveries = []
+    for delivery in life.deliveries:
+        at = due_of(delivery.slot)
+        latest = (at - START).total_seconds() + 30 * gap if at else delivery.time
+        deliveries.append(replace(delivery, time=min(delivery.time, latest), skew=0.0, by_hand=False))
+    world = replace(life.world, texts=400, blind=3.0, lag=0.0)
+    return replace(life, world=world, deliveries=tuple(deliveries), acts=(), faults={})
+
+
+def test_where_nothing_is_wrong_no_slot_is_missed() -> None:
+    runs = clean(Simulation(calm(seed)).run() for seed in range(60))
+    assert [run.missed for run in runs] == [0] * 60 and sum(run.posts for run in runs) > 6_000
 
 
 def test_every_single_and_double_fault_in_one_slot() -> None:
-    assert len(clean(one_slot(depth=2))) > 15_000
+    assert len(clean(one_slot(depth=2))) > 14_000
 
 
 def test_every_single_fault_in_two_calls_at_once() -> None:
@@ -56,8 +74,8 @@ def test_double_faults_in_two_calls_at_once() -> None:
 
 
 def test_two_heirs_of_one_claim() -> None:
-    """Every fifth of the interleavings; `make simulate` does all."""
-    assert len(clean(two_heirs(depth=1, every=5))) > 12_000
+    """Every ninth of the interleavings; `make simulate` does all."""
+    assert len(clean(two_heirs(depth=1, every=9))) > 20_000
 
 
 def test_old_claims_wrong_clocks_and_sleepers() -> None:

@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import json
 import logging
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -212,11 +213,13 @@ def post_command(args: argparse.Namespace) -> None:
     if args.checkpoint:
         url = tweet.pool_from(bot, args.checkpoint, Path(args.run or f"runs/{bot.name}-tweet"), say)
     # Its claim may stay in the pool. Another slot would settle it and then post a text of its own.
-    again = f"To repeat this post and make no second, wait a minute and add --slot '{slot}' (SLOT= for make)."
+    again = (
+        f"To repeat this post and make no second, wait a minute and add --slot {shlex.quote(slot)} (SLOT= for make)."
+    )
     try:
         say(json.dumps(tweet.post(url, args.creds, slot, args.dry_run), ensure_ascii=False))
     except (Undecided, Unreachable, Busy) as error:
-        raise error if args.dry_run else type(error)(f"{error} {again}") from error
+        raise type(error)(f"{error} {again}") if error.claimed else error from None
     except KeyboardInterrupt:
         if not args.dry_run:
             print(again, file=sys.stderr)

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 class PostError(Exception):
     exit_code = 1
+    claimed = False
+    """The call had written a claim. It may stay: to go on with its text and no other, name the same slot."""
 
 
 class Busy(PostError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from post_tweet.state import RECENT, Settled, State, due, stamp, when
+from post_tweet.state import RECENT, Settled, State, due, when
 from post_tweet.x import CLOCKS
 
 MAY_HAVE = ("posted", "abandoned")
@@ -23,14 +23,14 @@ def remembering(state: State, entry: Settled) -> dict[str, Any]:
     """The last texts posted, and some of the others: a pool full of unfit texts must not make it forget posts.
     With them the time until which slots were due whose posts are forgotten now."""
     entries = (*state.recent, entry)
-    posted = [e for e in entries if e.outcome in MAY_HAVE]
-    dropped = posted[:-RECENT]
-    others = [e for e in entries if e.outcome not in MAY_HAVE][:-OTHERS]
-    dues = [occasion(slot, when(entry.time)) for entry in dropped for slot in entry.slots]
+    dropped = [e for e in entries if e.outcome in MAY_HAVE][:-RECENT]
+    unposted = [e for e in entries if e.outcome not in MAY_HAVE][:-OTHERS]
+    dues = [occasion(slot, when(e.time)) for e in dropped for slot in e.slots]
     limit = max([*dues, *filter(None, [forgotten(state)])], default=None)
     return {
-        "recent": tuple(e for e in entries if e not in dropped and e not in others),
-        "forgotten": stamp(limit) if limit else None,
+        "recent": tuple(e for e in entries if e not in dropped and e not in unposted),
+        # Whole: cut to milliseconds it would be earlier than a slot whose name has more.
+        "forgotten": limit.isoformat() if limit else None,
     }
 
 
@@ -41,10 +41,12 @@ def occasion(slot: str, posted: datetime) -> datetime:
 
 
 def forgotten(state: State) -> datetime | None:
-    """No slot due later than this can have a post that the state has forgotten. None: it has forgotten none."""
+    """No slot due later than this, by a name that did not look far ahead, can have a post that the state has
+    forgotten. None: it has forgotten none."""
     if state.forgotten:
         return when(state.forgotten)
+    posts = [when(e.time) for e in state.recent if e.outcome in MAY_HAVE]
     if len(state.recent) < RECENT or state.next <= len(state.recent):
         return None
     # Written by a version that dropped the oldest entries without a word, posts or not.
-    return min(when(e.time) for e in state.recent) + CLOCKS
+    return min(posts or [when(e.time) for e in state.recent]) + CLOCKS

@@ -64,8 +64,8 @@ class Performer:
                 return self.x().post(text)
             case steps.Ask(text, since):
                 return self.x().did_post(text, since)
-            case steps.Note(index, record):
-                self.pool.note(index, record)
+            case steps.Note(index, record, sure):
+                self.pool.note(index, record, sure)
             case steps.Warn(message, about):
                 telemetry.log("warning", message=message)
                 if about:
@@ -83,12 +83,17 @@ def perform(protocol: steps.Steps, performer: Performer, slot: str) -> dict[str,
     answer: Any = None
     failure: PostError | None = None
     index: int | None = None
+    claimed = False
     while True:
         try:
             request = protocol.throw(failure) if failure else protocol.send(answer)
         except StopIteration as end:
             result: dict[str, Any] = end.value
             return result
+        except PostError as error:
+            error.claimed = claimed
+            raise
+        claimed = claimed or (isinstance(request, steps.Save) and request.state.claim is not None)
         started, before = time.monotonic(), performer.pool.store.requests
         answer = failure = None
         try:

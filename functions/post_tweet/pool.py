@@ -11,6 +11,7 @@ nothing refers to and that the next fill of the same texts takes up again.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -137,11 +138,14 @@ class Pool:
                 return written[batch.id][1]
         raise Unreachable(f"{self.store.url} kept changing during ten tries to append; try again.")
 
-    def note(self, index: int, record: dict[str, Any]) -> None:
-        """Write the record of a post."""
-        self.store.put(
-            f"posts/{record['time'][:4]}/{index}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode()
-        )
+    def note(self, index: int, record: dict[str, Any], over: bool = True) -> None:
+        """Write the record of a post; `over`: in place of one that is there."""
+        key, data = f"posts/{record['time'][:4]}/{index}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode()
+        if over:
+            self.store.put(key, data)
+            return
+        with contextlib.suppress(Conflict):
+            self.store.put_if(key, data, None)
 
     def status(self) -> dict[str, Any]:
         """What an owner wants to know, JSON-ready."""
@@ -268,9 +272,8 @@ class Pool:
             for key in notes.get(entry.index, [""])[-1:]:
                 try:
                     note = json.loads(self.store.get(key)[0]) if key else None
-                    same = note and (note["slot"], note["text"]) == (
-                        entry.slot,
-                        self.record(state, entry.index)["text"],
+                    same = (
+                        note and note["slot"] in entry.slots and note["text"] == self.record(state, entry.index)["text"]
                     )
                 except (Missing, PoolBroken, ValueError, KeyError, TypeError):
                     same = None

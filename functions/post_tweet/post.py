@@ -59,6 +59,9 @@ PROMPT = 4
 """A post must start in the first quarter of its lease: X's time-out (18 s) and stragglers need the rest."""
 POST_TIME = timedelta(seconds=20)
 """What a post may take: X's time-out (18 s) and two writes. With less left of the invocation none is begun."""
+EARLIER = timedelta(seconds=10)
+"""A post that is older than its claim by more was made by an earlier attempt: those began 55 s before the claim, and
+X had dealt with them 18 s before it (a quarter of the lease, a time-out, 5 s on their way)."""
 RACES = 20
 """Writes that may be lost to others in one call; more is no race but a store that answers wrongly."""
 
@@ -85,7 +88,8 @@ def posting(call: Call) -> Steps:
         if (limit := forgotten(state)) and begun <= limit:
             raise TooLate(
                 f"The slot {call.slot} is older than the {RECENT} posts that the pool remembers: it may have been "
-                "posted, so it is not posted now; look into the schedule's and the function's delays."
+                "posted, so it is not posted now. Look into the schedule's and the function's delays; by hand, choose "
+                "another name."
             )
         claim = state.claim
         if claim and -CLOCKS <= now - when(claim.since) < call.lease:
@@ -170,18 +174,21 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Request, Any,
     if found != "again":
         tweet_id: str | None = None
         reason: str | None = "withdrawn"
+        others = claim.others
         if isinstance(answer, Found):
             tweet_id, reason = answer.tweet_id, None
-            yield from record_post(claim, tweet_id, now)
+            if answer.created and answer.created >= when(claim.since) - EARLIER:
+                others = ()  # it is the last attempt's own
+            yield from record_post(claim, tweet_id, now, sure=False)
         elif isinstance(answer, CannotTell):
             reason = answer.reason
             if call.slot not in claim.slots:  # this slot's own is told by an error, further on
                 yield Warn(str(abandoned(claim.slots, claim.index)), "abandoned")
         else:
             yield Warn(f"Text {claim.index} was not posted, and its owner has withdrawn it.", "refused")
-        entry = Settled(claim.slot, claim.index, found, tweet_id, stamp(now), reason, claim.others)
+        entry = Settled(claim.slot, claim.index, found, tweet_id, stamp(now), reason, others)
         state = yield from settle(call, state, entry, claim.owner)
-        if found == "posted" and claim.slots == (call.slot,):
+        if found == "posted" and entry.slots == (call.slot,) and entry in state.recent:
             return outcome("posted", call.slot, claim.index, tweet_id, claim.text, state)
         return None  # if this slot may have posted it, the state says so now
     hurry(call, now)
@@ -209,8 +216,13 @@ def publish(call: Call, state: State, before: Claim | None) -> Generator[Request
     now: datetime = yield Now()
     if now - when(claim.since) >= call.lease / PROMPT:
         # The process slept, or the store took its time: by the end of the post the claim may be another's.
-        raise Busy(f"Claiming text {claim.index} took too long to post it safely; retry after the lease.")
-    hurry(call, now)
+        yield from let_go(call, state, before)
+        raise Busy(f"Claiming text {claim.index} took too long to post it safely; nothing was posted, try again.")
+    try:
+        hurry(call, now)
+    except Unreachable:
+        yield from let_go(call, state, before)
+        raise
     answer = yield Publish(claim.text)
     now = yield Now()
     if isinstance(answer, Posted):
@@ -220,10 +232,10 @@ def publish(call: Call, state: State, before: Claim | None) -> Generator[Request
     if isinstance(answer, Refused) and answer.scope == "text":
         if answer.reason == "duplicate" and before:
             # An earlier attempt did post it, for one of the slots that its claim named; the id is unknown.
-            yield from record_post(before, None, now)
+            yield from record_post(before, None, now, sure=False)
             entry = Settled(before.slot, claim.index, "posted", None, stamp(now), None, before.others)
             state = yield from settle(call, state, entry)
-            if before.slots == (call.slot,):
+            if entry.slots == (call.slot,) and entry in state.recent:
                 return outcome("posted", call.slot, claim.index, None, claim.text, state)
             return None
         yield Warn(f"X refused text {claim.index}: {answer.sentence}", "refused")
@@ -275,17 +287,17 @@ def settle(call: Call, state: State, entry: Settled, owner: str | None = None) -
 
 
 def abandoned(slots: tuple[str, ...], index: int, posted: bool = False) -> Abandoned:
-    known, unsaid = ("was", "which") if posted else ("may have been", "whether")
+    known, unsaid = ("was", "for which") if posted else ("may have been", "whether")
     return Abandoned(
         f"Text {index} {known} posted for {names(slots)}; X did not say {unsaid}, so neither the text nor anything "
-        "else is posted for it. Look at the account if you want to know."
+        "else is posted for any of them. Look at the account if you want to know."
     )
 
 
 def names(slots: tuple[str, ...]) -> str:
-    """For a sentence; in six hours of lost answers they can be hundreds."""
-    earlier = len(slots) - 1
-    return slots[-1] + (f" or {earlier} earlier slot{'s' * (earlier > 1)}" if earlier else "")
+    """For a sentence; when X is out of order for hours they can be hundreds."""
+    more = len(slots) - 3
+    return " or ".join((*slots[-3:], f"one of {more} slots before") if more > 0 else slots)
 
 
 def hurry(call: Call, now: datetime) -> None:
@@ -297,11 +309,12 @@ def hurry(call: Call, now: datetime) -> None:
         )
 
 
-def record_post(claim: Claim, tweet_id: str | None, now: datetime) -> Generator[Request, Any, None]:
-    yield Note(
-        claim.index,
-        {"index": claim.index, "slot": claim.slot, "text": claim.text, "tweet_id": tweet_id, "time": stamp(now)},
-    )
+def record_post(claim: Claim, tweet_id: str | None, now: datetime, sure: bool = True) -> Generator[Request, Any, None]:
+    """Before settling, so that no post is without a record. Who has only heard of the post may be late: for which slot
+    it counts is then for the state to say, and a record that is there stays."""
+    slot = claim.slot if sure else None
+    record = {"index": claim.index, "slot": slot, "text": claim.text, "tweet_id": tweet_id, "time": stamp(now)}
+    yield Note(claim.index, record, sure)
 
 
 def changed(state: State, call: Call, **values: Any) -> State:

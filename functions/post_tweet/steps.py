@@ -59,6 +59,8 @@ class Note:
 
     index: int
     record: dict[str, Any]
+    sure: bool
+    """Who has made the post writes over what is there. Who has only heard of it may be late, and does not."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Call:
 def index_of(request: Request, before: int | None) -> int | None:
     """The number of the text that a request is about; `before` is the last one's."""
     match request:
-        case Read(index) | Note(index, _):
+        case Read(index) | Note(index):
             return index
         case Save(state) if state.claim:
             return state.claim.index

@@ -17,7 +17,7 @@ def verdict(answer: Found | NotFound | CannotTell, age: timedelta, withdrawn: bo
     """What becomes of a text that may have been posted, its answer lost. The first row that fits:
 
     X's latest posts    the claim           verdict      because
-    hold the text       any                 posted       it is seen: settled for the slot in the claim
+    hold the text       any                 posted       it is seen: settled for the slots in the claim
     do not hold it      withdrawn           refused      it was not posted and must not be
     do not hold it      any                 again        X shows a post at once, and the lease has passed
     keys not accepted   any                 keys         nothing can be asked or posted: the operator first

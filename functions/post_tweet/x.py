@@ -67,6 +67,7 @@ class Unknown:
 @dataclass(frozen=True)
 class Found:
     tweet_id: str
+    created: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ def look_for(
     """Is `text` among the latest posts, or certainly not posted since `since`? `more`: there are older ones."""
     for post in latest:
         if _plain(post.text) == _plain(text):
-            return Found(post.id)
+            return Found(post.id, post.created)
     if latest and since and (more or len(latest) >= LATEST) and min(p.created for p in latest) > since - CLOCKS:
         return CannotTell(f"there are {LATEST} newer posts")
     return NotFound()

@@ -39,6 +39,10 @@ def resume(bot: str, say: Say) -> None:
         say(f"{said}, but the schedule is off. Next: {make('deploy ENABLE=yes')}")
 
 
+CLAIMLESS = ("Abandoned", "TooLate", "WrongClock", "Account", "EmptyPool", "PoolBroken", "BadInput")
+"""Errors of the function after which a call by hand need not be repeated under the same name."""
+
+
 def post_now(bot: str, dry_run: bool, slot: str | None, say: Say) -> None:
     """Call the function as the schedule does, with a slot of its own or one that is given: a slot posts once.
 
@@ -57,7 +61,7 @@ def post_now(bot: str, dry_run: bool, slot: str | None, say: Say) -> None:
     result: dict[str, Any] = json.loads(answer["Payload"].read())
     if answer.get("FunctionError"):
         why = result.get("errorMessage", result)
-        if result.get("errorType") in ("Undecided", "Unreachable", "Busy"):
+        if not dry_run and result.get("errorType") not in CLAIMLESS:
             # Its claim may stay in the pool. Another slot would settle it and then post a text of its own.
             again = make(f"post-now SLOT={shlex.quote(slot)}")
             why = f"{why} To repeat this post and make no second, wait a minute and give `{again}`."

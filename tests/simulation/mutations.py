@@ -75,7 +75,7 @@ LOST = """    assert isinstance(answer, Unknown)
 PUBLISH = "    answer = yield Publish(claim.text)\n"
 PROMPTLY = "    if now - when(claim.since) >= call.lease / PROMPT:\n"
 MET = 'entry = Settled(before.slot, claim.index, "posted", None, stamp(now), None, before.others)'
-FOUND = "entry = Settled(claim.slot, claim.index, found, tweet_id, stamp(now), reason, claim.others)"
+FOUND = "entry = Settled(claim.slot, claim.index, found, tweet_id, stamp(now), reason, others)"
 HEIRS = "        others=tuple(slot for slot in claim.slots if slot != call.slot),\n"
 OWNED = " or (now and (now.index, now.owner) != (entry.index, owner or call.owner)):\n"
 SETTLED = 'Settled(call.slot, claim.index, "posted", None, stamp(now))'
@@ -116,7 +116,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a post that is found counts for the slot that found it",
-        ((FOUND, FOUND.replace("claim.slot,", "call.slot,").replace("claim.others", "()")),),
+        ((FOUND, FOUND.replace("claim.slot,", "call.slot,").replace("others", "()")),),
     ),
     Mutation("a take-over forgets who may have posted before", ((HEIRS, ""),)),
     Mutation(
@@ -131,7 +131,8 @@ MUTATIONS = (
         (("first=stamp(now) if isinstance(answer, NotFound) else claim.first", "first=stamp(now)"),),
     ),
     Mutation(
-        "a refused account drops a claim taken over", (("let_go(call, state, before)", "let_go(call, state, None)"),)
+        "a refused account drops a claim taken over",
+        (("let_go(call, state, before)\n        raise Account", "let_go(call, state, None)\n        raise Account"),),
     ),
     Mutation("a lost answer drops the claim", ((LOST, LOST + "    yield from let_go(call, state, None)\n"),)),
     Mutation(
@@ -176,7 +177,11 @@ MUTATIONS = (
         "post again a text withdrawn meanwhile", (('return "refused" if withdrawn else "again"', 'return "again"'),)
     ),
     Mutation("post while paused", (("        if state.paused:\n", "        if False:\n"),)),
-    Mutation("keep no record of a post", (("    yield Note(\n", "    if False:\n        yield Note(\n"),)),
+    Mutation(
+        "say posted for whoever has posted it",
+        (('if found == "posted" and entry.slots == (call.slot,) and entry in state.recent:', 'if found == "posted":'),),
+    ),
+    Mutation("keep no record of a post", (("    yield Note(claim", "    if False:\n        yield Note(claim"),)),
     Mutation(
         "believe a settling that met a conflict",
         (

@@ -39,8 +39,6 @@ class Oracle:
     settled: dict[int, Settled] = field(default_factory=dict)
     raised: Counter[str] = field(default_factory=Counter)
     """Errors and crashes a slot, each of which AWS reports."""
-    told: set[str] = field(default_factory=set)
-    """Slots of which a call ended well: posted, already settled, or paused."""
     withdrawn: set[int] = field(default_factory=set)
 
     def wrong(self, what: str) -> None:
@@ -96,13 +94,16 @@ class Oracle:
 
     def returned(self, slot: str, result: dict[str, Any], was_open: bool, next_index: int) -> None:
         kind = result["outcome"]
-        self.told.add(slot)
         if kind == "posted" and not any(post.text == result["text"] for post in self.posts):
             self.wrong(f"UNTRUE: {slot} says it posted {result['text']!r}, and X has no such post")
         if kind == "posted" and result["index"] >= next_index:
             self.wrong(f"UNTRUE: {slot} says it posted text {result['index']}, and the state still holds it ready")
-        if kind == "already-settled" and not any(slot in e.slots and e.outcome == "posted" for e in self.books()):
-            self.wrong(f"UNTRUE: {slot} says it was settled, and the books do not")
+        if kind in ("posted", "already-settled"):
+            entry = self.settled.get(result["index"])
+            if not entry or entry.outcome != "posted" or slot not in entry.slots:
+                self.wrong(f"UNTRUE: {slot} says {kind}, text {result['index']}, and the books say {entry}")
+            elif entry.others and kind == "already-settled":
+                self.wrong(f"UNTRUE: {slot} says it has posted text {entry.index}, and one of {entry.slots} has")
         if kind == "paused":
             if was_open:
                 self.wrong(f"UNTRUE: {slot} says the pool is paused")
@@ -128,6 +129,12 @@ class Oracle:
                 self.wrong(f"LOST: text {index} is settled as posted, and X has no such post")
             if entry.outcome == "posted" and index not in notes:
                 self.wrong(f"BOOKS: the post of text {index} has no record")
+            elif entry.outcome == "posted" and notes[index]["slot"] not in (
+                None,
+                *entry.slots,
+                mine[texts[index]].slot,
+            ):
+                self.wrong(f"BOOKS: the post of text {index} is recorded for {notes[index]['slot']}")
             if entry.outcome == "refused" and out and (self.world.tight or entry.reason != "withdrawn"):
                 self.wrong(f"BOOKS: text {index} was published and is settled as refused ({entry.reason})")
         pending = {state.claim.text} if state.claim else set()

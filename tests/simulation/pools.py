@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -32,8 +33,9 @@ class StatePool(Pool):
     def record(self, state: State, index: int) -> dict[str, Any]:
         return {"id": str(index), "text": text_of(index)}
 
-    def note(self, index: int, record: dict[str, Any]) -> None:
-        self.notes[index] = record
+    def note(self, index: int, record: dict[str, Any], over: bool = True) -> None:
+        if over or index not in self.notes:
+            self.notes[index] = record
 
     def fill(self, count: int) -> None:
         batch = Batch(f"b{len(self.state.batches)}", count, 64, "", "", "")
@@ -52,9 +54,10 @@ class BytesPool(Pool):
     def state(self) -> State:
         return super().load()[0]
 
-    def note(self, index: int, record: dict[str, Any]) -> None:
-        super().note(index, record)
-        self.notes[index] = record
+    def note(self, index: int, record: dict[str, Any], over: bool = True) -> None:
+        super().note(index, record, over)
+        (key,) = [key for key in self.store.list("posts/") if key.endswith(f"/{index}.json")][-1:]
+        self.notes[index] = json.loads(self.store.get(key)[0])
 
     def fill(self, count: int) -> Appended:
         start = self.state.total

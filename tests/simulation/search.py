@@ -23,7 +23,9 @@ POST = 4
 LEFT = ("crash", "crash after", "lost", "lost after", "late")
 """What may leave a claim behind with its text posted or not."""
 PLACES = range(8)
-"""Where a call can be interrupted by the other: before each of its calls, and after the last."""
+"""Where a call can be interrupted by the other: before each of its calls, and after the last, if nothing goes wrong."""
+MORE = range(14)
+"""The same for a call that meets conflicts, asks, and takes the next text."""
 
 
 def random_runs(seeds: range, protocol: Protocol = post.posting, slots: int = 100) -> Iterator[Run]:
@@ -49,6 +51,8 @@ def explore(base: History, depth: int, protocol: Protocol) -> Iterator[Run]:
     last = max((place for place, (key, *_) in enumerate(simulation.made) if key in base.faults), default=-1)
     for key, request, _ in simulation.made[last + 1 :]:
         for kind in FAULTS[request]:
+            if kind == "sleep" and (base.world.blind or not base.deliveries[key[0]].by_hand):
+                continue  # the world would leave it out
             yield from explore(replace(base, faults={**base.faults, key: kind}), depth - 1, protocol)
 
 
@@ -60,11 +64,13 @@ def one_slot(protocol: Protocol = post.posting, depth: int = 2) -> Iterator[Run]
         yield from explore(base, depth, protocol)
 
 
-def two_slots(protocol: Protocol = post.posting, depth: int = 1, start: int = 0, every: int = 1) -> Iterator[Run]:
+def two_slots(
+    protocol: Protocol = post.posting, depth: int = 1, start: int = 0, every: int = 1, places: range = PLACES
+) -> Iterator[Run]:
     """Two calls at once, for one slot or for two: the first is interrupted before its call i, the second then before
     its call j until the first has ended. `start`, `every`: take only some interleavings; an odd `every` takes some of
     one slot and of two, X readable or not."""
-    cases = list(product(PLACES, PLACES, (True, False), (True, False)))
+    cases = list(product(places, places, (True, False), (True, False)))
     for i, j, same, readable in cases[start::every]:
         delays: dict[FaultKey, float] = {(0, 0, i): 10.0, (1, 0, j): 12.0}
         deliveries = (Delivery(0, SLOTS[0]), Delivery(0.2 * i + 0.05, SLOTS[not same]))
@@ -75,7 +81,7 @@ def two_slots(protocol: Protocol = post.posting, depth: int = 1, start: int = 0,
 def two_heirs(protocol: Protocol = post.posting, depth: int = 1, start: int = 0, every: int = 1) -> Iterator[Run]:
     """A call that ends in the middle of its post, and two that find its claim at once, interleaved as above: Lambda's
     retry of it and the next slot, or the same slot delivered again."""
-    cases = list(product(LEFT, PLACES, PLACES, (True, False), (True, False)))
+    cases = list(product(LEFT, MORE, MORE, (True, False), (True, False)))
     for left, i, j, same, readable in cases[start::every]:
         simulation = Simulation(
             History(0, World(texts=9), (Delivery(0, SLOTS[0]),), faults={(0, 0, POST): left}, calm=0)
@@ -111,7 +117,7 @@ def sleepers(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]
         (0, 0, POST + 2): "sleep after",
     }
     asleep: dict[FaultKey, str | float] = {(0, 0, POST): "sleep"}
-    for faults, i, readable in product([*after, asleep, refused], PLACES, (True, False)):
+    for faults, i, readable in product([*after, asleep, refused], MORE, (True, False)):
         # X sees every duplicate: nothing else helps a call that is asleep between its look at the clock and its post.
         world = World(texts=9, readable=readable, blind=0)
         first = Delivery(0, "by hand", by_hand=True)
