@@ -15,15 +15,17 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from post_tweet.errors import BadInput
 
 API = "https://api.x.com"
 TIMEOUT = (3.05, 15.0)
-"""Seconds to connect and to read; tweepy passes none of its own and would wait for ever."""
+"""Seconds to connect to an address and to wait for the next piece of an answer; their sum, 18.05 s, is all that
+`post` or `did_post` takes. Both end within the function's 45 s. tweepy passes no time-out and would wait for ever."""
 READING = 0.4
-"""Of that, for a reading: two of them and a post end within the function's 45 s."""
+"""Of the 15 s, for a piece of a reading: if X is silent, did_post does not take all of its time."""
 MOST = 1 << 20
 """Bytes that an answer of X may have; a post's has some hundred."""
 LATEST = 5
@@ -121,11 +123,15 @@ class Credentials:
 
 
 class XPoster:
-    """tweepy over a session that has time-outs and knows where the API is."""
+    """tweepy over a session that has time-outs and a deadline, and knows where the API is.
+
+    Once `post` or `did_post` has returned, nothing of its request is sent any more.
+    """
 
     def __init__(self, credentials: Credentials, base_url: str = API, timeout: tuple[float, float] = TIMEOUT) -> None:
         import requests
         import tweepy
+        from post_tweet.deadline import InTime, within
 
         poster = self
 
@@ -139,8 +145,12 @@ class XPoster:
                 address = str(url).replace(_TWEEPY_HOST, base_url.rstrip("/"))
                 response = super().request(method, address, *args, **kwargs)
                 poster._last = response
-                response._content = within(response, sum(allowed))
+                response._content = whole(response)
                 return response
+
+            def get_redirect_target(self, resp: requests.Response) -> None:
+                # requests would look where a 302 leads to, and read its body for that, however long it is.
+                return None
 
         self._last: Any = None
         """The latest answer: tweepy's own reading of it breaks on bodies and headers it did not expect."""
@@ -151,12 +161,16 @@ class XPoster:
             access_token_secret=credentials.access_token_secret,
         )
         self.client.session = Session()
+        for scheme in ("http://", "https://"):
+            self.client.session.mount(scheme, InTime())
+        self._in_time = partial(within, sum(timeout))
 
     def post(self, text: str) -> Posted | Refused | Unknown:
         """Publish `text`, once: neither tweepy nor the session tries again."""
         self._last = None
         try:
-            response = self.client.create_tweet(text=text, user_auth=True)
+            with self._in_time():
+                response = self.client.create_tweet(text=text, user_auth=True)
             return Posted(str(response.data["id"]))
         except Exception as error:  # every kind occurs: tweepy's, requests', json's, AttributeError, TypeError
             return understood(error, self._last)
@@ -168,10 +182,11 @@ class XPoster:
         """
         self._last = None
         try:
-            me = self.client.get_me(user_auth=True)
-            posts = self.client.get_users_tweets(
-                me.data["id"], max_results=LATEST, tweet_fields=["created_at"], user_auth=True
-            )
+            with self._in_time():
+                me = self.client.get_me(user_auth=True)
+                posts = self.client.get_users_tweets(
+                    me.data["id"], max_results=LATEST, tweet_fields=["created_at"], user_auth=True
+                )
             if posts.errors:
                 return CannotTell("X answered with errors", "later")
             if not posts.data and posts.meta.get("result_count") != 0:
@@ -186,14 +201,14 @@ class XPoster:
             return CannotTell(reason, "never" if status in NO_READING else "later")
 
 
-def within(response: Any, seconds: float) -> bytes:
-    """The answer's body, read in so many seconds as a whole: requests' own time-out starts anew with every byte."""
-    body, deadline = b"", time.monotonic() + seconds
+def whole(response: Any) -> bytes:
+    """The answer's body, of at most MOST bytes."""
+    body = b""
     try:
         while chunk := response.raw.read1(MOST, decode_content=True):
             body += chunk
-            if time.monotonic() > deadline or len(body) > MOST:
-                raise TimeoutError("X's answer does not end")
+            if len(body) > MOST:
+                raise OverflowError("X's answer does not end")
     except BaseException:
         response.close()
         raise

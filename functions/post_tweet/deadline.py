@@ -1,0 +1,161 @@
+"""A deadline for all that a call does on the network: `with within(18.0): session.get(…)`, the session having
+`session.mount("https://", InTime())`.
+
+The time-outs of requests start anew with every address tried and with every piece of an answer, so a server that
+sends a byte a second holds a call for ever. Here each step that may block (connect, TLS handshake, send, receive) is
+given what is left of the call, and none begins when nothing is left. No thread and no signal takes part, so that
+nobody is left behind who could send the rest of a request after its call has ended.
+
+A TLS handshake, a TLS read or write and `sendall` are one step each: since Python 3.5 a socket's time-out is for all of
+it. Only the look-up of the host's name cannot be ended from here. It may last longer than the call should (10 s a name
+server with glibc's own settings); then nothing is sent.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import math
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidSchema
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
+
+THROW_AWAY = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+"""Closing throws away what the kernel has not yet sent; without it the kernel tries for minutes after the call. An
+answer that was read says that nothing was left to send."""
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Goes on while a computer sleeps: Linux has a clock of its own for that. A call that wakes up sends nothing."""
+_end: ContextVar[float] = ContextVar("end", default=math.inf)
+
+
+def now() -> float:
+    return time.clock_gettime(_CLOCK)
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Steps on the network that this thread takes meanwhile end, all together, in so many seconds."""
+    token = _end.set(now() + seconds)
+    try:
+        yield
+    finally:
+        _end.reset(token)
+
+
+def left(most: float | None) -> float | None:
+    """Seconds that the next step may take: `most`, or what is left if that is less; None: as many as it likes.
+
+    Raises:
+        TimeoutError: nothing is left.
+    """
+    rest = _end.get() - now()
+    if rest <= 0:
+        raise TimeoutError("the call's time is over")
+    return most if rest == math.inf else rest if most is None else min(most, rest)
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Received(sock, self.fp))
+
+
+class _Received(io.RawIOBase):
+    """What comes from the socket. Each piece is waited for within the socket's time-out, and all of them in time."""
+
+    def __init__(self, sock: socket.socket, file: io.BufferedReader) -> None:
+        self.sock, self.file, self.most = sock, file, sock.gettimeout()
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self.file.fileno()
+
+    def readinto(self, buffer: Any) -> int | None:
+        self.sock.settimeout(left(self.most))
+        return self.file.raw.readinto(buffer)
+
+    def close(self) -> None:
+        self.file.close()
+        super().close()
+
+
+class _Connection(HTTPConnection):
+    response_class = _Answer
+
+    def _new_conn(self) -> socket.socket:
+        """As urllib3's, but that all addresses together are tried in time."""
+        try:
+            addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        failure = OSError("the name has no address")
+        for family, kind, protocol, _, address in addresses:
+            try:
+                return self._connected(socket.socket(family, kind, protocol), address)
+            except OSError as error:
+                failure = error
+        if isinstance(failure, TimeoutError):
+            raise ConnectTimeoutError(self, f"Connection to {self.host} timed out") from failure
+        raise NewConnectionError(self, f"Failed to establish a new connection: {failure}") from failure
+
+    def _connected(self, sock: socket.socket, address: Any) -> socket.socket:
+        try:
+            for option in (*(self.socket_options or ()), THROW_AWAY):
+                sock.setsockopt(*option)
+            sock.settimeout(left(self.timeout))
+            sock.connect(address)
+            sock.settimeout(left(self.timeout))  # the handshake is next
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        self.sock.settimeout(left(self.timeout))
+        super().send(data)
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class InTime(HTTPAdapter):
+    """Connections that keep to `within`. One that failed is closed and never used again; that is urllib3's own way."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Of the environment's proxies only those that are spoken to in plain HTTP.
+
+        The others read in loops of their own, TLS within TLS and SOCKS, which know no deadline.
+        """
+        if not proxy.lower().startswith("http://"):
+            raise InvalidSchema(f"A proxy must be http://…; {proxy.partition(':')[0]}:// can hold a call for ever.")
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = self.poolmanager.pool_classes_by_scheme
+        return manager
