@@ -49,18 +49,19 @@ class MemoryStore:
 
 @dataclass
 class MemoryX:
-    """`answers` scripts the next posts; without one a post is published, or refused as a duplicate."""
+    """`answers` scripts the next posts; without one a post is published, or refused as a duplicate if X `refuses`."""
 
     published: list[str] = field(default_factory=list)
     answers: list[Any] = field(default_factory=list)
     readable: bool = True
+    refuses: bool = True
     asked: int = 0
 
     def post(self, text: str) -> Posted | Refused | Unknown:
         if self.answers:
             answer: Posted | Refused | Unknown = self.answers.pop(0)
             return answer
-        if text in self.published:
+        if self.refuses and text in self.published:
             return Refused("text", "duplicate", "it is a duplicate")
         self.published.append(text)
         return Posted(str(len(self.published)))

@@ -9,7 +9,7 @@ import hmac
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -50,7 +50,11 @@ class LoopbackX:
         self.readable = True
         self.reading = 0
         """A status that every reading is answered with."""
+        self.refuses = True
+        """Whether X turns down a text that it has published; where it does not, each double is in `published`."""
         self.duplicates = 0
+        self.received: Callable[[], None] = lambda: None
+        """Called for each post before it is published."""
         self.lock = threading.Lock()
         self.url = ""
         self.time = "2026-01-01T12:00:00.000Z"
@@ -84,7 +88,8 @@ def signature_is_right(method: str, url: str, header: str) -> bool:
 
 
 @contextmanager
-def loopback_x() -> Iterator[LoopbackX]:
+def loopback_x(in_turn: bool = False) -> Iterator[LoopbackX]:
+    """`in_turn`: a request is handled before any that comes after it, whatever became of its sender."""
     x = LoopbackX()
 
     class Handler(BaseHTTPRequestHandler):
@@ -114,8 +119,9 @@ def loopback_x() -> Iterator[LoopbackX]:
                 return
             answer = x.answers.pop(0) if x.answers else Answer(publish=True)
             time.sleep(answer.wait)
+            x.received()
             with x.lock:
-                duplicate = answer.publish and text in x.published
+                duplicate = answer.publish and x.refuses and text in x.published
                 if answer.publish and not duplicate:
                     x.published.append(text)
                     number = len(x.published)
@@ -184,6 +190,6 @@ def loopback_x() -> Iterator[LoopbackX]:
                     ),
                 )
 
-    with served(Handler) as address:
+    with served(Handler, in_turn) as address:
         x.url = f"http://{address}"
         yield x

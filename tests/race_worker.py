@@ -6,6 +6,7 @@ Tries each slot until somebody has posted it. Whoever is killed is started again
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 
@@ -15,18 +16,32 @@ from post_tweet.x import Credentials, XPoster
 
 from tests.loopback_x import KEYS
 
+LEASE = 2.0
+"""Seconds."""
+TIMEOUT = LEASE * 45 / app.LEASE
+"""Seconds that a call may last, as long beside its lease as Lambda's 45 s are. Nobody ends a call that this machine has
+kept waiting for longer than its lease: it might post what is another's by then."""
+PATIENCE = 100.0
+"""Seconds for all slots."""
+
 
 def main(folder: str, url: str, slots: int) -> None:
     telemetry.quiet = True
-    os.environ["LEASE_SECONDS"] = "2"
+    os.environ["LEASE_SECONDS"] = str(LEASE)
     poster = XPoster(Credentials(**KEYS), url)
+    started = time.monotonic()
     for slot in range(slots):
         while True:
+            signal.setitimer(signal.ITIMER_REAL, TIMEOUT)  # SIGALRM ends this process, whatever it does
             try:
                 app.run({"slot": f"slot {slot}"}, folder, lambda: poster, str(os.getpid()))
                 break
-            except (Busy, Undecided):
-                time.sleep(0.05)
+            except (Busy, Undecided) as error:
+                if time.monotonic() - started > PATIENCE:
+                    sys.exit(f"Slot {slot} is not posted after {PATIENCE:.0f} s: {error}")
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            time.sleep(0.05)
 
 
 if __name__ == "__main__":
