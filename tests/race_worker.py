@@ -19,8 +19,8 @@ from tests.loopback_x import KEYS
 LEASE = 2.0
 """Seconds."""
 TIMEOUT = LEASE * 45 / app.LEASE
-"""Seconds that a call may last, as long beside its lease as Lambda's 45 s are. Nobody ends a call that this machine has
-kept waiting for longer than its lease: it might post what is another's by then."""
+"""Seconds that a call may last, as long beside its lease as Lambda's 45 s are. Without an end, a call that this machine
+has kept waiting for longer than its lease might post what is another's by then."""
 PATIENCE = 100.0
 """Seconds for all slots."""
 
