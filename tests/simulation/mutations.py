@@ -55,7 +55,7 @@ def hunt(mutation: Mutation, histories: int = 20_000) -> Caught:
     runs: Iterator[Run] = chain(
         one_slot(protocol, 1),
         two_slots(protocol, 1, every=17),
-        two_heirs(protocol, 1, every=67),
+        two_heirs(protocol, 1, every=201),
         old_claims(protocol),
         sleepers(protocol, 0),
         random_runs(range(histories), protocol),
@@ -96,7 +96,7 @@ MUTATIONS = (
     Mutation("a claim from the future is live", (("if claim and -CLOCKS <= now - when(", "if claim and now - when("),)),
     Mutation(
         "remember the last post alone",
-        (("dropped = posted[:-RECENT]", "dropped = posted[:-1]"), ("stamp(limit) if limit else None", "None")),
+        (("in MAY_HAVE][:-RECENT]", "in MAY_HAVE][:-1]"), ("limit.isoformat() if limit else None", "None")),
     ),
     Mutation(
         "post for a slot however late",
