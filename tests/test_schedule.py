@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scripts.cloud import deploy
-from scripts.cloud.schedule import moments, silence_hours
+from scripts.cloud.schedule import meanwhile, moments, silence_hours
 from training.errors import WrongUse
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -103,3 +103,17 @@ def test_a_changed_schedule_is_not_judged_by_its_past() -> None:
         assert not deploy.hours_begin_anew(before, {**before, name: value, "ScheduleState": "DISABLED"})
     assert deploy.hours_begin_anew({**before, "ScheduleState": "DISABLED"}, before)
     assert deploy.hours_begin_anew({}, before)
+
+
+@pytest.mark.parametrize(
+    ("expression", "minutes", "most"),
+    [
+        ("rate(10 minutes)", 1440, 144),
+        ("rate(10 minutes)", 60, 6),
+        ("rate(10 minutes)", 0, 0),
+        ("cron(0 9 * * ? *)", 1439, 0),
+        ("cron(0 9,10,11 * * ? *)", 120, 2),
+    ],
+)
+def test_slots_that_pass_a_late_one(expression: str, minutes: int, most: int) -> None:
+    assert meanwhile(expression, "UTC", datetime(2026, 1, 1, tzinfo=UTC), minutes) == most

@@ -21,10 +21,11 @@ from typing import Any
 
 import yaml
 from botocore.exceptions import WaiterError
+from post_tweet.state import RECENT
 
 from scripts.cloud import costs, ready, secrets
 from scripts.cloud.make import make
-from scripts.cloud.schedule import a_month, silence_hours
+from scripts.cloud.schedule import a_month, meanwhile, silence_hours
 from scripts.cloud.stack import Owner, Stack, clear
 from training.errors import DeepproverbsError, WrongUse
 from training.tf1_process import ROOT
@@ -69,6 +70,11 @@ def deploy(bot: str, wishes: Wishes, say: Say) -> None:
     after = {**defaults(), **before, **given}
     expression, zone = after["ScheduleExpression"], after["ScheduleTimeZone"]
     now, flexible = datetime.now(UTC), int(after["FlexibleMinutes"])
+    if (others := meanwhile(expression, zone, now, flexible)) >= RECENT - 4:
+        raise WrongUse(
+            f"With FLEXIBLE={flexible} up to {others} slots pass before a late one comes, and the pool remembers "
+            f"{RECENT} posts: it would be too late to be posted safely. Make FLEXIBLE shorter."
+        )
     given["SilenceHours"] = str(silence_hours(expression, zone, now, flexible))
     turns_on = after["ScheduleState"] == "ENABLED" and not was_on
     if turns_on:

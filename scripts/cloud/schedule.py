@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -81,6 +82,17 @@ def silence_hours(expression: str, zone: str, now: datetime, flexible: int = 0) 
         return 0
     hours = -(-(max(gaps) + timedelta(minutes=flexible)) // timedelta(hours=1)) + SLACK
     return hours if hours <= LONGEST else 0
+
+
+def meanwhile(expression: str, zone: str, now: datetime, minutes: int) -> int:
+    """The most slots that come within so many minutes after another one, in the next 13 months."""
+    until, most, waiting = now + timedelta(days=396), 0, deque[datetime]()
+    for moment in itertools.islice(itertools.takewhile(lambda m: m < until, moments(expression, zone, now)), 20_000):
+        while waiting and moment - waiting[0] > timedelta(minutes=minutes):
+            waiting.popleft()
+        most = max(most, len(waiting))
+        waiting.append(moment)
+    return most
 
 
 def a_month(expression: str, zone: str, now: datetime) -> int:

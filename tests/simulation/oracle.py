@@ -101,7 +101,8 @@ class Oracle:
         if kind in ("posted", "already-settled"):
             entry = self.settled.get(result["index"])
             if not entry or entry.outcome != "posted" or slot not in entry.slots:
-                self.wrong(f"UNTRUE: {slot} says {kind}, text {result['index']}, and the books say {entry}")
+                books = f"{entry.outcome} for {entry.slot}" if entry else "nothing"
+                self.wrong(f"UNTRUE: {slot} says {kind}, text {result['index']}, and the books say {books}")
             elif entry.others and kind == "already-settled":
                 self.wrong(f"UNTRUE: {slot} says it has posted text {entry.index}, and one of {entry.slots} has")
         if kind == "paused":

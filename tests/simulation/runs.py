@@ -1,6 +1,6 @@
 """`make simulate`: a million slots at random, every single and double fault of small histories, the mutations' table.
 
-python -m tests.simulation                       all of it, on 2 processes: about 5 minutes
+python -m tests.simulation                       all of it, on 2 processes: about 8 minutes
 python -m tests.simulation --slots 20000         fewer random slots
 python -m tests.simulation --seed 309            one life, told event by event
 python -m tests.simulation --mutations           the table alone
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import multiprocessing.pool
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -18,7 +19,17 @@ from itertools import chain
 
 from tests.simulation.history import history
 from tests.simulation.mutations import MUTATIONS, hunt
-from tests.simulation.search import old_claims, one_slot, random_runs, shrink, sleepers, story, two_heirs, two_slots
+from tests.simulation.search import (
+    MORE,
+    old_claims,
+    one_slot,
+    random_runs,
+    shrink,
+    sleepers,
+    story,
+    two_heirs,
+    two_slots,
+)
 from tests.simulation.world import Run, Simulation
 
 CHUNK = 50
@@ -52,8 +63,11 @@ def alone(_: int) -> tuple[Counter[str], Run | None]:
 
 
 def side_by_side(start: int) -> tuple[Counter[str], Run | None]:
-    """Some of the interleavings of two concurrent calls, with every fault and every two."""
-    return summed(two_slots(depth=2, start=start, every=PARTS))
+    """Some of the interleavings of two concurrent calls, with every fault and every two; and with every fault at the
+    calls that are made only after a fault, too."""
+    total, broken = summed(two_slots(depth=2, start=start, every=PARTS))
+    more, worse = summed(two_slots(depth=1, start=start, every=PARTS, places=MORE))
+    return total + more, broken or worse
 
 
 def heirs(start: int) -> tuple[Counter[str], Run | None]:
@@ -81,7 +95,8 @@ def report(name: str, results: Iterable[tuple[Counter[str], Run | None]]) -> boo
 
 def one_mutation(number: int) -> tuple[str, int, str]:
     caught = hunt(MUTATIONS[number])
-    return caught.mutation.name, caught.after, caught.run.violations[0] if caught.run else "NOT CAUGHT"
+    by = caught.run.violations[0] if caught.run else "NOT CAUGHT"
+    return caught.mutation.name, caught.after, re.sub(r" \d{4}-\d\d-\d\dT[\d:]+Z", "", by)
 
 
 def table(pool: multiprocessing.pool.Pool) -> bool:
