@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from moto.cloudformation.models import CloudFormationBackend
@@ -103,3 +106,35 @@ def test_a_deletion_that_fails_says_what_holds_the_stack(aws: Account, monkeypat
     sentence = r"deepproverbs-proverbs could not be deleted \(DELETE_FAILED\): \[Queue\] failed to delete\."
     with pytest.raises(DeepproverbsError, match=sentence):
         deploy.remove(Owner(), Stack.of(Owner(), "proverbs"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "dry_run", "hint"),
+    [
+        ("Undecided", False, True),
+        ("Sandbox.Timedout", False, True),
+        ("Undecided", True, False),
+        ("EmptyPool", False, False),
+    ],
+)
+def test_a_call_by_hand_that_may_have_posted_is_repeated_by_its_slot(
+    kind: str, dry_run: bool, hint: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function's answer is made up here: what it is under each fault is tested where the function is."""
+    sent: list[dict[str, Any]] = []
+
+    def invoke(FunctionName: str, Payload: bytes) -> dict[str, Any]:
+        sent.append(json.loads(Payload))
+        body = json.dumps({"errorType": kind, "errorMessage": "It failed."}).encode()
+        return {"FunctionError": "Unhandled", "Payload": io.BytesIO(body)}
+
+    owner = SimpleNamespace(client=lambda name: SimpleNamespace(invoke=invoke))
+    monkeypatch.setattr(Owner, "present", lambda: owner)
+    monkeypatch.setattr(Stack, "of", lambda *_: SimpleNamespace(outputs={"FunctionName": "f"}))
+    with pytest.raises(DeepproverbsError, match="The function did not post: It failed") as error:
+        operate.post_now("proverbs", dry_run, None, lambda _: None)
+    said = re.findall(r"wait a minute and give `make post-now SLOT='(by hand \S+Z)'`", str(error.value))
+    assert said == ([sent[0]["slot"]] if hint else [])
+    with pytest.raises(DeepproverbsError):
+        operate.post_now("proverbs", dry_run, "by hand again", lambda _: None)
+    assert sent[1] == {"slot": "by hand again", "dry_run": dry_run}

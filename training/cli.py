@@ -214,7 +214,7 @@ def post_command(args: argparse.Namespace) -> None:
         url = tweet.pool_from(bot, args.checkpoint, Path(args.run or f"runs/{bot.name}-tweet"), say)
     # Its claim may stay in the pool. Another slot would settle it and then post a text of its own.
     again = (
-        f"To repeat this post and make no second, wait a minute and add --slot {shlex.quote(slot)} (SLOT= for make)."
+        f"To repeat this post and not post another, wait a minute and add --slot {shlex.quote(slot)} (SLOT= for make)."
     )
     try:
         say(json.dumps(tweet.post(url, args.creds, slot, args.dry_run), ensure_ascii=False))

@@ -64,7 +64,7 @@ def post_now(bot: str, dry_run: bool, slot: str | None, say: Say) -> None:
         if not dry_run and result.get("errorType") not in CLAIMLESS:
             # Its claim may stay in the pool. Another slot would settle it and then post a text of its own.
             again = make(f"post-now SLOT={shlex.quote(slot)}")
-            why = f"{why} To repeat this post and make no second, wait a minute and give `{again}`."
+            why = f"{why} To repeat this post and not post another, wait a minute and give `{again}`."
         raise DeepproverbsError(f"The function did not post: {why}")
     if result["outcome"] == "paused":
         raise DeepproverbsError(f"The pool is paused; `{make('resume')}` opens it again.")
