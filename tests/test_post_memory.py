@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from post_tweet import memory, steps
 from post_tweet.errors import Abandoned, TooLate, Undecided, Unreachable
-from post_tweet.state import RECENT, Settled, due
+from post_tweet.state import RECENT, Settled, State, due
 from post_tweet.x import Found, Unknown
 
 from tests.fakes import records
@@ -249,3 +249,24 @@ def test_a_call_whose_store_or_x_was_slow_begins_no_post(slow: type[steps.Reques
     assert world.x.published == [] and (world.state.claim is None or slow is steps.Ask)
     world.wait(seconds=111)
     assert world.invoke("monday")["outcome"] == "posted"
+
+
+def test_all_slots_of_a_forgotten_post_are_forgotten() -> None:
+    early, late = (named("slot", START + timedelta(hours=hour)) for hour in (1, 2))
+    state, now = State(), START + timedelta(hours=3)
+    for number, entry in enumerate([(early, (late,)), *((f"by hand {n}", ()) for n in range(RECENT))]):
+        at = now if number == 0 else now - timedelta(hours=2, minutes=30)
+        settled = Settled(entry[0], number, "posted", None, at.isoformat(), None, entry[1])
+        state = replace(state, next=number + 1, **memory.remembering(state, settled))
+    assert state.forgotten == (START + timedelta(hours=2)).isoformat()
+
+
+def test_a_slot_that_is_too_late_takes_no_claim_over() -> None:
+    world = World(100)
+    for number in range(RECENT + 1):
+        world.invoke(named(f"slot {number}", world.now))
+        world.wait(hours=1)
+    lost(world, named("new", world.now))
+    with pytest.raises(TooLate):
+        world.invoke(named("slot 0", START))
+    assert world.x.asked == 0 and world.state.claim is not None
