@@ -55,7 +55,8 @@ class Oracle:
         self.posts.append(post)
 
     def unseen(self, text: str) -> bool:
-        """X shows its posts so late that it denied this one, which its owner has withdrawn."""
+        """X denied this post, which its owner had withdrawn: it shows posts late, or a machine was asleep before it
+        sent this one."""
         entry = next((e for index, e in self.settled.items() if text_of(index) == text), None)
         return bool(entry and entry.outcome == "refused" and entry.reason == "withdrawn" and not self.world.tight)
 
@@ -100,7 +101,9 @@ class Oracle:
             self.wrong(f"UNTRUE: {slot} says it posted text {result['index']}, and the state still holds it ready")
         if kind in ("posted", "already-settled"):
             entry = self.settled.get(result["index"])
-            if not entry or entry.outcome != "posted" or slot not in entry.slots:
+            if kind == "posted" and self.unseen(result["text"]):
+                pass  # the post came so late that its text had been taken out: told truly, and too late for the books
+            elif not entry or entry.outcome != "posted" or slot not in entry.slots:
                 books = f"{entry.outcome} for {entry.slot}" if entry else "nothing"
                 self.wrong(f"UNTRUE: {slot} says {kind}, text {result['index']}, and the books say {books}")
             elif entry.others and kind == "already-settled":
