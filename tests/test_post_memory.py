@@ -181,6 +181,16 @@ def test_a_name_with_microseconds_is_remembered_as_long() -> None:
         world.invoke(name)
 
 
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_post_that_was_only_found_has_a_record_without_a_slot(readable: bool) -> None:
+    world = World()
+    lost(world, "monday")
+    world.x.published.append(records(1)[0]["text"])
+    world.x.readable = readable
+    assert world.invoke("monday")["outcome"] == "posted" and world.pool.verify() == []
+    assert (world.pool.show(0)["fate"], world.pool.show(0)["post"]["slot"]) == ("posted", None)
+
+
 def test_a_retry_whose_post_another_slot_has_made_says_nothing_wrong() -> None:
     """Its question comes after the other's take-over and post, its write after the other's settling."""
     world = World()

@@ -272,8 +272,11 @@ class Pool:
             for key in notes.get(entry.index, [""])[-1:]:
                 try:
                     note = json.loads(self.store.get(key)[0]) if key else None
+                    # Who has only found the post says no slot.
                     same = (
-                        note and note["slot"] in entry.slots and note["text"] == self.record(state, entry.index)["text"]
+                        note
+                        and note["slot"] in (None, *entry.slots)
+                        and note["text"] == self.record(state, entry.index)["text"]
                     )
                 except (Missing, PoolBroken, ValueError, KeyError, TypeError):
                     same = None
