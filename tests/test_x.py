@@ -159,21 +159,25 @@ def test_nobody_listening_is_unknown() -> None:
     assert isinstance(result, Unknown)
 
 
+SHOWN = datetime(2026, 1, 1, 12, tzinfo=UTC)
+"""When X says that every post was made: its `time` here."""
+
+
 def test_asking_for_the_latest_posts(x: LoopbackX) -> None:
     assert poster(x).did_post("fish & bread") == NotFound()
     x.published += ["one", "fish &amp;  bread", "three"]
-    assert poster(x).did_post("fish & bread") == Found("1002")
+    assert poster(x).did_post("fish & bread") == Found("1002", SHOWN)
     assert poster(x).did_post("two") == NotFound()
     x.readable = False
     assert isinstance(poster(x).did_post("three"), CannotTell)
 
 
 def test_a_page_that_does_not_reach_back_to_the_attempt_tells_nothing(x: LoopbackX) -> None:
-    published = datetime(2026, 1, 1, 12, tzinfo=UTC)  # as x.time says
+    published = SHOWN
     x.published += ["one", "two", "three", "four", "five"]
     assert isinstance(poster(x).did_post("lost", published - timedelta(hours=1)), CannotTell)
     assert poster(x).did_post("lost", published + timedelta(hours=1)) == NotFound()
-    assert poster(x).did_post("two", published - timedelta(hours=1)) == Found("1002")
+    assert poster(x).did_post("two", published - timedelta(hours=1)) == Found("1002", SHOWN)
     x.published.pop()
     assert poster(x).did_post("lost", published - timedelta(hours=1)) == NotFound()
 
@@ -181,7 +185,7 @@ def test_a_page_that_does_not_reach_back_to_the_attempt_tells_nothing(x: Loopbac
 @pytest.mark.parametrize("shown", ["a &lt;text&gt; https://t.co/Ab1", " a  <text>\n"])
 def test_a_post_is_known_again_as_x_shows_it(x: LoopbackX, shown: str) -> None:
     x.published.append(shown)
-    assert poster(x).did_post("a <text>") == Found("1001")
+    assert poster(x).did_post("a <text>") == Found("1001", SHOWN)
 
 
 def test_credentials_take_both_spellings_and_hide_their_values() -> None:
