@@ -1,11 +1,13 @@
 """No test may reach AWS with the caller's keys, or the caller's settings at all; and models: two to sample from, one
-fine-tuned."""
+fine-tuned; and the function and the slots of a bot that a test file has deployed."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +15,10 @@ from scripts.cloud.make import DEFAULT, speak_of
 from tests import fine_tuned, nano, tiny
 from tests.fine_tuned import Line
 from training import convert
+
+if TYPE_CHECKING:  # moto takes a second to load, which most files do not need
+    from tests.aws.bot import Bot
+    from tests.aws.function import Lambda
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +70,20 @@ def tuned(line: Line) -> Path:
 def tuned_model(line: Line, tuned: Path) -> Path:
     """The checkpoint, converted."""
     return convert.convert(line.folder, tuned, fine_tuned.QUIET.append)
+
+
+@pytest.fixture
+def service(bot: Bot, tmp_path: Path) -> Iterator[Lambda]:
+    """The function of the file's own bot in AWS."""
+    from tests.aws.slots import serving
+
+    with serving(bot, tmp_path) as service:
+        yield service
+
+
+@pytest.fixture
+def start(bot: Bot) -> datetime:
+    """When a test's slots may begin."""
+    from tests.aws.slots import after_all_posts
+
+    return after_all_posts(bot)

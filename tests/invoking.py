@@ -31,18 +31,9 @@ class World:
         self.warnings: list[str] = []
         self.metrics = telemetry.Metrics()
 
-    def invoke(
-        self,
-        slot: str,
-        crash_at: int | type[steps.Request] | None = None,
-        after: bool = False,
-        dry_run: bool = False,
-        trace: list[Any] | None = None,
-        until: datetime | None = None,
-    ) -> dict[str, Any]:
-        """Run one invocation; crash before (or after) performing its request number `crash_at`, or its first of
-        that kind."""
-        running = self.steps(slot, crash_at, after, dry_run, trace, until)
+    def invoke(self, slot: str, **how: Any) -> dict[str, Any]:
+        """Run one invocation; `how` as for `steps`."""
+        running = self.steps(slot, **how)
         while True:
             try:
                 next(running)
@@ -59,7 +50,8 @@ class World:
         trace: list[Any] | None = None,
         until: datetime | None = None,
     ) -> Generator[None, None, dict[str, Any]]:
-        """The same, a request at a time."""
+        """One invocation, a request at a time; crash before (or after) performing its request number `crash_at`, or
+        its first of that kind. Its requests are added to `trace`; `until` is when it would be ended."""
         protocol = post.posting(steps.Call(slot, f"owner-{next(self.owners)}", LEASE, dry_run, until))
         performer = Performer(self.pool, lambda: self.x, self.metrics, lambda: self.now)
         answer = None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from tests.aws import alarms
 from tests.aws.bot import Bot
 from tests.aws.function import Lambda, waiting
-from tests.aws.slots import UNAUTHORIZED, after_all_posts, post, queue_points, serving
+from tests.aws.slots import UNAUTHORIZED, post, queue_points
 from tests.aws.walk import switched_on
 
 
@@ -20,17 +19,6 @@ from tests.aws.walk import switched_on
 def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
     with switched_on(tmp_path_factory.mktemp("bot")) as bot:
         yield bot
-
-
-@pytest.fixture
-def service(bot: Bot, tmp_path: Path) -> Iterator[Lambda]:
-    with serving(bot, tmp_path) as service:
-        yield service
-
-
-@pytest.fixture
-def start(bot: Bot) -> datetime:
-    return after_all_posts(bot)
 
 
 def ringing(bot: Bot, service: Lambda, now: datetime) -> set[str]:

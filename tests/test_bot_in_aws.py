@@ -25,7 +25,7 @@ from tests.aws import alarms
 from tests.aws.bot import STACK, TEXTS, Bot
 from tests.aws.door import account
 from tests.aws.function import Lambda, Point, deployed, slot, waiting
-from tests.aws.slots import after_all_posts, queue_points, serving
+from tests.aws.slots import queue_points
 from tests.aws.walk import readme_commands, walk
 from tests.loopback_x import loopback_x
 
@@ -41,17 +41,6 @@ def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
         for command, said in walk(bot):
             assert re.search(r"Next: |filled by the test", said), command
         yield bot
-
-
-@pytest.fixture
-def service(bot: Bot, tmp_path: Path) -> Iterator[Lambda]:
-    with serving(bot, tmp_path) as service:
-        yield service
-
-
-@pytest.fixture
-def start(bot: Bot) -> datetime:
-    return after_all_posts(bot)
 
 
 def test_every_command_says_what_it_does_and_what_comes_next(bot: Bot) -> None:

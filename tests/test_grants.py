@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.aws.bot import STACK, Bot
 from tests.aws.cloudformation import Skipped
 from tests.aws.function import Lambda, emptied, waiting
 from tests.aws.iam import Need, allowed
-from tests.aws.slots import UNAUTHORIZED, after_all_posts, post, serving
+from tests.aws.slots import UNAUTHORIZED, post
 from tests.aws.walk import switched_on
 
 
@@ -21,17 +20,6 @@ from tests.aws.walk import switched_on
 def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
     with switched_on(tmp_path_factory.mktemp("bot")) as bot:
         yield bot
-
-
-@pytest.fixture
-def service(bot: Bot, tmp_path: Path) -> Iterator[Lambda]:
-    with serving(bot, tmp_path) as service:
-        yield service
-
-
-@pytest.fixture
-def start(bot: Bot) -> datetime:
-    return after_all_posts(bot)
 
 
 def whole_run(bot: Bot, service: Lambda, at: datetime) -> dict[str, bool]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 class PostError(Exception):
     exit_code = 1
     claimed = False
-    """The call had written a claim. It may stay: to go on with its text and no other, name the same slot."""
+    """The call had begun to write a claim. It may stay: to go on with its text and no other, name the same slot."""
 
 
 class Busy(PostError):
