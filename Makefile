@@ -14,9 +14,9 @@ NANO := .venvs/nano/.installed
 BENCH := .venvs/bench/.installed
 
 BIN := .venvs/project/bin
-CLOUD := $(BIN)/python -m scripts.cloud
-PYTHON_FILES := training functions scripts tests data benchmarks
-MYPY := training functions scripts tests/simulation $(filter-out benchmarks/plot.py,$(wildcard benchmarks/*.py))
+CLOUD := $(BIN)/python -m infra.cloud
+PYTHON_FILES := training functions infra tests data benchmarks
+MYPY := training functions infra tests/simulation $(filter-out benchmarks/plot.py,$(wildcard benchmarks/*.py))
 
 # What may be given on the command line; the program knows the defaults.
 BOT ?=

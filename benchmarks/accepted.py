@@ -21,18 +21,21 @@ from typing import Any
 
 os.environ["CC"] = f"{os.environ.get('CC', 'cc')} -DPROFILE"  # before anything loads the decoder
 
-from training import calibrate, config, corpus, run
-from training.candidates import Candidate, Candidates
-from training.converted import Converted
-from training.engines.native import NativeEngine
-from training.filters import PASSED, Screen
-from training.filters.early import stop_rules
-from training.sample import sample
-from training.tf1_process import ROOT
+from training import settings
+from training.common.paths import ROOT
+from training.corpus import build as corpus
+from training.judge.early import stop_rules
+from training.judge.judge import PASSED, Screen
+from training.model.converted import Converted
+from training.runs import stages
+from training.sample import plan as calibrate
+from training.sample.candidates import Candidate, Candidates
+from training.sample.draw import sample
+from training.sample.engines.native import NativeEngine
 
 
 def once(
-    bot: config.Bot, folder: Path, model: Path, originals: list[str], early: bool, seconds: float
+    bot: settings.Bot, folder: Path, model: Path, originals: list[str], early: bool, seconds: float
 ) -> dict[str, Any]:
     """One run of so many seconds from an empty candidate file."""
     (folder / "candidates.jsonl").unlink(missing_ok=True)
@@ -54,7 +57,7 @@ def once(
             store.append(batch)
             wrote, now = time.perf_counter() - now, time.perf_counter()
             some += batch
-            if len(some) >= run.HANDFUL:
+            if len(some) >= stages.HANDFUL:
                 kept += sum(verdict.verdict == PASSED for verdict in screen.judge(some))
                 tokens += sum(candidate.tokens for candidate in some)
                 texts += len(some)
@@ -83,9 +86,9 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "accepted.json")
     args = parser.parse_args()
-    bot = config.override(config.load(ROOT / "data" / "proverbs" / "bot.toml"), "", model="nano")
-    model, _ = run.train(bot, args.run, lambda text: print(text, file=sys.stderr))
-    originals = corpus.load_corpus(bot.corpus_file) + run.references(bot)
+    bot = settings.override(settings.load(ROOT / "data" / "proverbs" / "bot.toml"), "", model="nano")
+    model, _ = stages.train(bot, args.run, lambda text: print(text, file=sys.stderr))
+    originals = corpus.load_corpus(bot.corpus_file) + stages.references(bot)
     runs: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for _ in range(args.rounds):
         for early in runs:

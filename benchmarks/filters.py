@@ -24,14 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from training.tf1_process import ROOT
+from training.common.paths import ROOT
 
 BOT = ROOT / "data" / "proverbs" / "bot.toml"
 PEER = ROOT / "benchmarks" / "peers" / "datasketch_lsh.py"
 
 
 def verses() -> list[str]:
-    from training import corpus
+    from training.corpus import build as corpus
 
     return [text for name in ("corpus.txt", "kjv.txt") for text in corpus.load_corpus(BOT.with_name(name))]
 
@@ -77,12 +77,13 @@ def write(path: Path, count: int, seed: int = 1) -> None:
 
 def run_once(path: Path, wanted: int) -> dict[str, Any]:
     """One filter run in this process."""
-    from training import config, corpus
-    from training.config import override
-    from training.filtering import Files, filter_file
-    from training.filters.band import Band, Spread
+    from training import settings
+    from training.corpus import build as corpus
+    from training.judge.band import Band, Spread
+    from training.runs.filter_file import Files, filter_file
+    from training.settings import override
 
-    bot = override(config.load(BOT), "", count=wanted)
+    bot = override(settings.load(BOT), "", count=wanted)
     texts, bible = (corpus.load_corpus(BOT.with_name(name)) for name in ("corpus.txt", "kjv.txt"))
     files = Files(path, path.with_name("pool.jsonl"), path.with_name("verdicts.jsonl"))
     started = time.perf_counter()
@@ -141,7 +142,7 @@ def greedy_brute(normals: list[str]) -> list[bool]:
 
 
 def greedy_ours(normals: list[str]) -> list[bool]:
-    from training.curate import Apart
+    from training.curate.choose import Apart
 
     keeper, verdicts = Apart(75), []
     for text, relative in zip(normals, keeper.offer(normals), strict=True):
@@ -166,7 +167,7 @@ def missed(normals: list[str], free: list[bool]) -> tuple[int, int]:
 
 def beside_peers(count: int) -> dict[str, Any]:
     """Near-duplicates among so many texts, one after the other: what each way keeps, misses and takes."""
-    from training.text import normal_form
+    from training.common.text import normal_form
 
     normals = [normal_form(text) for text in texts(count, 3)]
     result: dict[str, Any] = {}

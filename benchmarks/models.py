@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from training import base_model
-from training.convert import write_model
-from training.run import MODELS
-from training.tf1_process import run_program
+from training.common.paths import MODELS
+from training.model import base as base_model
+from training.model.convert import write_model
+from training.model.trainers import run_program
 
 TRIMMED = 8192
 """Rows of the trimmed vocabulary, about what a bot of proverbs needs of GPT-2's 50,257."""

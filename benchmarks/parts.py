@@ -14,9 +14,9 @@ from pathlib import Path
 
 os.environ["CC"] = f"{os.environ.get('CC', 'cc')} -DPROFILE"  # before anything loads the decoder
 
-from training.converted import Converted
-from training.native.sampler import Counter, Model, Sampler, decoder
-from training.tf1_process import ROOT
+from training.common.paths import ROOT
+from training.model.converted import Converted
+from training.sample.native.sampler import Counter, Model, Sampler, decoder
 
 
 def main() -> None:

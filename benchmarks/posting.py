@@ -24,7 +24,7 @@ from post_tweet.pool import Pool
 from post_tweet.store import DirectoryStore, S3Store, Store, aws
 from post_tweet.x import Found, NotFound, Posted
 
-from tests.locked_moto import BUCKET, locked_moto
+from tests.helpers.locked_moto import BUCKET, locked_moto
 
 
 class StubX:

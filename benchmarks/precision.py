@@ -14,10 +14,10 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 
-from training.convert import held_out, precision
-from training.converted import Converted
-from training.native.sampler import Model, Sampler, decoder
-from training.tf1_process import ROOT
+from training.common.paths import ROOT
+from training.model.convert import held_out, precision
+from training.model.converted import Converted
+from training.sample.native.sampler import Model, Sampler, decoder
 
 
 def main() -> None:

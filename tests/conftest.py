@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from scripts.cloud.make import DEFAULT, speak_of
-from tests import fine_tuned, nano, tiny
-from tests.fine_tuned import Line
-from training import convert
+from infra.cloud.make import speak_of
+from tests.helpers import fine_tuned, nano, tiny
+from tests.helpers.fine_tuned import Line
+from training.common.paths import DEFAULT_BOT
+from training.model import convert
 
 if TYPE_CHECKING:  # moto takes a second to load, which most files do not need
-    from tests.aws.bot import Bot
-    from tests.aws.function import Lambda
+    from tests.helpers.aws.bot import Bot
+    from tests.helpers.aws.function import Lambda
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Te
     monkeypatch.setenv("SAM_CLI_TELEMETRY", "0")
     # boto3's own session remembers the credentials of the test before.
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
-    speak_of(DEFAULT)  # a command given in the tests' own process may have spoken of another bot
+    speak_of(DEFAULT_BOT)  # a command given in the tests' own process may have spoken of another bot
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -75,7 +76,7 @@ def tuned_model(line: Line, tuned: Path) -> Path:
 @pytest.fixture
 def service(bot: Bot, tmp_path: Path) -> Iterator[Lambda]:
     """The function of the file's own bot in AWS."""
-    from tests.aws.slots import serving
+    from tests.helpers.aws.slots import serving
 
     with serving(bot, tmp_path) as service:
         yield service
@@ -84,6 +85,6 @@ def service(bot: Bot, tmp_path: Path) -> Iterator[Lambda]:
 @pytest.fixture
 def start(bot: Bot) -> datetime:
     """When a test's slots may begin."""
-    from tests.aws.slots import after_all_posts
+    from tests.helpers.aws.slots import after_all_posts
 
     return after_all_posts(bot)

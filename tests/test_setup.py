@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from training.common.paths import ROOT
+
 BIN = Path(sys.executable).parent
 REQUIREMENTS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "functions" / "requirements.txt"]
 
@@ -295,7 +296,7 @@ def test_the_image_s_steps_outside_docker(tmp_path: Path) -> None:
     (entry,) = [json.loads(rest) for what, rest in image_steps() if what == "ENTRYPOINT"]
     assert entry == ["/deepproverbs/.venvs/project/bin/deepproverbs"]
     paths = {"PYTHONPATH": f"{image}{os.pathsep}{image / 'functions'}"}
-    result = run(BIN / "python", "-m", "training.cli", "job", "place", "--work", "work", cwd=image, **paths)
+    result = run(BIN / "python", "-m", "training.cli.main", "job", "place", "--work", "work", cwd=image, **paths)
     assert result.returncode == 0, result.stderr
     assert str(image) in result.stdout and (image / "work" / "bot" / "corpus.txt").exists()
     assert (image / "data" / "base" / "nano" / "weights.npz").exists()
@@ -307,7 +308,7 @@ def test_secrets_without_aws_credentials_is_one_sentence(tmp_path: Path) -> None
         json.dumps(dict.fromkeys(("consumer_key", "consumer_secret", "access_key", "access_secret"), "VALUE"))
     )
     result = run(
-        sys.executable, "-m", "scripts.cloud", "secrets", creds, AWS_DEFAULT_REGION="eu-central-1", HOME=str(tmp_path)
+        sys.executable, "-m", "infra.cloud", "secrets", creds, AWS_DEFAULT_REGION="eu-central-1", HOME=str(tmp_path)
     )
     assert "aws configure" in one_sentence(result)
     assert "VALUE" not in result.stderr
@@ -316,6 +317,6 @@ def test_secrets_without_aws_credentials_is_one_sentence(tmp_path: Path) -> None
 def test_secrets_lacking_a_key_is_one_sentence(tmp_path: Path) -> None:
     creds = tmp_path / "twitter.json"
     creds.write_text('{"consumer_key": "VALUE"}')
-    result = run(sys.executable, "-m", "scripts.cloud", "secrets", creds)
+    result = run(sys.executable, "-m", "infra.cloud", "secrets", creds)
     assert "consumer_secret" in one_sentence(result, 2)
     assert "VALUE" not in result.stderr

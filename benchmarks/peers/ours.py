@@ -6,10 +6,10 @@ from pathlib import Path
 
 import common
 
-from training import calibrate
-from training.config import SampleSettings
-from training.converted import Converted
-from training.sample import sample
+from training.model.converted import Converted
+from training.sample import plan as calibrate
+from training.sample.draw import sample
+from training.settings import SampleSettings
 
 a = common.arguments()
 settings = SampleSettings(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pythonbible
 
-from training.text import DELIMITER, Style, restyle
+from training.common.text import DELIMITER, Style, restyle
 
 STYLE = Style()
 PROVERBS = pythonbible.Book.PROVERBS

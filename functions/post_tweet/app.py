@@ -17,12 +17,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from post_tweet import post, telemetry
+from post_tweet import protocol, telemetry
+from post_tweet.effects import Call
 from post_tweet.errors import Account, BadInput, Busy, PostError, Undecided
-from post_tweet.perform import Performer, perform
 from post_tweet.pool import Pool
+from post_tweet.runtime import Performer, perform
 from post_tweet.state import due
-from post_tweet.steps import Call
 from post_tweet.store import aws, open_store
 from post_tweet.x import API, Credentials, Poster, XPoster
 
@@ -67,7 +67,7 @@ def run(
         facts["slot"] = slot
         call = Call(slot, f"{request}/{uuid.uuid4().hex[:8]}", lease(), dry_run, until)
         store = open_store(pool_url)
-        result = perform(post.posting(call), Performer(Pool(store), poster, metrics), slot)
+        result = perform(protocol.posting(call), Performer(Pool(store), poster, metrics), slot)
         facts |= {"outcome": result["outcome"], "index": result["index"]}
         metrics.count("Posted", result["outcome"] == "posted")
         metrics.count("Paused", result["outcome"] == "paused")

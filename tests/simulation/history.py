@@ -10,18 +10,18 @@ import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from post_tweet import steps
+from post_tweet import effects
 from post_tweet.state import due as due_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LAMBDA_TIMEOUT = 45.0
 X_TIMEOUT = 18.0
 
-FAULTS: dict[type[steps.Request], tuple[str, ...]] = {
-    steps.Load: ("crash", "error", "slow", "sleep after"),
-    steps.Read: ("crash", "error", "slow"),
-    steps.Connect: ("crash", "error", "slow"),
-    steps.Save: (
+FAULTS: dict[type[effects.Request], tuple[str, ...]] = {
+    effects.Load: ("crash", "error", "slow", "sleep after"),
+    effects.Read: ("crash", "error", "slow"),
+    effects.Connect: ("crash", "error", "slow"),
+    effects.Save: (
         "crash",
         "crash after",
         "error",
@@ -31,8 +31,8 @@ FAULTS: dict[type[steps.Request], tuple[str, ...]] = {
         "slow after",
         "sleep after",
     ),
-    steps.Note: ("crash", "crash after", "error", "error after"),
-    steps.Publish: (
+    effects.Note: ("crash", "crash after", "error", "error after"),
+    effects.Publish: (
         "crash",
         "crash after",
         "lost",
@@ -43,7 +43,7 @@ FAULTS: dict[type[steps.Request], tuple[str, ...]] = {
         "slow after",
         "sleep",
     ),
-    steps.Ask: ("crash", "forbidden", "later", "slow", "sleep after"),
+    effects.Ask: ("crash", "forbidden", "later", "slow", "sleep after"),
 }
 """What can go wrong at a call. `after`: the call has done its work, and nobody hears of it (crash, error, conflict)
 or hears of it late (slow: seconds, sleep: minutes to hours, which only a call by hand survives)."""

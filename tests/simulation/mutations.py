@@ -1,6 +1,6 @@
 """Broken copies of the protocol, each with one of its rules taken out; the simulation must find every one.
 
-Flows in: the source of post.py, verdict.py and memory.py. Flows out: protocols. A rule that is edited away must
+Flows in: the source of protocol.py, lost_answer.py and recent.py. Flows out: protocols. A rule that is edited away must
 stand in the source word for word, so this list cannot fall behind it silently.
 """
 
@@ -13,7 +13,7 @@ from itertools import chain, islice
 from types import ModuleType
 from typing import Any
 
-from post_tweet import memory, post, verdict
+from post_tweet import lost_answer, protocol, recent
 
 from tests.simulation.search import old_claims, one_slot, random_runs, sleepers, two_heirs, two_slots
 from tests.simulation.world import Protocol, Run
@@ -23,10 +23,10 @@ from tests.simulation.world import Protocol, Run
 class Mutation:
     name: str
     edits: tuple[tuple[str, str], ...]
-    """(as it stands in post.py, verdict.py or memory.py, as it is broken)"""
+    """(as it stands in protocol.py, lost_answer.py or recent.py, as it is broken)"""
 
     def protocol(self) -> Protocol:
-        sources = {module: inspect.getsource(module) for module in (verdict, memory, post)}
+        sources = {module: inspect.getsource(module) for module in (lost_answer, recent, protocol)}
         for old, new in self.edits:
             (home,) = [module for module, source in sources.items() if source.count(old) == 1]
             sources[home] = sources[home].replace(old, new)
@@ -37,8 +37,8 @@ class Mutation:
             # What the next of them has imported from this one must be the broken one's.
             names.update({name: broken[name] for name in names.keys() & broken.keys()})
             broken |= {name: value for name, value in names.items() if getattr(module, name, None) is not value}
-        protocol: Protocol = broken["posting"]
-        return protocol
+        posting: Protocol = broken["posting"]
+        return posting
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from post_tweet.pool import Appended, Pool
 from post_tweet.state import Batch, State
 
-from tests.fakes import MemoryStore
+from tests.helpers.fakes import MemoryStore
 from tests.simulation.oracle import text_of
 
 

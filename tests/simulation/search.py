@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
-from post_tweet import post
+from post_tweet import protocol as post
 
 from tests.simulation.history import FAULTS, Act, Delivery, FaultKey, History, World, history, named
 from tests.simulation.world import Protocol, Run, Simulation

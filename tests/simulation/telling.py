@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from post_tweet import steps
+from post_tweet import effects
 from post_tweet.errors import PostError
 from post_tweet.state import State
 
 
-def brief(request: steps.Request) -> str:
+def brief(request: effects.Request) -> str:
     match request:
-        case steps.Save(state):
+        case effects.Save(state):
             claim = f"claim of {state.claim.index} for {state.claim.slot}" if state.claim else "no claim"
             return f"Save next {state.next}, {claim}"
-        case steps.Publish(text) | steps.Ask(text):
+        case effects.Publish(text) | effects.Ask(text):
             return f"{type(request).__name__} {text!r}"
-        case steps.Read(index) | steps.Note(index):
+        case effects.Read(index) | effects.Note(index):
             return f"{type(request).__name__} {index}"
     return type(request).__name__
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from post_tweet import post, steps, telemetry
+from post_tweet import effects, telemetry
+from post_tweet import protocol as post
 from post_tweet.errors import Account, PostError, Unreachable
-from post_tweet.perform import Performer
+from post_tweet.runtime import Performer
 from post_tweet.state import when
 from post_tweet.x import CLOCKS, CannotTell, Refused, Unknown
 
@@ -25,7 +26,7 @@ from tests.simulation.pools import BytesPool, StatePool
 from tests.simulation.telling import answered, brief
 
 LEASE = timedelta(seconds=55)
-Protocol = Callable[[steps.Call], steps.Steps]
+Protocol = Callable[[effects.Call], effects.Steps]
 
 
 class Crash(BaseException):
@@ -40,7 +41,7 @@ class Invocation:
     start: float
     end: float
     """When Lambda ends it."""
-    protocol: steps.Steps
+    protocol: effects.Steps
     performer: Performer
     call: int = 0
     alive: bool = True
@@ -82,7 +83,7 @@ class Simulation:
         self.readable = history.world.readable
         self.calm = False
         self.calls = self.faults = 0
-        self.made: list[tuple[FaultKey, type[steps.Request], float]] = []
+        self.made: list[tuple[FaultKey, type[effects.Request], float]] = []
         """Every call that was made and when, in order: where an exhaustive search puts its faults."""
         self.begun: dict[tuple[int, int], float] = {}
         """When each (delivery, attempt) began."""
@@ -159,7 +160,7 @@ class Simulation:
             return START + timedelta(seconds=self.time) + skew
 
         until = None if delivery.by_hand else clock() + timedelta(seconds=LAMBDA_TIMEOUT)
-        call = steps.Call(delivery.slot, f"{number}.{attempt}", LEASE, until=until)
+        call = effects.Call(delivery.slot, f"{number}.{attempt}", LEASE, until=until)
         performer = Performer(self.pool, lambda: Line(self, delivery), telemetry.Metrics(), clock)
         end = self.time + (1e12 if delivery.by_hand else LAMBDA_TIMEOUT)
         running = Invocation(number, delivery, attempt, self.time, end, self.protocol(call), performer)
@@ -174,8 +175,8 @@ class Simulation:
         send = running.protocol.throw if isinstance(answer, PostError) else running.protocol.send
         try:
             request = send(answer)
-            while isinstance(request, steps.Now | steps.Warn):
-                if isinstance(request, steps.Warn):
+            while isinstance(request, effects.Now | effects.Warn):
+                if isinstance(request, effects.Warn):
                     self.say(running.name, f"warns: {request.message}")
                     request = running.protocol.send(None)
                 else:
@@ -203,7 +204,7 @@ class Simulation:
 
     # One call, and what may go wrong with it
 
-    def perform(self, running: Invocation, request: steps.Request) -> None:
+    def perform(self, running: Invocation, request: effects.Request) -> None:
         if self.time > running.end:
             self.failed(running, "was ended by Lambda")
             return
@@ -215,8 +216,8 @@ class Simulation:
         else:
             self.carry_out(running, request, fault)
 
-    def carry_out(self, running: Invocation, request: steps.Request, fault: str) -> None:
-        before = self.pool.state if isinstance(request, steps.Save) else None
+    def carry_out(self, running: Invocation, request: effects.Request, fault: str) -> None:
+        before = self.pool.state if isinstance(request, effects.Save) else None
         answer: Any = None
         try:
             answer = self.apply(running, request, fault)
@@ -242,7 +243,7 @@ class Simulation:
         else:
             self.proceed(running, answer)
 
-    def fault(self, running: Invocation, request: steps.Request) -> str:
+    def fault(self, running: Invocation, request: effects.Request) -> str:
         if self.calm:
             return ""
         key = running.number, running.attempt, running.call
@@ -259,14 +260,14 @@ class Simulation:
         self.faults += 1
         return name
 
-    def apply(self, running: Invocation, request: steps.Request, fault: str) -> Any:
+    def apply(self, running: Invocation, request: effects.Request, fault: str) -> Any:
         """Do it, or not, and say so, or not."""
         if fault == "crash":
             raise Crash
-        if isinstance(request, steps.Publish | steps.Ask):
+        if isinstance(request, effects.Publish | effects.Ask):
             return self.at_x(running, request, fault)
         if fault == "error":
-            raise Account("keys") if isinstance(request, steps.Connect) else Unreachable("time-out")
+            raise Account("keys") if isinstance(request, effects.Connect) else Unreachable("time-out")
         if fault == "conflict":
             return False
         answer = running.performer.do(request)
@@ -276,8 +277,8 @@ class Simulation:
             raise Unreachable("time-out")
         return False if fault == "conflict after" else answer
 
-    def at_x(self, running: Invocation, request: steps.Publish | steps.Ask, fault: str) -> Any:
-        if isinstance(request, steps.Ask):
+    def at_x(self, running: Invocation, request: effects.Publish | effects.Ask, fault: str) -> Any:
+        if isinstance(request, effects.Ask):
             if fault in ("forbidden", "later") and abs(running.delivery.skew) <= CLOCKS.total_seconds():
                 return CannotTell(fault, "later" if fault == "later" else "never")
             return running.performer.do(request)
@@ -296,7 +297,7 @@ class Simulation:
             raise Crash
         return Unknown("reset") if fault == "lost after" else answer
 
-    def arrive(self, running: Invocation, request: steps.Publish) -> None:
+    def arrive(self, running: Invocation, request: effects.Publish) -> None:
         self.say("X", f"receives {request.text!r} of {running.name} at last")
         running.performer.do(request)
 

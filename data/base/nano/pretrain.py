@@ -25,7 +25,7 @@ from tokenizers.implementations import ByteLevelBPETokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.text import DELIMITER, END_OF_TEXT
+from training.common.text import DELIMITER, END_OF_TEXT
 
 HERE = Path(__file__).parent
 HPARAMS = {"n_vocab": 4096, "n_ctx": 1024, "n_embd": 256, "n_head": 4, "n_layer": 4}

@@ -1,0 +1,154 @@
+"""A bot's stack in the owner's AWS account: who the owner is, what is deployed, and AWS's errors in one sentence.
+
+`deepproverbs-<bot>` is the stack of a bot; everything else is found in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from infra.cloud.make import make
+from training.common.errors import DeepproverbsError, WrongUse
+
+NO_CREDENTIALS = "No AWS credentials; run `aws configure` or set AWS_PROFILE."
+NO_REGION = "No AWS region; set AWS_REGION, for example to eu-central-1."
+
+
+class NotDeployed(DeepproverbsError):
+    """There is no stack of this bot here."""
+
+
+@contextmanager
+def clear(doing: str) -> Iterator[None]:
+    """Turn what boto3 says into one sentence. Never AWS's own message where it may quote what it was sent: `doing`
+    says enough."""
+    try:
+        yield
+    except NoCredentialsError as error:
+        raise DeepproverbsError(NO_CREDENTIALS) from error
+    except NoRegionError as error:
+        raise DeepproverbsError(NO_REGION) from error
+    except ClientError as error:
+        code, operation = error.response["Error"]["Code"], error.operation_name
+        if re.search("AccessDenied|Unauthorized|NotAuthorized", code):
+            advice = f"your AWS user may not call {operation}; use one that may"
+        elif re.search("ExpiredToken|InvalidClientToken|UnrecognizedClient|SignatureDoesNotMatch", code):
+            advice = "the AWS credentials are no longer valid; sign in again"
+        else:
+            advice = "see the stack in AWS's console"
+        raise DeepproverbsError(f"AWS did not {doing} ({operation}: {code}): {advice}.") from error
+    except BotoCoreError as error:
+        raise DeepproverbsError(
+            f"Cannot reach AWS to {doing} ({type(error).__name__}); check the network, the region and the profile."
+        ) from error
+
+
+@dataclass
+class Owner:
+    """The AWS account and region at hand."""
+
+    session: Any = field(default_factory=boto3.Session)
+
+    @classmethod
+    def present(cls) -> Owner:
+        """Raises DeepproverbsError: no credentials, no region, or a broken profile."""
+        with clear("read your settings"):
+            owner = cls()
+            if owner.session.get_credentials() is None:
+                raise DeepproverbsError(NO_CREDENTIALS)
+            if owner.session.region_name is None:
+                raise DeepproverbsError(NO_REGION)
+        return owner
+
+    def client(self, service: str) -> Any:
+        """A call of the function may take its 45 seconds and is not made twice."""
+        return self.session.client(
+            service,
+            config=Config(
+                read_timeout=90, retries={"mode": "standard", "total_max_attempts": 1 if service == "lambda" else 4}
+            ),
+        )
+
+    @property
+    def region(self) -> str:
+        return str(self.session.region_name)
+
+
+@dataclass
+class Stack:
+    """What is deployed under one name; read once."""
+
+    owner: Owner
+    name: str
+
+    @classmethod
+    def of(cls, owner: Owner, bot: str) -> Stack:
+        """Raises WrongUse: AWS takes no such name."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", bot):
+            raise WrongUse(
+                f"A bot in AWS has a name of small letters, digits and hyphens, not {bot!r}; change `name` in its "
+                "bot.toml."
+            )
+        return cls(owner, f"deepproverbs-{bot}")
+
+    @cached_property
+    def found(self) -> dict[str, Any] | None:
+        """CloudFormation's word on the stack, or None."""
+        try:
+            with clear("describe the stack"):
+                (found,) = self.owner.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+                return dict(found)
+        except DeepproverbsError as error:
+            if isinstance(cause := error.__cause__, ClientError) and "does not exist" in str(cause):
+                return None
+            raise
+
+    def look_again(self) -> None:
+        self.__dict__.pop("found", None)
+
+    @property
+    def status(self) -> str:
+        return str(self.found["StackStatus"]) if self.found else ""
+
+    def _deployed(self) -> dict[str, Any]:
+        if self.found is None or self.status == "REVIEW_IN_PROGRESS":
+            raise NotDeployed(f"No stack {self.name} in {self.owner.region}; `{make('deploy')}` makes it.")
+        return self.found
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Raises NotDeployed; DeepproverbsError: the deployment did not succeed."""
+        outputs = {o["OutputKey"]: o["OutputValue"] for o in self._deployed().get("Outputs", [])}
+        if not outputs:
+            raise DeepproverbsError(f"The stack {self.name} is {self.status}; `{make('deploy')}` tries again.")
+        return outputs
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {p["ParameterKey"]: p["ParameterValue"] for p in self._deployed().get("Parameters", [])}
+
+    @property
+    def is_on(self) -> bool:
+        return self.parameters["ScheduleState"] == "ENABLED"
+
+    def resources(self, kind: str) -> dict[str, str]:
+        """Logical → physical name of the resources of one type."""
+        with clear("list the stack's resources"):
+            pages = (
+                self.owner.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
+            )
+            return {
+                r["LogicalResourceId"]: r["PhysicalResourceId"]
+                for page in pages
+                for r in page["StackResourceSummaries"]
+                if r["ResourceType"] == kind and r.get("PhysicalResourceId")
+            }

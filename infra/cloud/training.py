@@ -1,0 +1,334 @@
+"""`make cloud-train`: the training job in the owner's account, as wide as wished, on spot GPUs.
+
+It deploys infra/training.yaml beside the bot's stack, has AWS build the image when its sources have changed, places the
+bot's files, and submits three jobs that wait for one another: train, sample in SHARDS shards, fill the bot's pool.
+`make cloud-status` looks at them; `make cloud-destroy YES=1` removes it all.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra.cloud import costs
+from infra.cloud.deploy import remove, remove_if_failed, upload
+from infra.cloud.make import make
+from infra.cloud.stack import Owner, Stack, clear
+from training import settings
+from training.common.errors import DeepproverbsError, WrongUse
+from training.common.manifest import digest_of, key_of
+from training.common.paths import ROOT
+from training.runs import jobs as job
+from training.settings import Bot
+
+Say = Callable[[str], None]
+TEMPLATE = ROOT / "infra" / "training.yaml"
+SOURCES = ("requirements", "scripts", "pyproject.toml", "training", "functions", "data/base", ".dockerignore")
+"""What the image is made of. A bot's own folder goes to the work place instead (training/runs/jobs.py), and this
+package stays here: a change of either makes no new image."""
+QUOTA = ("ec2", "L-3819A6DF")
+"""All G and VT Spot Instance Requests, in virtual processors. New accounts have none."""
+WIDEST = 10_000
+"""Batch's largest array."""
+WIDEST_VCPUS = 1024
+"""Processors at a time, the template's MaxValue: 256 machines."""
+OF_4, OF_8 = ("g4dn.xlarge", "g5.xlarge"), ("g4dn.2xlarge", "g5.2xlarge")
+"""Machines with one GPU, by their processors."""
+EVERY = 20.0
+"""Seconds between two looks at what AWS is doing."""
+ENDING = 900.0
+"""Seconds in which a job that is ended must have ended; its container has 30, a machine that comes up takes minutes."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    model: str | None = None
+    count: int | None = None
+    shards: int = 4
+    email: str | None = None
+    budget: int | None = None
+
+
+def cloud_train(file: Path, wishes: Wishes, say: Say) -> None:
+    if not 1 <= wishes.shards <= WIDEST:
+        raise WrongUse(f"SHARDS is a number from 1 to {WIDEST:,}, not {wishes.shards}.")
+    bot = settings.override(settings.load(file), "", model=wishes.model, count=wishes.count)
+    owner = Owner.present()
+    pool = Stack.of(owner, bot.name).outputs
+    stack = stack_of(owner, bot)
+    remove_if_failed(owner, stack, say)
+    # At first the bot's address; an address that was given once stays until another is given.
+    email = wishes.email or ("" if stack.found else Stack.of(owner, bot.name).parameters["AlarmEmail"])
+    say(
+        f"Training {bot.name} on {bot.model} in {owner.region}: {wishes.shards} shard{'s' * (wishes.shards != 1)} of "
+        f"{job.total(bot):,} candidates, {bot.count:,} texts into {pool['PoolUrl']}."
+    )
+    say(costs.training(wishes.shards, job.total(bot)))
+    machines = machines_for(owner, wishes.shards, say)
+    network = default_network(owner)
+    files = list(source_files())
+    given = {
+        "ImageTag": tag_of(files),
+        "PoolBucket": pool["BucketName"],
+        "PoolPrefix": bot.name,
+        **network,
+        **machines,
+        **({"AlarmEmail": email} if email else {}),
+        **({"BudgetDollars": str(wishes.budget)} if wishes.budget else {}),
+    }
+    upload(stack.name, given, say, TEMPLATE)
+    stack.look_again()
+    outputs = stack.outputs
+    build(owner, outputs, files, say)
+    work = f"s3://{outputs['WorkBucketName']}/runs/{run_key(bot, file)}"
+    with clear("take the bot's files"):
+        job.place(bot, file, job.Work(work), say)
+    submit(owner, outputs, bot, work, pool["PoolUrl"], wishes.shards)
+    say(
+        f"Submitted: train, then {wishes.shards} shards, then fill. They run without this computer. Next: "
+        f"{make('cloud-status')}"
+    )
+
+
+def stack_of(owner: Owner, bot: Bot) -> Stack:
+    return Stack(owner, f"{Stack.of(owner, bot.name).name}-training")
+
+
+def run_key(bot: Bot, file: Path) -> str:
+    """Another corpus, reference, setting or model is another run; the same one goes on with what is there."""
+    from training.runs.stages import prepare
+
+    prepare(bot, lambda text: None)
+    return f"{bot.name}-{key_of([bot.model, bot.count], file, bot.corpus_file, *bot.reference_files)}"
+
+
+def machines_for(owner: Owner, shards: int, say: Say) -> dict[str, str]:
+    """The template's MaxVcpus and InstanceTypes: as many processors as the account may have, a shard needs 4. Machines
+    of 8 have one GPU, too: they come into question where that leaves a machine for each shard.
+
+    Raises:
+        DeepproverbsError: the account may have none at all, as a new one.
+    """
+    wanted = min(4 * shards, WIDEST_VCPUS)
+    try:
+        answer = owner.client("service-quotas").get_service_quota(ServiceCode=QUOTA[0], QuotaCode=QUOTA[1])
+        there = int(answer["Quota"]["Value"])
+    except ClientError:
+        there = wanted  # who may not ask will see it in the queue
+    if there < 4:
+        raise DeepproverbsError(
+            f"This account may have {there} processors of spot GPUs in {owner.region}, and one machine has 4: raise "
+            f"the quota `All G and VT Spot Instance Requests` ({QUOTA[1]}) in AWS's Service Quotas to {wanted}, which "
+            "takes AWS a day or less, and start again."
+        )
+    if there < wanted:
+        say(f"The account's quota is {there} processors: {there // 4} shards at a time, the others after them.")
+    elif wanted < 4 * shards:
+        say(f"At most {wanted // 4} machines at a time: the other shards come after them.")
+    if 8 * shards <= min(there, WIDEST_VCPUS):
+        return {"MaxVcpus": str(8 * shards), "InstanceTypes": ",".join([*OF_4, *OF_8])}
+    return {"MaxVcpus": str(min(there, wanted)), "InstanceTypes": ",".join(OF_4)}
+
+
+def default_network(owner: Owner) -> dict[str, str]:
+    with clear("describe its networks"):
+        ec2 = owner.client("ec2")
+        vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
+        if not vpcs:
+            raise DeepproverbsError(
+                f"There is no default network in {owner.region}; `aws ec2 create-default-vpc` makes one for nothing."
+            )
+        vpc = vpcs[0]["VpcId"]
+        # Its own subnets reach the internet; one that somebody has added may not, and a machine in it never joins.
+        filters = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "default-for-az", "Values": ["true"]}]
+        found = ec2.describe_subnets(Filters=filters)["Subnets"]
+        if not found:
+            raise DeepproverbsError(
+                f"The default network in {owner.region} has no default subnet; `aws ec2 create-default-subnet "
+                f"--availability-zone {owner.region}a` makes one for nothing."
+            )
+    return {"Vpc": vpc, "Subnets": ",".join(sorted(subnet["SubnetId"] for subnet in found))}
+
+
+def source_files() -> Iterator[Path]:
+    """What training/Dockerfile copies, without what no job reads."""
+    ignored = re.compile(r"(__pycache__|\.egg-info|twitter.*\.json|^infra/cloud/)")
+    for name in SOURCES:
+        path = ROOT / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and not ignored.search(file.relative_to(ROOT).as_posix()):
+                yield file
+
+
+def names_of(files: list[Path]) -> list[str]:
+    return [file.relative_to(ROOT).as_posix() for file in files]
+
+
+def tag_of(files: list[Path]) -> str:
+    """The image's tag: a digest of its sources. The jobs name it, so that none runs another image."""
+    return digest_of(f"{name} {key_of(None, file)}" for name, file in zip(names_of(files), files, strict=True))
+
+
+def build(owner: Owner, outputs: dict[str, str], files: list[Path], say: Say) -> None:
+    """The image of these sources, unless it is there.
+
+    Raises:
+        DeepproverbsError: AWS could not build it.
+    """
+    tag = tag_of(files)
+    with clear("look for the image"):
+        try:
+            owner.client("ecr").describe_images(repositoryName=outputs["RepositoryName"], imageIds=[{"imageTag": tag}])
+            say("The image is built already.")
+            return
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ImageNotFoundException":
+                raise
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as source:
+        for file, name in zip(files, names_of(files), strict=True):
+            source.write(file, name)
+    with clear("build the image"):
+        client, project = owner.client("codebuild"), outputs["BuildName"]
+        if build_id := running_build(client, project, tag):
+            say("AWS builds the image already; waiting for that ...")
+        else:
+            say("AWS builds the image: 15 to 30 minutes, once for each state of the program ...")
+            body = packed.getvalue()
+            owner.client("s3").put_object(Bucket=outputs["WorkBucketName"], Key="source/source.zip", Body=body)
+            override = [{"name": "TAG", "value": tag, "type": "PLAINTEXT"}]
+            build_id = client.start_build(projectName=project, environmentVariablesOverride=override)["build"]["id"]
+        while (status := client.batch_get_builds(ids=[build_id])["builds"][0]["buildStatus"]) == "IN_PROGRESS":
+            time.sleep(EVERY)
+    if status != "SUCCEEDED":
+        raise DeepproverbsError(
+            f"AWS could not build the image ({status}); `aws logs tail {outputs['TrainingLogGroupName']}` says why."
+        )
+    say("The image is built.")
+
+
+def running_build(client: Any, project: str, tag: str) -> str:
+    """The id of a build of this image that somebody has begun and stopped waiting for; "" if there is none."""
+    ids = client.list_builds_for_project(projectName=project, sortOrder="DESCENDING")["ids"][:10]
+    for build in client.batch_get_builds(ids=ids)["builds"] if ids else []:
+        variables = {v["name"]: v["value"] for v in build.get("environment", {}).get("environmentVariables", [])}
+        if build["buildStatus"] == "IN_PROGRESS" and variables.get("TAG") == tag:
+            return str(build["id"])
+    return ""
+
+
+def commands(bot: Bot, work: str, pool: str, shards: int) -> list[tuple[str, list[str]]]:
+    """(name, what follows the image's entry point) of the three jobs."""
+    common = ["--work", work, "--model", bot.model, "--count", str(bot.count)]
+    shard = f"auto/{shards}"
+    return [
+        ("train", ["job", "train", *common]),
+        ("sample", ["job", "sample", *common, "--shard", shard]),
+        ("fill", ["job", "fill", *common, "--pool", pool]),
+    ]
+
+
+def submit(owner: Owner, outputs: dict[str, str], bot: Bot, work: str, pool: str, shards: int) -> None:
+    """Each job waits for the one before it; the second is an array of `shards`."""
+    batch, before = owner.client("batch"), ""
+    with clear("take the jobs"):
+        for name, command in commands(bot, work, pool, shards):
+            options: dict[str, Any] = {}
+            if before:
+                options["dependsOn"] = [{"jobId": before}]
+            if name == "sample" and shards > 1:  # an array has two at least
+                options["arrayProperties"] = {"size": shards}
+            before = batch.submit_job(
+                jobName=f"{bot.name}-{name}",
+                jobQueue=outputs["QueueArn"],
+                jobDefinition=outputs["JobArn"],
+                containerOverrides={"command": command},
+                **options,
+            )["jobId"]
+
+
+def jobs_of(owner: Owner, outputs: dict[str, str], bot: Bot) -> list[dict[str, Any]]:
+    """Batch's summaries, the newest first; an array is one."""
+    with clear("list the jobs"):
+        pages = (
+            owner.client("batch")
+            .get_paginator("list_jobs")
+            .paginate(jobQueue=outputs["QueueArn"], filters=[{"name": "JOB_NAME", "values": [f"{bot.name}-*"]}])
+        )
+        jobs = [summary for page in pages for summary in page["jobSummaryList"]]
+    return sorted(jobs, key=lambda job: -job["createdAt"])
+
+
+def cloud_status(bot: Bot, say: Say) -> None:
+    owner = Owner.present()
+    outputs = stack_of(owner, bot).outputs
+    say(f"Jobs of {bot.name} in {owner.region}, the newest first:")
+    for summary in jobs_of(owner, outputs, bot)[:12]:
+        counts = summary.get("arrayProperties", {}).get("statusSummary", {})
+        shards = ", ".join(f"{n} {state.lower()}" for state, n in counts.items() if n)
+        created = datetime.fromtimestamp(summary["createdAt"] / 1000, UTC)
+        why = f": {summary['statusReason']}" if summary.get("statusReason") and summary["status"] == "FAILED" else ""
+        say(f"  {created:%Y-%m-%d %H:%M}  {summary['jobName']:<24} {summary['status'].lower()}{why} {shards}".rstrip())
+    say(
+        f"Next: aws logs tail --follow {outputs['TrainingLogGroupName']}, or {make('cloud-train')}, which goes on "
+        "after a failure"
+    )
+
+
+def stop(owner: Owner, outputs: dict[str, str], bot: Bot, say: Say) -> None:
+    """End what runs or waits, and wait until it has ended: a job would write into the work place that is emptied, and
+    its machine would hold the stack.
+
+    Raises:
+        DeepproverbsError: some job goes on.
+    """
+
+    def going() -> list[dict[str, Any]]:
+        return [job for job in jobs_of(owner, outputs, bot) if job["status"] not in ("SUCCEEDED", "FAILED")]
+
+    jobs = going()
+    if not jobs:
+        return
+    say(f"Ending {len(jobs)} job{'s' * (len(jobs) != 1)} ...")
+    with clear("end the jobs"):
+        for job_there in jobs:
+            owner.client("batch").terminate_job(jobId=job_there["jobId"], reason="ended by its owner")
+    deadline = time.monotonic() + ENDING
+    while still := going():
+        if time.monotonic() > deadline:
+            raise DeepproverbsError(
+                f"The job {still[0]['jobName']} is still {still[0]['status'].lower()}, so nothing was deleted; "
+                f"`{make('cloud-destroy YES=1')}` tries again."
+            )
+        time.sleep(EVERY)
+
+
+def cloud_destroy(bot: Bot, sure: bool, say: Say) -> None:
+    owner = Owner.present()
+    stack = stack_of(owner, bot)
+    outputs = stack.outputs
+    bucket = outputs["WorkBucketName"]
+    say(
+        f"{'Deleting' if sure else 'This would delete'} the stack {stack.name} in {owner.region}: the image, the queue "
+        f"and the jobs in it, and the work place {bucket} with models and candidates. The pool stays."
+    )
+    if not sure:
+        say(f"Nothing was done. Next: {make('cloud-destroy YES=1')}")
+        return
+    stop(owner, outputs, bot, say)
+    with clear("empty the work place"):
+        s3 = owner.client("s3")
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            if keys := [{"Key": item["Key"]} for item in page.get("Contents", [])]:
+                s3.delete_objects(Bucket=bucket, Delete={"Objects": keys})
+    remove(owner, stack)
+    say(f"Deleted. Next: {make('status')}")

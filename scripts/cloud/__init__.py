@@ -1,1 +1,0 @@
-"""What an owner does with a bot in AWS, a command each: `python -m scripts.cloud --help`, or `make` with its name."""

@@ -1,0 +1,244 @@
+"""Training in the account: what it asks of AWS, and a Batch of our own that runs each job's command as a process,
+under the job's role."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from post_tweet.pool import Pool
+from post_tweet.store import S3Store
+
+from infra.cloud import training
+from infra.cloud.__main__ import main
+from infra.cloud.stack import Owner
+from tests.helpers.aws.bot import STACK, bot_stack
+from tests.helpers.aws.cloudformation import Skipped
+from tests.helpers.aws.door import Account, account
+from tests.helpers.aws.iam import allowed
+from tests.helpers.sampling import quick_bot
+from training import settings
+from training.common.errors import DeepproverbsError
+from training.common.paths import ROOT
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    with account() as aws:
+        aws.act_as_owner(monkeypatch)
+        yield aws
+
+
+def test_training_in_the_cloud_fills_the_pool(
+    aws: Account, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`make cloud-train` with the real sam; then each submitted command as a process with the job role's rights."""
+    bot_stack(aws)
+    jobs: list[dict[str, Any]] = []
+    built: list[dict[str, Any]] = []
+
+    def submit(job: dict[str, Any]) -> dict[str, Any]:
+        jobs.append(job)
+        return {"jobId": f"job-{len(jobs)}", "jobName": job["jobName"]}
+
+    def start_build(request: dict[str, Any]) -> dict[str, Any]:
+        built.append(request)
+        return {"build": {"id": "b:1"}}
+
+    def looked_at(request: dict[str, Any]) -> dict[str, Any]:
+        """b:0 goes on for ever and is of other sources; b:1 ends when it has been looked at often enough."""
+        looks.append("b:1" in request["ids"])
+        status = "SUCCEEDED" if looks[-3:] == [True] * 3 else "IN_PROGRESS"
+        tag = built[0]["environmentVariablesOverride"][0]["value"] if built else ""
+        all_ = [
+            {"id": id_, "buildStatus": s, "environment": {"environmentVariables": [{"name": "TAG", "value": value}]}}
+            for id_, s, value in (("b:0", "IN_PROGRESS", "other"), ("b:1", status, tag))
+        ]
+        return {"builds": [build for build in all_ if build["id"] in request["ids"]]}
+
+    looks: list[bool] = []
+    ended: list[str] = []
+
+    def end(request: dict[str, Any]) -> dict[str, Any]:
+        bucket = training.stack_of(Owner(), settings.load(bot)).outputs["WorkBucketName"]
+        assert aws.client("s3").list_objects_v2(Bucket=bucket)["KeyCount"], "the jobs end before their files go"
+        ended.append(request["jobId"])
+        return {}
+
+    def listed(_: dict[str, Any]) -> dict[str, Any]:
+        """The job that runs takes two more looks to end."""
+        if ended:
+            ended.append("seen")
+        status = "FAILED" if len(ended) > 3 else "RUNNING"
+        one = {"jobId": "1", "jobName": "proverbs-train", "status": "FAILED", "statusReason": "why", "createdAt": 1}
+        return {"jobSummaryList": [one, {**one, "jobId": "2", "status": status, "createdAt": 2}]}
+
+    monkeypatch.setattr(training, "EVERY", 0.01)
+    aws.answers |= {
+        "/v1/submitjob": submit,
+        "/v1/terminatejob": end,
+        "/v1/listjobs": listed,
+        "CodeBuild_20161006.StartBuild": start_build,
+        "CodeBuild_20161006.ListBuildsForProject": lambda _: {"ids": ["b:0", *("b:1" for _ in built)]},
+        "CodeBuild_20161006.BatchGetBuilds": looked_at,
+        "ServiceQuotasV20190624.GetServiceQuota": lambda _: {"Quota": {"Value": 8.0}},
+    }
+    bot = quick_bot(tmp_path / "bot")
+    command = ["train", "--bot", str(bot), "--model", "nano", "--count", "60", "--shards", "3"]
+    assert main([*command, "--email", "train@example.org"]) == 0
+    said = capsys.readouterr().out
+    assert "3 shards of 120 candidates, 60 texts into s3://" in said and "Costs about $" in said
+    assert "The account's quota is 8 processors: 2 shards at a time" in said
+    assert said.splitlines()[-1].endswith(f"Next: make cloud-status BOT={bot}")
+    outputs = training.stack_of(Owner(), settings.load(bot)).outputs
+    # The source of the image: what the Dockerfile copies, and no text or key.
+    packed = aws.client("s3").get_object(Bucket=outputs["WorkBucketName"], Key="source/source.zip")["Body"].read()
+    names = set(zipfile.ZipFile(io.BytesIO(packed)).namelist())
+    copied = re.findall(r"^COPY (?!--)(\S+)", (ROOT / "training" / "Dockerfile").read_text(), re.MULTILINE)
+    assert all(any(name == path or name.startswith(f"{path}/") for name in names) for path in copied), copied
+    # A bot's folder and the commands of this computer are no part of it: their changes build nothing.
+    out = r"corpus\.txt|kjv\.txt|twitter.*\.json|__pycache__|bot\.toml|data/proverbs|infra/cloud"
+    assert not [name for name in names if re.search(out, name)]
+    (tag,) = built[0]["environmentVariablesOverride"]
+    assert tag["name"] == "TAG" and image_of_the_jobs().endswith(f":{tag['value']}")
+    # Three jobs, each after the one before it, the second an array.
+    assert [job["jobName"] for job in jobs] == ["proverbs-train", "proverbs-sample", "proverbs-fill"]
+    assert [[d["jobId"] for d in job.get("dependsOn", [])] for job in jobs] == [[], ["job-1"], ["job-2"]]
+    assert [job.get("arrayProperties") for job in jobs] == [None, {"size": 3}, None]
+    work = jobs[0]["containerOverrides"]["command"][3]
+    prefix = work.removeprefix(f"s3://{outputs['WorkBucketName']}/")
+    for path in (path for path in model.rglob("*") if path.is_file()):  # nano untrained stands for a fine-tuned model
+        aws.client("s3").upload_file(str(path), outputs["WorkBucketName"], f"{prefix}/run/model/{path.name}")
+    corpus = bot.with_name("corpus.txt")
+    aws.client("s3").upload_file(str(corpus), outputs["WorkBucketName"], f"{prefix}/run/corpus.txt")
+    roles = aws.client("iam").list_roles()["Roles"]
+    (role,) = [r["Arn"] for r in roles if "-JobRole-" in r["RoleName"]]
+    program = Path(sys.executable).parent / "deepproverbs"
+    for job in jobs:
+        for index in range(job.get("arrayProperties", {}).get("size", 1)):
+            env = {**os.environ, **aws.keys(aws.assume(role)), "AWS_BATCH_JOB_ARRAY_INDEX": str(index)}
+            result = subprocess.run(
+                [program, *job["containerOverrides"]["command"]],
+                cwd=tmp_path,
+                env=env,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            assert result.returncode == 0, result.stdout + result.stderr
+    assert aws.denied == []
+    asked = [need for _, need in aws.asked]
+    for statement in aws.statements(role.rsplit("/", 1)[-1]):
+        for action in statement["Action"]:
+            alone = {**statement, "Action": action}
+            assert any(need.action == action and allowed(need, [alone]) for need in asked), f"nothing needs {alone}"
+    pool = Pool(S3Store(aws.outputs(STACK)["BucketName"], "proverbs", aws.client("s3")))
+    assert pool.load()[0].remaining == 60 and pool.verify() == []
+    assert main(["train-status"]) == 0
+    assert "proverbs-train" in (said := capsys.readouterr().out) and "failed: why" in said
+    assert main(["train-destroy"]) == 0 and "make cloud-destroy YES=1" in capsys.readouterr().out
+    # Again, as after a failure: no second build beside the one that runs, and the address stays.
+    looks.clear()
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "AWS builds the image already" in capsys.readouterr().out and len(built) == 1 and len(jobs) == 6
+    assert training.stack_of(Owner(), settings.load(bot)).parameters["AlarmEmail"] == "train@example.org"
+    assert ended == []
+    assert main(["train-destroy", "--yes"]) == 0
+    assert ended == ["2", "seen", "seen", "seen"], "ended once, and waited for"
+    assert pool.load()[0].remaining == 60, "the pool stays"
+
+
+def image_of_the_jobs() -> str:
+    """The image that the deployed job definition names."""
+    (job,) = [made["Properties"] for made in Skipped.made.values() if made["Type"] == "AWS::Batch::JobDefinition"]
+    return str(job["ContainerProperties"]["Image"])
+
+
+def test_training_says_what_the_account_lacks(aws: Account, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train"]) == 1
+    assert "`make deploy` makes it" in capsys.readouterr().err
+    bot_stack(aws)
+    assert main(["train", "--shards", "0"]) == 2
+    capsys.readouterr()
+    aws.answers["ServiceQuotasV20190624.GetServiceQuota"] = lambda _: {"Quota": {"Value": 0.0}}
+    assert main(["train"]) == 1
+    assert re.search(r"raise the quota `All G and VT Spot Instance Requests` \(L-3819A6DF\)", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("shards", "quota", "width", "small"),
+    [
+        (1, 4, 4, True),
+        (1, 8, 8, False),
+        (4, 8, 8, True),
+        (4, 64, 32, False),
+        (4, None, 16, True),
+        (300, 10_000, 1024, True),
+        (10_000, 100_000, 1024, True),
+        (100, 10_000, 800, False),
+    ],
+)
+def test_machines_fit_the_quota_and_the_template(
+    aws: Account, shards: int, quota: int | None, width: int, small: bool
+) -> None:
+    """Never a machine of 8 processors where it could not start, or would leave a shard without one."""
+    if quota is not None:
+        aws.answers["ServiceQuotasV20190624.GetServiceQuota"] = lambda _: {"Quota": {"Value": float(quota)}}
+    given = training.machines_for(Owner(), shards, lambda _: None)
+    assert int(given["MaxVcpus"]) == width
+    assert all(kind.endswith(".xlarge") for kind in given["InstanceTypes"].split(",")) is small
+    parameters = yaml.safe_load((ROOT / "infra" / "training.yaml").read_text().split("\nConditions:")[0])["Parameters"]
+    assert parameters["MaxVcpus"]["MinValue"] <= width <= parameters["MaxVcpus"]["MaxValue"]
+    assert set(given["InstanceTypes"].split(",")) <= set(parameters["InstanceTypes"]["Default"].split(","))
+
+
+def test_machines_start_in_default_subnets_alone(aws: Account) -> None:
+    """A private subnet that somebody added to the default network does not reach the internet."""
+    ec2 = aws.client("ec2")
+    before = training.default_network(Owner())
+    private = ec2.create_subnet(VpcId=before["Vpc"], CidrBlock="172.31.128.0/24")["Subnet"]["SubnetId"]
+    try:
+        assert training.default_network(Owner()) == before and private not in before["Subnets"]
+    finally:
+        ec2.delete_subnet(SubnetId=private)
+
+
+def test_a_build_that_fails_is_one_sentence(aws: Account) -> None:
+    aws.client("ecr").create_repository(repositoryName="images")
+    aws.client("s3").create_bucket(
+        Bucket="work-place", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    aws.answers |= {
+        "CodeBuild_20161006.ListBuildsForProject": lambda _: {"ids": []},
+        "CodeBuild_20161006.StartBuild": lambda _: {"build": {"id": "b:1"}},
+        "CodeBuild_20161006.BatchGetBuilds": lambda _: {"builds": [{"id": "b:1", "buildStatus": "FAILED"}]},
+    }
+    outputs = {
+        "RepositoryName": "images",
+        "WorkBucketName": "work-place",
+        "BuildName": "b",
+        "TrainingLogGroupName": "g",
+    }
+    with pytest.raises(DeepproverbsError, match=r"could not build the image \(FAILED\).*aws logs tail g"):
+        training.build(Owner(), outputs, list(training.source_files()), lambda _: None)
+
+
+def test_the_run_s_key_follows_its_files(tmp_path: Path) -> None:
+    (tmp_path / "bot.toml").write_text('name = "t"\n')
+    (tmp_path / "corpus.txt").write_text("one\n")
+    keys = set()
+    for text, count in (("one\n", 5), ("two\n", 5), ("two\n", 6), ("two\n", 6)):
+        (tmp_path / "corpus.txt").write_text(text)
+        bot = settings.override(settings.load(tmp_path / "bot.toml"), "", count=count)
+        keys.add(training.run_key(bot, tmp_path / "bot.toml"))
+    assert len(keys) == 3

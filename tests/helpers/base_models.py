@@ -1,0 +1,122 @@
+"""What the tests of base models share: a model of noise in OpenAI's layout, a mirror that has it, weights for nano."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from tests.helpers.loopback_mirror import LoopbackMirror
+from training.common.errors import DeepproverbsError
+from training.model import download
+from training.model.base import FILES, RELEASES, WEIGHTS, Release, locate
+from training.model.layout import INDEX_END, parameters
+
+HPARAMS = {"n_vocab": 4096, "n_ctx": 1024, "n_embd": 128, "n_head": 2, "n_layer": 2}
+LENGTH = 4 * parameters(HPARAMS)
+"""4.2 MB: sixteen blocks, so that a download can break in its middle."""
+DATA = f"124M/{WEIGHTS}"
+
+
+def model_files() -> dict[str, bytes]:
+    """A model in OpenAI's layout whose weights are noise."""
+    return {
+        "hparams.json": json.dumps(HPARAMS).encode(),
+        "checkpoint": b'model_checkpoint_path: "model.ckpt"\nall_model_checkpoint_paths: "model.ckpt"\n',
+        "encoder.json": json.dumps({"a": 0, "<|endoftext|>": 1}).encode(),
+        "vocab.bpe": b"#version: 0.2\na b\n",
+        "model.ckpt.index": b"index" + INDEX_END,
+        "model.ckpt.meta": b"meta",
+        WEIGHTS: np.random.default_rng(1).bytes(LENGTH),
+    }
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    """These files in `folder`; returns it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def release_of(files: dict[str, bytes], *published: str) -> Release:
+    return Release(HPARAMS, {}, {name: hashlib.sha256(files[name]).hexdigest() for name in published})
+
+
+class Cloud(NamedTuple):
+    """A mirror, the files of each of its models, and the cache that they come into."""
+
+    mirror: LoopbackMirror
+    files: dict[str, bytes]
+    cache: Path
+
+
+@contextmanager
+def mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """A mirror that has a tiny 124M with published sums, and a tiny 774M with sums of the vocabulary only."""
+    files = model_files()
+    write(tmp_path / "mirror/124M", files)
+    write(tmp_path / "mirror/774M", files)
+    monkeypatch.setitem(RELEASES, "124M", release_of(files, *FILES))
+    monkeypatch.setitem(RELEASES, "774M", release_of(files, "encoder.json", "vocab.bpe"))
+    monkeypatch.setattr(download, "FIRST_PAUSE", 0.0)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with LoopbackMirror(tmp_path / "mirror") as mirror:
+        monkeypatch.setenv("DEEPPROVERBS_MIRROR", mirror.url + "/")
+        yield Cloud(mirror, files, tmp_path / "cache")
+
+
+def refused(name: str, cache: Path, kind: type[DeepproverbsError] = DeepproverbsError) -> str:
+    """The one sentence that `locate` refuses with."""
+    with pytest.raises(kind) as caught:
+        locate(name, cache, progress=False)
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "sha256.json"}
+
+
+TINY = {"n_vocab": 64, "n_ctx": 32, "n_embd": 8, "n_head": 2, "n_layer": 2}
+
+
+def tiny_arrays(seed: int) -> dict[str, np.ndarray]:
+    """Weights of shape TINY under the checkpoint's names, in half precision as nano's are stored."""
+    d = TINY["n_embd"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "model/wte": (TINY["n_vocab"], d),
+        "model/wpe": (TINY["n_ctx"], d),
+        "model/ln_f/g": (d,),
+        "model/ln_f/b": (d,),
+    }
+    for layer in range(TINY["n_layer"]):
+        for name, width in (("ln_1", 0), ("ln_2", 0), ("attn/c_attn", 3 * d), ("attn/c_proj", d), ("mlp/c_fc", 4 * d)):
+            key = f"model/h{layer}/{name}"
+            shapes |= {f"{key}/w": (1, d, width)} if width else {f"{key}/g": (d,)}
+            shapes[f"{key}/b"] = (width or d,)
+        shapes |= {f"model/h{layer}/mlp/c_proj/w": (1, 4 * d, d), f"model/h{layer}/mlp/c_proj/b": (d,)}
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(size=shape).astype(np.float16) for name, shape in shapes.items()}
+
+
+def nano_source(folder: Path, seed: int = 1, changed: dict[str, np.ndarray] | None = None) -> Path:
+    """A folder like data/base/nano, of shape TINY."""
+    files = model_files()
+    write(
+        folder,
+        {
+            "hparams.json": json.dumps(TINY).encode(),
+            "encoder.json": files["encoder.json"],
+            "vocab.bpe": files["vocab.bpe"],
+        },
+    )
+    np.savez(folder / "weights.npz", **(tiny_arrays(seed) | (changed or {})))  # type: ignore[arg-type]
+    return folder

@@ -1,0 +1,91 @@
+"""One invocation after the other of the posting protocol, in a small world in memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from post_tweet import effects, telemetry
+from post_tweet import protocol as post
+from post_tweet.pool import Pool
+from post_tweet.runtime import Performer
+from post_tweet.state import Claim
+
+from tests.helpers.fakes import Crash, MemoryStore, MemoryX, records
+
+LEASE = timedelta(seconds=110)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class World:
+    """A pool, an X and a clock; `invoke` runs the protocol as the function would."""
+
+    def __init__(self, texts: int = 5) -> None:
+        self.store, self.x, self.now = MemoryStore(), MemoryX(), START
+        self.pool = Pool(self.store)
+        if texts:
+            self.pool.append(records(texts), "test")
+        self.owners = itertools.count()
+        self.warnings: list[str] = []
+        self.metrics = telemetry.Metrics()
+
+    def invoke(self, slot: str, **how: Any) -> dict[str, Any]:
+        """Run one invocation; `how` as for `steps`."""
+        running = self.steps(slot, **how)
+        while True:
+            try:
+                next(running)
+            except StopIteration as end:
+                result: dict[str, Any] = end.value
+                return result
+
+    def steps(
+        self,
+        slot: str,
+        crash_at: int | type[effects.Request] | None = None,
+        after: bool = False,
+        dry_run: bool = False,
+        trace: list[Any] | None = None,
+        until: datetime | None = None,
+    ) -> Generator[None, None, dict[str, Any]]:
+        """One invocation, a request at a time; crash before (or after) performing its request number `crash_at`, or
+        its first of that kind. Its requests are added to `trace`; `until` is when it would be ended."""
+        protocol = post.posting(effects.Call(slot, f"owner-{next(self.owners)}", LEASE, dry_run, until))
+        performer = Performer(self.pool, lambda: self.x, self.metrics, lambda: self.now)
+        answer = None
+        for number in itertools.count():
+            try:
+                request = protocol.send(answer)
+            except StopIteration as end:
+                result: dict[str, Any] = end.value
+                return result
+            if trace is not None:
+                trace.append(request)
+            here = isinstance(request, crash_at) if isinstance(crash_at, type) else number == crash_at
+            if here and not after:
+                raise Crash
+            if isinstance(request, effects.Warn):
+                self.warnings.append(request.message)
+            answer = performer.do(request)
+            if here and after:
+                raise Crash
+            yield
+        raise AssertionError
+
+    @property
+    def state(self) -> Any:
+        return self.pool.load()[0]
+
+    def wait(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+def claimed(world: World, **values: Any) -> None:
+    """A claim that some other invocation left."""
+    state, etag = world.pool.load()
+    now = world.now.isoformat()
+    claim = Claim("monday", "another", 0, records(1)[0]["text"], **{"since": now, "first": now, **values})
+    assert world.pool.save(replace(state, seq=state.seq + 1, writer="another", claim=claim), etag)

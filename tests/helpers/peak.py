@@ -1,0 +1,23 @@
+"""The peak memory of a piece of code in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from training.common.paths import ROOT
+
+TELL = "\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+
+
+def peak_kilobytes(code: str, *args: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", code + TELL, *args],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout.split()[-1])

@@ -1,0 +1,210 @@
+"""Candidate files through the screen: processes, blocks, order, memory, and files that are wrong."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers import labelled
+from tests.helpers.peak import peak_kilobytes
+from training import settings as config
+from training.common.errors import DeepproverbsError
+from training.common.paths import ROOT
+from training.judge import blocks
+from training.judge.blocks import Case, Judged, Passed, read_at, screened
+from training.runs.filter_file import Files, filter_file
+from training.sample.candidates import Candidate
+from training.settings import Bot
+
+BOT = config.load(ROOT / "data" / "proverbs" / "bot.toml")
+SETTINGS = replace(BOT.filter, closed_vocabulary=False, skip=("dangling",))
+
+
+def some(count: int, seed: int = 1) -> list[Candidate]:
+    """Verses, edited and not, with scores; some given up or unfinished, some twice."""
+    rng = random.Random(seed)
+    verses = labelled.bible()[:4000]
+    words = sorted({word for verse in verses[:500] for word in verse.split()})
+    made = []
+    for number in range(count):
+        verse = labelled.changed(rng.choice(verses), 1, rng, words)
+        if rng.random() < 0.7:
+            verse = " ".join(rng.sample(verse.split(), len(verse.split())))
+        stopped = rng.random() < 0.05
+        made.append(
+            Candidate(verse, 20, -rng.random() * 5, rng.random() < 0.95 and not stopped, 0.9)
+            if not stopped
+            else Candidate(verse[:20], 5, -1.0, False, 0.9, "vocabulary", rng.choice(["mine", "other"]))
+        )
+        if number % 11 == 0:
+            made[-1] = made[rng.randrange(len(made))]
+    return made
+
+
+def write(path: Path, candidates: list[Candidate]) -> Path:
+    path.write_text("".join(candidate.line() for candidate in candidates), encoding="utf-8")
+    return path
+
+
+def case(rules: str = "mine") -> Case:
+    return Case(SETTINGS, labelled.proverbs(), labelled.carriers(50, 1), ROOT, None, rules)
+
+
+def all_of(path: Path, workers: int = 1) -> tuple[Judged, str]:
+    total, lines = Judged(), ""
+    size = 0
+    for piece, text, length in screened(path, case(), path.stat().st_size, workers):
+        total.add(piece)
+        lines += text
+        size += length
+    assert size == path.stat().st_size
+    return total, lines
+
+
+def test_one_process_or_three_and_any_block_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "c.jsonl", some(3000))
+    alone, lines = all_of(path)
+    monkeypatch.setattr(blocks, "BLOCK", 10_000)  # the parent cuts the file
+    for workers in (1, 3):
+        together, other = all_of(path, workers)
+        assert other == lines
+        assert together.counts == alone.counts and together.tokens == alone.tokens
+        assert (together.candidates, together.left_out) == (alone.candidates, alone.left_out)
+        one, two = Passed.joined(alone.passed), Passed.joined(together.passed)
+        for name in Passed.__dataclass_fields__:
+            assert np.array_equal(getattr(one, name), getattr(two, name))
+    assert alone.candidates + alone.left_out == 3000 and alone.left_out > 30
+    assert len(set(alone.counts)) >= 4 and 100 < len(one) < 2900
+
+
+def test_unrelated_texts_change_nothing(tmp_path: Path) -> None:
+    """The verdict on each text is the same alone, among others, and in another order."""
+    texts = some(600)
+    verdicts = {
+        line["text"]: line["verdict"] for line in map(json.loads, all_of(write(tmp_path / "a", texts))[1].splitlines())
+    }
+    more = [*some(500, 2), *texts]
+    random.Random(3).shuffle(more)
+    others = {
+        line["text"]: line["verdict"] for line in map(json.loads, all_of(write(tmp_path / "b", more))[1].splitlines())
+    }
+    assert len(verdicts) > 30 and verdicts.items() <= others.items()
+    few = texts[:40]
+    alone = {c.text: bool(all_of(write(tmp_path / "c", [c]))[0].count_passed) for c in few if not c.stopped}
+    assert all(passed == (text not in verdicts) for text, passed in alone.items())
+
+
+def test_what_passed_is_found_again(tmp_path: Path) -> None:
+    path = write(tmp_path / "c.jsonl", texts := some(500))
+    passed = Passed.joined(all_of(path)[0].passed)
+    with path.open("rb") as file:
+        found = [read_at(file, int(offset)) for offset in passed.offsets]
+    where = {candidate.text: number for number, candidate in enumerate(texts)}
+    assert len(found) > 30 and {candidate.text for candidate in found} <= set(where)
+    assert np.allclose(passed.logprobs, [c.logprob for c in found], atol=1e-4)
+    assert len(passed.cut(7)) == 7 and len(Passed.joined([])) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"text": "a wise son"}\n{"text": 5}\n', r"c.jsonl, line 2: no candidate \(neither a string nor an object"),
+        ('{"text": "a wise son"}\n\n{"txt": "x"}\n', "line 3: no candidate"),
+        ("a wise son\n", r"line 1: no candidate \(Expecting value"),
+        ('"a wise son"\n{"text": "b"', "line 2: no candidate"),
+        ('{"text": "a", "tokens": "many"}\n', "line 1: no candidate"),
+        ('{"text": "a", "tokens": 1e999}\n', "line 1: no candidate"),
+        ("\xff\xfe\xff", "line 1: no candidate"),
+    ],
+)
+def test_a_line_that_is_no_candidate_is_named(tmp_path: Path, content: str, sentence: str) -> None:
+    (tmp_path / "c.jsonl").write_bytes(content.encode("latin-1"))
+    for workers in (1, 2) if "many" in content else (1,):
+        with pytest.raises(DeepproverbsError, match=sentence):
+            list(screened(tmp_path / "c.jsonl", case(), len(content), workers))
+
+
+def test_half_characters_become_the_sign_for_them(tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text(
+        '{"text": "a wise man and \\ud83d his rocket"}\n{"text": "a wise \\ud83d\\ude80 man has gone"}\n'
+    )
+    settings = replace(SETTINGS, characters="")
+    filter_file(files(tmp_path, tmp_path / "c.jsonl"), labelled.proverbs(), replace(BOT, count=5, filter=settings))
+    assert texts_in(tmp_path / "pool.jsonl") == ["a wise 🚀 man has gone"]
+    assert '"characters"' in (tmp_path / "verdicts.jsonl").read_text()
+
+
+def test_nothing_is_left_behind_by_a_run_that_fails(tmp_path: Path) -> None:
+    (tmp_path / "c.jsonl").write_text('{"text": "a wise man standeth upon a rock"}\nno\n')
+    with pytest.raises(DeepproverbsError, match="line 2: no candidate"):
+        filter_file(files(tmp_path, tmp_path / "c.jsonl"), labelled.proverbs(), bot(5))
+    assert [path.name for path in tmp_path.iterdir()] == ["c.jsonl"]
+
+
+def bot(count: int, **settings: object) -> Bot:
+    return replace(BOT, count=count, filter=replace(SETTINGS, **settings))  # type: ignore[arg-type]
+
+
+def files(tmp_path: Path, candidates: Path) -> Files:
+    return Files(candidates, tmp_path / "pool.jsonl", tmp_path / "verdicts.jsonl")
+
+
+def texts_in(path: Path) -> list[str]:
+    return [json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_filtering_what_was_kept_keeps_all_of_it(tmp_path: Path) -> None:
+    """And neither processes nor order matter, pool, review and verdicts being the same."""
+    texts = [c for c in some(4000) if not c.stopped]
+    kept, _, judged = filter_file(files(tmp_path, write(tmp_path / "c.jsonl", texts)), labelled.proverbs(), bot(600))
+    pool = texts_in(tmp_path / "pool.jsonl")
+    assert kept == 600 == len(pool) and judged.counts["near-duplicate"] + judged.counts["duplicate"] > 20
+    assert sum(judged.counts.values()) == len(texts) == len(texts_in(tmp_path / "verdicts.jsonl"))
+    review = texts_in(tmp_path / "review.jsonl")
+    assert review and not set(review) & set(pool)
+    mixed = random.Random(5).sample(texts, len(texts))
+    (other := tmp_path / "other").mkdir()
+    filter_file(files(other, write(tmp_path / "m.jsonl", mixed)), labelled.proverbs(), bot(600), workers=2)
+    assert set(texts_in(other / "pool.jsonl")) == set(pool) and set(texts_in(other / "review.jsonl")) == set(review)
+    (again := tmp_path / "again").mkdir()
+    filter_file(files(again, tmp_path / "pool.jsonl"), labelled.proverbs(), bot(600))
+    assert set(texts_in(again / "pool.jsonl")) == set(pool)
+    # And once they are history, none of them passes again.
+    filter_file(files(again, tmp_path / "pool.jsonl"), labelled.proverbs(), bot(600), pool)
+    assert not texts_in(again / "pool.jsonl")
+
+
+@pytest.mark.parametrize("name", ["c.txt", "c.csv"])
+def test_any_file_of_texts_will_do(tmp_path: Path, name: str) -> None:
+    rows = ["a wise man standeth upon a rock of counsel", "go unto the city.in the evening", "a wise 7 son"]
+    (tmp_path / name).write_text("\n".join(rows) + "\n")
+    kept, apart, judged = filter_file(files(tmp_path, tmp_path / name), labelled.proverbs(), bot(10))
+    assert (kept, apart) == (1, 0) and dict(judged.counts) == {"link": 1, "characters": 1, "kept": 1}
+    assert not list(tmp_path.glob(".*")), "nothing is left behind"
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+from tests.test_screening import bot, files
+from training.filtering import filter_file
+folder = Path(sys.argv[1])
+filter_file(files(folder, folder / "c.jsonl"), ["a wise son maketh a glad father"], bot(500))
+"""
+
+
+def test_memory_follows_the_pool_and_not_the_candidates(tmp_path: Path) -> None:
+    """Peak kilobytes for 5,000 candidates and for 12 times as many, nearly all rejected or spare."""
+    peaks = []
+    lines = [candidate.line() for candidate in some(5000)]
+    for times in (1, 12):
+        with (tmp_path / "c.jsonl").open("w") as file:
+            for _ in range(times):
+                file.writelines(lines)
+        peaks.append(peak_kilobytes(MEMORY, str(tmp_path)))
+    assert peaks[1] - peaks[0] < 20_000, peaks

@@ -1,0 +1,148 @@
+"""Fine-tuning nano on the real Proverbs with TensorFlow 1.15: it learns, goes on after kill -9 and Ctrl-C, and
+gpt-2-simple takes what comes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.helpers.fine_tuned import QUIET, Line, metrics
+from training.common.paths import ROOT
+from training.model.finetune import finetune, plan
+from training.model.trainers import run_program, tf1_python
+from training.settings import FinetuneSettings
+
+
+def test_fine_tuning_lowers_the_held_out_loss(line: Line, tuned: Path) -> None:
+    before, after = metrics(line.folder)
+    assert after["held_out"] < before["held_out"] - 0.1
+    assert (before["epoch"], after["epoch"], after["step"]) == (0, 1, 7)
+    said: list[str] = []
+    finetune(line.folder, line.base, FinetuneSettings(epochs=1, batch_size=32), said.append)
+    assert "already done" in said[0]
+
+
+def test_gpt_2_simple_itself_loads_and_samples_the_checkpoint(tuned: Path) -> None:
+    code = (
+        "import sys, gpt_2_simple as g; s = g.start_tf_sess(); g.load_gpt2(s, checkpoint_dir=sys.argv[1]); "
+        "print('TEXT', len(g.generate(s, checkpoint_dir=sys.argv[1], length=8, return_as_list=True)[0]))"
+    )
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    result = subprocess.run(
+        [str(tf1_python()), "-W", "ignore", "-c", code, str(tuned.parent)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tuned.parent,
+    )
+    assert "TEXT" in result.stdout, result.stderr[-800:]
+
+
+def test_windows_is_gpt_2_simple_s_finetune(line: Line) -> None:
+    folder = line.folder.parent / "windows"
+    folder.mkdir()
+    shutil.copy(line.folder / "corpus.npz", folder)
+    settings = FinetuneSettings(recipe="windows", epochs=1)
+    assert plan(settings, line.base, folder / "corpus.npz").steps_per_epoch in (4, 5)
+    checkpoint = finetune(folder, line.base, settings, QUIET.append)
+    before, after = metrics(folder)
+    assert after["held_out"] < before["held_out"]
+    assert (checkpoint / "counter").read_text().strip() == str(after["step"])
+
+
+def test_kill_9_during_fine_tuning_goes_on_where_it_was(line: Line) -> None:
+    """Killed after a save, resumed: the steps before the save are not run again, and the end is that of
+    an uninterrupted run."""
+    arguments = {
+        "base": line.base.folder,
+        "corpus": line.folder / "corpus.npz",
+        "epochs": 2,
+        "batch_size": 32,
+        "learning_rate": 3e-4,
+        "layers": "all",
+        "memory_saving": False,
+        "seed": 1,
+        "save_seconds": 0,
+    }
+
+    def folders(name: str) -> dict[str, Any]:
+        at = line.folder.parent / name
+        at.mkdir()
+        return {**arguments, "checkpoint": at / "checkpoint", "resume": at / "resume", "metrics": at / "metrics.jsonl"}
+
+    whole, killed = folders("whole"), folders("killed")
+    list(run_program("finetune_texts", whole, line.folder / "tf1.log"))
+    program = [str(tf1_python()), str(ROOT / "training" / "tf1" / "finetune_texts.py"), json.dumps(killed, default=str)]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    for text in process.stdout:
+        if json.loads(text).get("step") == 5 and json.loads(text)["event"] == "step":
+            break
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    events = list(run_program("finetune_texts", killed, line.folder / "tf1.log"))
+    resumed = events[0]
+    assert resumed["event"] == "resumed" and resumed["batch"] >= 4
+    first = next(e["step"] for e in events if e["event"] == "step")
+    assert first == 7 * (resumed["epoch"] - 1) + resumed["batch"] + 1
+    ours, theirs = ([json.loads(text) for text in Path(f["metrics"]).read_text().splitlines()] for f in (killed, whole))
+    assert [x["held_out"] for x in ours] == pytest.approx([x["held_out"] for x in theirs], abs=2e-3)
+
+
+def test_memory_saving_and_fixed_embeddings_train_too(line: Line) -> None:
+    at = line.folder.parent / "saving"
+    at.mkdir()
+    settings = FinetuneSettings(epochs=1, memory_saving="on", layers="transformer", batch_size=64)
+    shutil.copy(line.folder / "corpus.npz", at)
+    checkpoint = finetune(at, line.base, settings, QUIET.append)
+    before, after = metrics(at)
+    assert after["held_out"] < before["held_out"]
+    arrays = []
+    for folder in (line.base.folder, checkpoint):
+        list(run_program("export", {"folder": folder, "out": at / "weights.npz"}, at / "tf1.log"))
+        arrays.append(dict(np.load(at / "weights.npz")))
+    same = {name for name in arrays[0] if np.array_equal(arrays[0][name], arrays[1][name])}
+    assert same == {"model/wte", "model/wpe", "model/ln_f/g", "model/ln_f/b"}
+
+
+def test_ctrl_c_during_fine_tuning_keeps_what_was_done(line: Line, tmp_path: Path) -> None:
+    """The terminal sends SIGINT to the program and to TensorFlow's; the second start goes on from there."""
+    shutil.copytree(line.bot.folder, tmp_path / "bot", ignore=shutil.ignore_patterns("run", "windows", "saving"))
+    code = (
+        "import sys; from training.cli import main as cli; from training.runs import stages; "
+        "from pathlib import Path; stages.MODELS = Path(sys.argv.pop(1)); "
+    )
+    command = [sys.executable, "-c", f"{code}sys.exit(cli.main())", str(line.base.folder.parent), "finetune"]
+    command += ["--bot", str(tmp_path / "bot" / "bot.toml"), "--model", "nano", "--run", str(tmp_path / "run")]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"}
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+        # A shell's background jobs ignore SIGINT and hand that down; a terminal's do not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None
+    for text in process.stdout:
+        if text.startswith("  epoch 1"):
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "saved; the same command goes on" in out, err[-500:]
+    assert err.splitlines()[-1].startswith("Stopped;") and "Traceback" not in err
+    again = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert again.returncode == 0 and "going on in epoch 2" in again.stdout and "  epoch 1" not in again.stdout

@@ -1,0 +1,94 @@
+"""nano as a base model, through TensorFlow 1.15."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers.base_models import TINY, model_files, nano_source, refused, tiny_arrays
+from training.common.errors import DeepproverbsError
+from training.model import base as base_model
+from training.model.base import locate
+from training.model.layout import check_layout, parameters
+from training.model.trainers import tf1_python
+
+LOAD = """
+import sys, warnings; warnings.filterwarnings("ignore")
+import gpt_2_simple as gpt2, numpy as np, tensorflow as tf
+session = gpt2.start_tf_sess()
+gpt2.load_gpt2(session, model_name="nano", model_dir=sys.argv[1])
+variables = tf.compat.v1.global_variables()
+np.savez(sys.argv[2], **dict(zip([v.op.name for v in variables], session.run(variables))))
+"""
+
+
+def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(base_model, "NANO_SOURCE", nano_source(tmp_path / "source"))
+    cache = tmp_path / "cache"
+    model = locate("nano", cache)
+    assert (model.folder, model.hparams) == (cache / "nano", TINY)
+    assert check_layout(model.folder) == TINY
+    assert (model.folder / "checkpoint").read_bytes() == model_files()["checkpoint"]  # no path of this machine
+    assert f"nano: built in {cache / 'nano'}, {parameters(TINY):,} parameters" in caplog.text
+    assert {path.name for path in cache.iterdir()} == {"nano", ".nano.lock"}
+
+    subprocess.run(
+        [str(tf1_python()), "-c", LOAD, str(cache), str(tmp_path / "loaded.npz")], check=True, capture_output=True
+    )
+    with np.load(tmp_path / "loaded.npz") as loaded:
+        assert set(loaded.files) == set(tiny_arrays(1))
+        for name, value in tiny_arrays(1).items():
+            assert loaded[name].dtype == np.float32
+            assert np.array_equal(loaded[name], value.astype(np.float32)), name
+
+    # Ready: TensorFlow is not started again.
+    no_tf1 = Path(sys.executable)
+    assert locate("nano", cache, no_tf1) == model
+    # Other weights, or a damaged copy: built anew, and the old one stays until the new one is whole.
+    nano_source(tmp_path / "source", seed=2)
+    with pytest.raises(DeepproverbsError):
+        locate("nano", cache, no_tf1)
+    assert check_layout(cache / "nano") == TINY
+    (cache / ".nano-killed").mkdir()
+    other = locate("nano", cache)
+    assert other.sha != model.sha and not (cache / ".nano-killed").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"model/wte": np.zeros((3, 8), np.float16)}, "model/wte has shape (3, 8), not (64, 8)"),
+        ({"model/wpe": np.full((32, 8), np.nan, np.float16)}, "model/wpe holds values that are no finite floats"),
+        ({"model/h2/ln_1/g": np.zeros(8, np.float16)}, "model/h2/ln_1/g is no variable of this model"),
+    ],
+)
+def test_weights_that_do_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, np.ndarray], words: str
+) -> None:
+    monkeypatch.setattr(base_model, "NANO_SOURCE", nano_source(tmp_path / "source", changed=changed))
+    assert words in refused("nano", tmp_path / "cache")
+    assert not (tmp_path / "cache/nano").exists()
+
+
+def test_damaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = nano_source(tmp_path / "source")
+    (source / "weights.npz").write_bytes((source / "weights.npz").read_bytes()[:5000])
+    monkeypatch.setattr(base_model, "NANO_SOURCE", source)
+    assert "weights.npz is damaged" in refused("nano", tmp_path / "cache")
+
+
+def test_nano_without_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = nano_source(tmp_path / "source")
+    monkeypatch.setattr(base_model, "NANO_SOURCE", source)
+    with pytest.raises(DeepproverbsError, match=r"TensorFlow 1\.15 is not installed, .* run `make setup`"):
+        locate("nano", tmp_path / "cache", tmp_path / "python")
+    (source / "weights.npz").unlink()
+    assert "weights.npz is missing" in refused("nano", tmp_path / "cache")

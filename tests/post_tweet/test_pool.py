@@ -1,0 +1,308 @@
+"""Records, state, append."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from post_tweet.errors import BadInput, PoolBroken
+from post_tweet.pool import Pool, packed
+from post_tweet.state import Claim, Settled, State, texts_a_day
+from post_tweet.store import Conflict
+
+from tests.helpers.fakes import Crash, MemoryStore, records
+
+NOON = "2026-01-01T12:00:00+00:00"
+
+
+def filled(*counts: int) -> Pool:
+    pool, start = Pool(MemoryStore()), 0
+    for count in counts:
+        pool.append(records(count, start), "run")
+        start += count
+    return pool
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=4))
+def test_every_record_is_one_range_request_away(counts: list[int]) -> None:
+    pool = filled(*counts)
+    state, _ = pool.load()
+    assert [pool.record(state, i) for i in range(state.total)] == records(sum(counts)) == list(pool.records())
+    before = pool.store.requests
+    pool.record(state, state.total - 1)
+    assert pool.store.requests == before + 1
+
+
+def test_a_batch_is_json_lines_of_one_width() -> None:
+    pool = filled(25)
+    lines = pool.store.get(pool.store.list("batches/")[0])[0].split(b"\n")[:-1]
+    assert len({len(line) for line in lines}) == 1 and [json.loads(line) for line in lines] == records(25)
+
+
+def test_filling_twice_adds_nothing() -> None:
+    pool = filled(10)
+    again = pool.append(records(10), "run")
+    assert (again.added, again.already) == (0, 10)
+    more = pool.append(records(15), "run")
+    assert (more.added, more.already) == (5, 10) and pool.load()[0].total == 15
+
+
+def test_a_crash_between_batch_and_state_costs_nothing() -> None:
+    pool = filled(5)
+    real = pool.store.put_if
+
+    def crash_at_state(key: str, *rest: Any) -> str:
+        if key == "state.json":
+            raise Crash
+        return str(real(key, *rest))
+
+    pool.store.put_if = crash_at_state  # type: ignore[method-assign]
+    with pytest.raises(Crash):
+        pool.append(records(5, 5), "run")
+    pool.store.put_if = real  # type: ignore[method-assign]
+    assert pool.load()[0].total == 5
+    assert pool.append(records(5, 5), "run").added == 5 and pool.load()[0].total == 10
+
+
+def test_a_lost_race_checks_the_winner_s_texts() -> None:
+    pool = filled(5)
+    rival, real = Pool(pool.store), pool.store.put_if
+
+    def rival_first(key: str, *rest: Any) -> str:
+        pool.store.put_if = real  # type: ignore[method-assign]
+        rival.append(records(5, 5), "rival")
+        return str(real(key, *rest))
+
+    pool.store.put_if = rival_first  # type: ignore[method-assign]
+    assert pool.append(records(8, 4), "run").added == 2
+    assert sorted(r["id"] for r in pool.records()) == [r["id"] for r in records(12)]
+
+
+def test_state_round_trip() -> None:
+    state, _ = filled(3).load()
+    assert State.parse(state.dump(), "here") == state
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"format": 1}', b'{"format": "x"}', b"\xff\xfe"])
+def test_a_broken_state_is_named_and_left_alone(data: bytes) -> None:
+    pool = filled(3)
+    pool.store.put("state.json", data)
+    for call in (pool.load, lambda: pool.append(records(1, 9), "run"), pool.status):
+        with pytest.raises(PoolBroken, match=r"memory/state\.json"):
+            call()
+    assert pool.store.get("state.json")[0] == data
+
+
+def test_a_newer_state_is_refused() -> None:
+    pool = filled(3)
+    raw = json.loads(pool.store.get("state.json")[0])
+    pool.store.put("state.json", json.dumps({**raw, "format": 4}).encode())
+    with pytest.raises(PoolBroken, match="newer version"):
+        pool.load()
+
+
+def test_a_damaged_batch_is_said_so() -> None:
+    pool = filled(3)
+    state, _ = pool.load()
+    key = state.batches[0].key
+    pool.store.put(key, b"x" * len(pool.store.get(key)[0]))
+    with pytest.raises(PoolBroken, match="cannot be read"):
+        pool.record(state, 1)
+    with pytest.raises(PoolBroken, match="damaged"):
+        list(pool.records())
+
+
+def test_status() -> None:
+    pool = filled(10)
+    state, etag = pool.load()
+    pool.save(replace(state, next=4, withdrawn=(1, 7)), etag)
+    status = pool.status()
+    assert (status["texts"], status["remaining"], status["withdrawn"], status["last_post"]) == (10, 5, 2, None)
+    assert Pool(MemoryStore()).status()["exists"] is False
+
+
+def test_withdraw_once_and_only_what_waits() -> None:
+    pool = filled(10)
+    state, etag = pool.load()
+    pool.save(replace(state, seq=9, next=4), etag)
+    assert pool.withdraw([2, 5, 6, 6]) == 2 and pool.withdraw([5]) == 0
+    assert pool.load()[0].withdrawn == (5, 6) and pool.status()["remaining"] == 4
+    with pytest.raises(BadInput, match="no text 10"):
+        pool.withdraw([10])
+
+
+def test_withdrawing_during_a_refill_keeps_both() -> None:
+    pool = filled(5)
+    rival, real = Pool(pool.store), pool.store.put_if
+
+    def rival_first(key: str, *rest: Any) -> str:
+        pool.store.put_if = real  # type: ignore[method-assign]
+        rival.append(records(5, 5), "rival")
+        return str(real(key, *rest))
+
+    pool.store.put_if = rival_first  # type: ignore[method-assign]
+    assert pool.withdraw([3]) == 1
+    assert pool.load()[0].withdrawn == (3,) and pool.load()[0].total == 10
+
+
+def test_show_tells_what_became_of_a_text() -> None:
+    pool = filled(5)
+    state, etag = pool.load()
+    note = {"index": 0, "tweet_id": "7", "time": "2026-01-01T00:00:00+00:00"}
+    pool.note(0, note)
+    claim = Claim("s", "o", 2, "t", NOON, NOON)
+    refused = Settled("s", 1, "refused", None, NOON, "too-long")
+    pool.save(replace(state, seq=9, next=2, claim=claim, recent=(refused,), withdrawn=(4,)), etag)
+    assert [pool.show(i)["fate"] for i in range(5)] == ["posted", "refused", "claimed", "waiting", "withdrawn"]
+    assert pool.show(0)["post"] == note and pool.show(3)["text"] == records(4)[3]["text"]
+    with pytest.raises(BadInput, match="no text 5"):
+        pool.show(5)
+
+
+def test_listing_begins_at_the_next_text() -> None:
+    pool = filled(5)
+    state, etag = pool.load()
+    pool.save(replace(state, seq=9, next=3), etag)
+    assert [r["index"] for r in pool.listing()] == [3, 4]
+    assert [r["index"] for r in pool.listing(1, 2)] == [1, 2]
+
+
+def test_verify_names_orphans_damage_and_repetitions() -> None:
+    pool = filled(5)
+    assert pool.verify() == []
+    batch, data = packed(records(3, 50), "lost")
+    pool.store.put(batch.key, data)
+    (orphan,) = pool.verify()
+    assert batch.key in orphan and "belongs to no fill" in orphan
+    state, etag = pool.load()
+    again, data = packed(records(2), "again")
+    pool.store.put(again.key, data)
+    pool.save(replace(state, seq=9, batches=(*state.batches, batch, again)), etag)
+    assert [f"repeats {n} texts" in sentence for n, sentence in zip([2], pool.verify(), strict=True)] == [True]
+    key = state.batches[0].key
+    pool.store.put(key, pool.store.get(key)[0].replace(b"saying", b"Saying"))
+    assert any("sha256 differs" in sentence and key in sentence for sentence in pool.verify())
+    pool.store.put(key, b"x")
+    assert any("missing or damaged" in sentence and key in sentence for sentence in pool.verify())
+
+
+def test_a_fill_whose_answer_was_lost_under_another_is_counted() -> None:
+    pool = filled(5)
+    rival, real = Pool(pool.store), pool.store.put_if
+
+    def lose(key: str, data: bytes, etag: str | None) -> str:
+        tag = real(key, data, etag)
+        if key == "state.json":
+            pool.store.put_if = real  # type: ignore[method-assign]
+            rival.append(records(2, 20), "rival")
+            raise Conflict(key)
+        return tag
+
+    pool.store.put_if = lose  # type: ignore[method-assign]
+    assert pool.append(records(3, 10), "run").added == 3 and pool.load()[0].total == 10
+
+
+@pytest.mark.parametrize("change", [{"next": -1}, {"next": 4}, {"next": "x"}, {"batches": [{}]}])
+def test_an_impossible_state_is_refused(change: dict[str, Any]) -> None:
+    pool = filled(3)
+    raw = json.loads(pool.store.get("state.json")[0])
+    pool.store.put("state.json", json.dumps({**raw, **change}).encode())
+    with pytest.raises(PoolBroken, match="no pool state"):
+        pool.load()
+
+
+def test_a_record_of_another_width_is_refused() -> None:
+    pool = filled(3)
+    state, _ = pool.load()
+    key = state.batches[0].key
+    pool.store.put(key, pool.store.get(key)[0][:-1] + b" ")
+    with pytest.raises(PoolBroken, match="another width"):
+        pool.record(state, 2)
+
+
+def test_an_unknown_field_is_not_dropped_but_refused() -> None:
+    pool = filled(3)
+    raw = json.loads(pool.store.get("state.json")[0])
+    pool.store.put("state.json", json.dumps({**raw, "colour": "red"}).encode())
+    with pytest.raises(PoolBroken, match="unknown: colour"):
+        pool.load()
+
+
+def test_pause_and_resume_say_what_they_changed() -> None:
+    pool = filled(3)
+    before = pool.load()[0]
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert (pool.pause(now), pool.pause(now), pool.load()[0].paused) == (True, False, "2026-01-01T00:00:00+00:00")
+    assert (pool.resume(), pool.resume()) == (True, False)
+    after = pool.load()[0]
+    assert replace(after, seq=before.seq, writer=before.writer) == before and after.seq == before.seq + 2
+
+
+@pytest.mark.parametrize(
+    ("values", "version"),
+    [
+        ({}, 1),
+        ({"claim": Claim("monday", "me", 0, "a text", NOON, NOON)}, 1),
+        ({"paused": NOON}, 2),
+        ({"forgotten": NOON}, 3),
+        ({"claim": Claim("monday", "me", 0, "a text", NOON, NOON, 2, ("sunday", "saturday"))}, 3),
+        ({"recent": (Settled("monday", 0, "posted", "1", NOON, None, ("sunday",)),), "next": 1, "paused": NOON}, 3),
+    ],
+)
+def test_a_state_is_written_in_the_oldest_format_that_can_say_it(values: dict[str, Any], version: int) -> None:
+    """An older function drops what it does not know; where there is nothing of the kind it goes on posting."""
+    state = replace(filled(3).load()[0], **values)
+    raw = json.loads(state.dump())
+    assert raw["format"] == version and State.parse(state.dump(), "here") == state
+    newer = {"paused", "forgotten", "others"} - values.keys()
+    assert not {f'"{name}"' for name in newer if f'"{name}"' in state.dump().decode()} - {'"others"'}
+    assert (b'"others"' in state.dump()) == (b"sunday" in state.dump())
+
+
+@pytest.mark.parametrize("time", ["yesterday", "", "2026-01-01T12:00:00", None, 5])
+@pytest.mark.parametrize("place", ["since", "first", "recent", "forgotten"])
+def test_a_time_that_is_none_is_said_before_anything_is_posted(place: str, time: Any) -> None:
+    pool = filled(3)
+    raw = json.loads(pool.store.get("state.json")[0])
+    claim = {"slot": "monday", "owner": "me", "index": 0, "text": "a text", "since": NOON, "first": NOON, "attempts": 1}
+    entry = {"slot": "monday", "index": 0, "outcome": "posted", "tweet_id": None, "time": time, "reason": None}
+    raw |= {
+        "since": {"claim": {**claim, "since": time}},
+        "first": {"claim": {**claim, "first": time}},
+        "recent": {"recent": [entry], "next": 1},
+        "forgotten": {"forgotten": time, "format": 3},
+    }[place]
+    pool.store.put("state.json", json.dumps(raw).encode())
+    if place == "forgotten" and not time:
+        assert pool.load()[0].forgotten == time
+    else:
+        with pytest.raises(PoolBroken, match="restore its last good version"):
+            pool.load()
+
+
+def pace(*hours: float) -> float:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    entries = [Settled(str(h), 0, "posted", None, (start + timedelta(hours=h)).isoformat()) for h in hours]
+    return texts_a_day(tuple(entries))
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ([], 1),
+        ([0], 1),
+        ([0, 0.01, 0.02], 2),  # by hand: three within a minute say nothing of the days to come
+        ([24 * d for d in range(64)], 1),
+        ([24 * 7 * w for w in range(20)], 1 / 7),
+        ([n / 12 for n in range(64)], 288),  # every five minutes
+        ([24 * d + h for d in range(20) for h in (9, 9.5, 21)], 3),
+        ([24 * (d + 40 * (d > 5)) for d in range(12)], 1),  # a pause of 40 days
+    ],
+)
+def test_the_pace_is_that_of_the_schedule(hours: list[float], expected: float) -> None:
+    assert pace(*hours) == pytest.approx(expected, rel=0.03)

@@ -1,0 +1,188 @@
+"""One contract for every store: in memory, a directory, S3 under moto."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from post_tweet import store as stores
+from post_tweet.errors import BadInput, Unreachable
+from post_tweet.pool import Pool
+from post_tweet.store import Conflict, DirectoryStore, Missing, S3Store, open_store
+
+from tests.helpers.fakes import MemoryStore, records
+from tests.helpers.locked_moto import BUCKET, locked_moto
+
+
+@pytest.fixture(params=["memory", "directory", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    if request.param == "s3":
+        with locked_moto():
+            yield open_store(f"s3://{BUCKET}/some/prefix")
+    else:
+        yield MemoryStore() if request.param == "memory" else open_store(str(tmp_path / "pool"))
+
+
+def test_what_is_put_is_got(store: Any) -> None:
+    store.put("a/b.json", b"0123456789")
+    assert store.get("a/b.json")[0] == b"0123456789"
+    assert store.get_range("a/b.json", 3, 4) == b"3456"
+    assert store.list("a/") == ["a/b.json"]
+
+
+def test_missing_objects(store: Any) -> None:
+    for call in (lambda: store.get("none"), lambda: store.get_range("none", 0, 5)):
+        with pytest.raises(Missing):
+            call()
+
+
+def test_compare_and_swap(store: Any) -> None:
+    first = store.put_if("state", b"one", None)
+    assert store.get("state") == (b"one", first)
+    with pytest.raises(Conflict):
+        store.put_if("state", b"two", None)
+    second = store.put_if("state", b"two", first)
+    assert second != first
+    with pytest.raises(Conflict):
+        store.put_if("state", b"three", first)
+    with pytest.raises(Conflict):
+        store.put_if("other", b"three", first)
+    assert store.get("state") == (b"two", second)
+
+
+def test_of_many_writers_one_wins(store: Any) -> None:
+    etag, wins = store.put_if("state", b"start", None), []
+
+    def write(n: int) -> None:
+        try:
+            store.put_if("state", str(n).encode(), etag)
+            wins.append(n)
+        except Conflict:
+            pass
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(wins) == 1 and store.get("state")[0] == str(wins[0]).encode()
+
+
+def _append(folder: str, start: int) -> None:
+    Pool(open_store(folder)).append(records(5, start=start), f"run {start}")
+
+
+def test_refills_by_several_processes_all_land(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_append, args=(str(tmp_path / "pool"), 100 * n)) for n in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    pool = Pool(open_store(str(tmp_path / "pool")))
+    assert pool.load()[0].total == 20 and len({r["id"] for r in pool.records()}) == 20
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_directory_that_cannot_be_written_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    store = DirectoryStore(tmp_path)
+    store.put("state", b"old")
+
+    def full(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(stores.os, "fsync", full)
+    with pytest.raises(Unreachable, match=os.strerror(code)):
+        store.put("state", b"new")
+    assert store.get("state")[0] == b"old" and sorted(os.listdir(tmp_path)) == [".lock", "state"]
+
+
+def test_keys_stay_in_the_directory(tmp_path: Path) -> None:
+    for key in ("../x", "/etc/x"):
+        with pytest.raises(BadInput):
+            DirectoryStore(tmp_path).get(key)
+
+
+@pytest.mark.parametrize("url", ["", " ", "http://x/y", "s3://", "s3:/b/p", "gs://bucket", "file://host/x", "a\0b"])
+def test_addresses_that_are_no_pool(url: str) -> None:
+    with pytest.raises(BadInput, match="s3://bucket/prefix or a directory"):
+        open_store(url)
+
+
+def test_a_file_url_is_a_directory(tmp_path: Path) -> None:
+    open_store(f"file://{tmp_path}/a%20b").put("state", b"1")
+    assert (tmp_path / "a b" / "state").read_bytes() == b"1"
+
+
+def test_a_bucket_in_another_region_says_so() -> None:
+    from botocore.exceptions import ClientError
+
+    class Elsewhere:
+        def get_object(self, **_: Any) -> None:
+            raise ClientError(
+                {"Error": {"Code": "PermanentRedirect"}, "ResponseMetadata": {"HTTPStatusCode": 301}}, "GetObject"
+            )
+
+    with pytest.raises(Unreachable, match="set AWS_DEFAULT_REGION"):
+        S3Store("bucket", "p", Elsewhere()).get("state.json")
+
+
+def test_a_wrong_bucket_is_named() -> None:
+    with locked_moto(), pytest.raises(Unreachable, match="no-such-bucket does not exist"):
+        open_store("s3://no-such-bucket/x").get("state.json")
+
+
+def test_no_credentials_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(Unreachable, match="aws configure"):
+        open_store("s3://bucket/x").get("state.json")
+
+
+def test_an_unreachable_endpoint_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Unreachable, match="check the network"):
+        open_store("s3://bucket/x").get("state.json")
+
+
+class FlakyClient:
+    """A client whose put commits, but answers as if it had lost: what botocore's own retry looks like."""
+
+    def __init__(self, client: Any, code: str, status: int) -> None:
+        self.client, self.code, self.status = client, code, status
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def put_object(self, **arguments: Any) -> Any:
+        from botocore.exceptions import ClientError
+
+        self.client.put_object(**arguments)
+        raise ClientError(
+            {"Error": {"Code": self.code}, "ResponseMetadata": {"HTTPStatusCode": self.status}}, "PutObject"
+        )
+
+
+@pytest.mark.parametrize(("code", "status"), [("PreconditionFailed", 412), ("ConditionalRequestConflict", 409)])
+def test_a_conflict_with_our_own_write_is_a_success(code: str, status: int) -> None:
+    with locked_moto() as client:
+        pool = Pool(S3Store(BUCKET, "p", FlakyClient(client, code, status)))
+        assert pool.append(records(3), "test").added == 3
+        assert Pool(open_store(f"s3://{BUCKET}/p")).load()[0].total == 3

@@ -1,0 +1,89 @@
+"""The weighted length against twitter-text's own answers, frozen here."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from post_tweet.xtext import LIMIT, problems, weighted_length
+
+from tests.helpers.oracle_x import extract_urls_with_indices, parse_tweet
+
+ORACLE = [
+    ("king.To", 23), ("see notes.md now", 31), ("a.com,b.com", 47), ("a.com.zzz", 27),
+    ("x.com/(b.com", 47), ("\u65e5.com", 6), ("q\u0303.com", 23), ("a.com\u30c6b.com", 48),
+    ("3.5", 3), ("https://t.co/abc", 23), ("a_b.com", 7), ("\u3002x.com", 25), ("\u00e9.a.com", 23),
+    (".\u2026&https://t.co/Acom+uk", 30),
+]  # fmt: skip
+"""(text, twitter-text-parser 3.0.0's weightedLength)"""
+
+
+@pytest.mark.parametrize(("text", "length"), ORACLE)
+def test_never_below_x(text: str, length: int) -> None:
+    assert weighted_length(text) >= length
+
+
+@pytest.mark.parametrize("text", ["king.To", "notes.md", "https://t.co/abc", "http://a.io", "www.example.com"])
+def test_a_plain_link_is_exactly_one_link(text: str) -> None:
+    assert weighted_length(text) == 23 and weighted_length(f"see {text} now") == 31
+
+
+def test_a_dot_right_before_a_link_is_a_link_too() -> None:
+    assert weighted_length("\u65e5.a.com") > weighted_length("\u65e5 a.com")
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=60), st.sampled_from(["king.To", " x ", "\u2026"]))
+def test_more_text_never_weighs_less(text: str, more: str) -> None:
+    assert weighted_length(f"{text} {more}") > weighted_length(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("go to the king.To him", "link"), ("\u0915\u0940.\u092d\u093e\u0930\u0924", "link"),
+        ("hi @you", "mentions"), ("hi \uff20you", "mentions"), ("#tag", "holds #"),
+        ("\uff03tag", "holds"), ("$ab", "holds"),
+        ("a\x07", "U+0007"), ("a\ufeff", "U+FEFF"), ("a\uffff", "U+FFFF"), ("\ud800", "U+D800"),
+        ("  ", "empty"), ("a" * (LIMIT + 1), "weighs 281 of 280"),
+    ],
+)  # fmt: skip
+def test_reasons(text: str, reason: str) -> None:
+    assert reason in (problems(text) or "")
+
+
+def test_each_reason_can_be_allowed() -> None:
+    text = "see king.To @you #tag $ab"
+    every = {"link": "link", "mention": "mentions", "hashtag": "#", "cashtag": "$"}
+    assert problems(text, every) is None
+    for name, reason in every.items():
+        assert reason in (problems(text, set(every) - {name}) or "")
+
+
+@pytest.mark.parametrize("text", ["a" * LIMIT, "one. two, 3.5 and 'so'...", "line\nline", "\u201cquoted.\u201d then"])
+def test_texts_that_may(text: str) -> None:
+    assert problems(text) is None
+
+
+PIECES = st.one_of(
+    st.text(st.characters(codec="utf-8"), max_size=12),
+    st.sampled_from(
+        ["king.To", "https://t.co/Ab1", "http://a.io/x?y=z#f", "www.b.co.uk", "例え.jp", "пример.рф", "a_b.com",
+         "x.y.z", " ", "\u200d", "👩\u200d🚀", "🇨🇭", "1️⃣",
+         "智慧", "é", "e\u0301", "ﬁ", "...", "…", ".", "/", "@", "-", "com",
+         "3.5", "king.", ".com", "t.co/a", "münchen.de/weiß", "(a.com)", "a.com:80", "user@mail.com", "\u2028",
+         "ß", "İ", "©", "®", "™", "‼"]
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(PIECES, max_size=8).map("".join))
+def test_never_below_the_parser(text: str) -> None:
+    """twitter-text's own rules, on random Unicode, emoji, CJK, links and bare domains."""
+    assert weighted_length(text) >= parse_tweet(text).weightedLength
+    if not problems(text, ("mention", "hashtag", "cashtag")):
+        assert not extract_urls_with_indices(text), "what X makes a link of is a problem here"
+
+
+def test_the_frozen_answers_are_the_parsers() -> None:
+    assert [(text, parse_tweet(text).weightedLength) for text, _ in ORACLE] == ORACLE

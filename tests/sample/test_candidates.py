@@ -1,0 +1,159 @@
+"""The candidate file: cut at any byte, on a full disk, under other settings, and killed fifty times."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.helpers import tiny
+from training.common.errors import DeepproverbsError
+from training.common.paths import ROOT
+from training.sample.candidates import Candidate, Candidates
+from training.settings import SampleSettings
+
+SETTINGS = SampleSettings(max_tokens=16)
+SOME = [
+    Candidate(f"text {n} “é” \t{'x' * (n % 7)}", n, -1.5, n % 3 > 0, 0.9, "" if n % 5 else "length") for n in range(60)
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.model(tmp_path_factory.mktemp("tiny"))
+
+
+@given(
+    st.builds(
+        Candidate,
+        text=st.text(),
+        tokens=st.integers(0, 1023),
+        logprob=st.floats(-50, 0).map(lambda x: round(x, 4)),
+        finished=st.booleans(),
+        temperature=st.sampled_from([0.9, 1.0, 0.35]),
+        stopped=st.sampled_from(["", "vocabulary", "copied-run"]),
+        rules=st.sampled_from(["", "0123abcd"]),
+    )
+)
+def test_a_line_is_json_and_comes_back(candidate: Candidate) -> None:
+    candidate = replace(candidate, rules=candidate.rules if candidate.stopped else "")
+    assert candidate.line().count("\n") == 1 and candidate.line().endswith("\n")
+    assert Candidate(**json.loads(candidate.line())) == candidate
+
+
+def test_a_file_cut_at_any_byte_is_repaired(model: Path, tmp_path: Path) -> None:
+    store = Candidates(tmp_path, model, SETTINGS)
+    store.append(SOME[:25])
+    store.append(SOME[25:])
+    whole = store.path.read_bytes()
+    ends = [0]
+    for line in whole.splitlines(keepends=True):
+        ends.append(ends[-1] + len(line))
+    for cut in range(len(whole) + 1):
+        store.path.write_bytes(whole[:cut])
+        again = Candidates(tmp_path, model, SETTINGS)
+        read = list(again.read())
+        kept = max(end for end in ends if end <= cut)
+        assert store.path.stat().st_size == kept
+        assert read == SOME[: again.count] and again.count == ends.index(kept)
+
+
+def test_other_samples_start_a_new_file_and_another_way_of_sampling_does_not(model: Path, tmp_path: Path) -> None:
+    Candidates(tmp_path, model, SETTINGS).append(SOME)
+    same = replace(SETTINGS, budget=99, workers=3, batch=7, engine="ctranslate2", early_stop=False)
+    assert len(list(Candidates(tmp_path, model, same).read())) == len(SOME)
+    whole = (tmp_path / "candidates.jsonl").read_bytes()
+    assert list(Candidates(tmp_path, model, replace(SETTINGS, top_k=5)).read()) == []
+    assert (tmp_path / "candidates-before.jsonl").read_bytes() == whole, "hours of sampling are not deleted"
+
+
+def test_a_full_disk_leaves_whole_lines(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Candidates(tmp_path, model, SETTINGS)
+    store.append(SOME)
+    before, real = store.path.read_bytes(), Path.open
+
+    def full(self: Path, *args: object, **kwargs: object) -> object:
+        file = real(self, *args, **kwargs)  # type: ignore[call-overload]
+        if self == store.path:
+
+            class Full:
+                def __enter__(self) -> Full:
+                    return self
+
+                def __exit__(self, *_: object) -> None:
+                    file.close()
+
+                def write(self, data: bytes) -> int:
+                    return int(file.write(data[:100]))
+
+            return Full()
+        return file
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(DeepproverbsError, match="No space left"):
+        store.append(SOME)
+    monkeypatch.undo()
+    assert store.path.read_bytes() == before
+
+
+RUN = """
+import sys
+from pathlib import Path
+from training import run
+from training.config import Bot, SampleSettings
+folder, count = Path(sys.argv[1]), int(sys.argv[3])
+settings = SampleSettings(max_tokens=16, workers=2, batch=int(sys.argv[4]), temperatures=(0.8, 1.1), prefixes=("a", ""))
+run.sample_only(Bot("t", folder, sample=settings), folder, Path(sys.argv[2]), count)
+"""
+
+
+def start(folder: Path, model: Path, count: int, batch: int = 24) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(folder), str(model), str(count), str(batch)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
+    )
+
+
+def test_fifty_kills_leave_the_file_of_an_undisturbed_run(model: Path, tmp_path: Path) -> None:
+    """Killed at random moments, from the start of the process to the middle of a write; each time the file is
+    whole lines and a part of one, and in the end every byte is as if nothing had happened: no sample is lost,
+    none is there twice. The undisturbed run decodes other numbers of texts side by side."""
+    interrupted, calm = tmp_path / "interrupted", tmp_path / "calm"
+    interrupted.mkdir()
+    calm.mkdir()
+    file, rng, grown, last = interrupted / "candidates.jsonl", random.Random(5), 0, 0
+    for kill in range(50):
+        process = start(interrupted, model, 10**8, batch=rng.choice([3, 24, 60]))
+        deadline = time.monotonic() + 60
+        # Every fifth kill comes at any moment of the start, the others once new samples have been written.
+        while kill % 5 and (not file.exists() or file.stat().st_size <= last) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        time.sleep(rng.random() * (0.05 if kill % 5 else 0.5))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        data = file.read_bytes() if file.exists() else b""
+        for line in data.splitlines(keepends=True)[:-1][-50:]:
+            Candidate(**json.loads(line))
+        grown += len(data) > last
+        last = len(data)
+    assert grown >= 40
+    count = file.read_bytes().count(b"\n") + 1000
+    for folder in (interrupted, calm):
+        assert start(folder, model, count).wait() == 0
+    one, other = file.read_bytes(), (calm / "candidates.jsonl").read_bytes()
+    shorter = min(one.count(b"\n"), other.count(b"\n"))
+    assert shorter >= count
+    assert one.splitlines()[:shorter] == other.splitlines()[:shorter]

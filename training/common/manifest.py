@@ -1,0 +1,125 @@
+"""What a run has done: `manifest.json`, one entry a stage.
+
+A stage asks `done(stage, key)` before it starts and calls `record` when it has finished. The key
+is a hash of its settings and of the content of its inputs, so a changed setting or file makes
+that stage, and those after it that read its output, run again; nothing else does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from training.common.errors import DeepproverbsError
+
+PACKAGES = ("ctranslate2", "numpy", "rapidfuzz", "tokenizers")
+
+
+def digest(path: Path) -> str:
+    """BLAKE2b of a file's bytes, 16 hex digits."""
+    state = hashlib.blake2b(digest_size=8)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            state.update(block)
+    return state.hexdigest()
+
+
+def digest_of(texts: Iterable[str]) -> str:
+    """BLAKE2b of some texts, 16 hex digits."""
+    state = hashlib.blake2b(digest_size=8)
+    for text in texts:
+        state.update(text.encode() + b"\n")
+    return state.hexdigest()
+
+
+def key_of(settings: Any, *inputs: Path) -> str:
+    """One hash over JSON-ready settings and the contents of the input files."""
+    text = json.dumps([settings, [digest(path) for path in inputs]], sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write beside and rename: a reader sees the old file or the new one, never a part."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise DeepproverbsError(
+            f"Cannot write {path}: {error.strerror}; free some space or choose another folder, then start again."
+        ) from error
+
+
+class Manifest:
+    """The record of one run's folder."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / "manifest.json"
+        try:
+            self.stages: dict[str, dict[str, Any]] = json.loads(self.path.read_text(encoding="utf-8"))
+            if not isinstance(self.stages, dict):
+                raise ValueError("not an object")
+        except FileNotFoundError:
+            self.stages = {}
+        except (OSError, ValueError) as error:
+            raise DeepproverbsError(
+                f"{self.path} cannot be read ({error}); delete it and start again: finished stages are then done anew."
+            ) from error
+
+    def done(self, stage: str, key: str, *outputs: Path) -> bool:
+        """True when `stage` finished with this key and its outputs are still there."""
+        entry = self.stages.get(stage)
+        return entry is not None and entry.get("key") == key and all(path.exists() for path in outputs)
+
+    def record(self, stage: str, key: str, settings: Any, started: float, **facts: Any) -> None:
+        """Note that `stage` finished; `started` is its time.monotonic()."""
+        versions = {name: metadata.version(name) for name in PACKAGES}
+        self.stages[stage] = {
+            "key": key,
+            "settings": settings,
+            "seconds": round(time.monotonic() - started, 2),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "python": platform.python_version(),
+            "packages": versions,
+            **facts,
+        }
+        write_whole(self.path, json.dumps(self.stages, indent=1, default=str) + "\n")
+
+
+@contextlib.contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Hold the run's folder: two runs that write the same files would spoil both.
+
+    Raises:
+        DeepproverbsError: another run holds it, or the folder cannot be made.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        file = (run / ".lock").open("w")
+    except OSError as error:
+        raise DeepproverbsError(
+            f"Cannot write in the run's folder {run}: {error.strerror}; choose another with --run."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DeepproverbsError(
+                f"Another run is at work in {run}; wait for it or choose another folder with --run."
+            ) from error
+        yield

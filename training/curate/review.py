@@ -1,0 +1,77 @@
+"""Texts that name a people or a religion, one by one before a person: `deepproverbs review`.
+
+In:  RUN/review.jsonl, and answers, a line each: y (publish), n (never), q or the end (stop).
+Out: RUN/reviewed.jsonl: {"id", "text", "publish"}, an answer a line, written as it is given;
+     RUN/approved.jsonl: pool records of the texts to publish.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from training.common.errors import WrongUse
+from training.curate.choose import write_records
+from training.curate.fill import FIELDS, read_pool
+
+YES, NO, STOP = ("y", "yes"), ("n", "no"), ("q", "quit")
+
+
+def review(run: Path, answers: TextIO, say: Callable[[str], None]) -> Path | None:
+    """Ask about each text that has no answer yet. Returns approved.jsonl, or None when nothing was approved so far.
+
+    Raises:
+        WrongUse: the run has set no texts apart.
+    """
+    waiting, given = run / "review.jsonl", run / "reviewed.jsonl"
+    if not waiting.exists():
+        raise WrongUse(f"There is nothing to review in {run}; `deepproverbs run` sets such texts apart.")
+    records = read_pool(waiting) if waiting.stat().st_size else []
+    known = _answers(given)
+    asked = [record for record in records if record["id"] not in known]
+    say(f"{len(asked):,} texts to read, {len(records) - len(asked):,} read before. y: publish, n: never, q: stop.")
+    with given.open("a", encoding="utf-8") as out:
+        for number, record in enumerate(asked, 1):
+            say(f"\n{number}/{len(asked)} ({record['names']})\n  {record['text']}")
+            answer = _answer(answers, say)
+            if answer is None:
+                break
+            known[record["id"]] = answer
+            out.write(json.dumps({"id": record["id"], "text": record["text"], "publish": answer}, ensure_ascii=False))
+            out.write("\n")
+            out.flush()
+    approved = [record for record in records if known.get(record["id"])]
+    say(f"\n{len(approved):,} approved, {sum(not yes for yes in known.values()):,} refused.")
+    if not approved:
+        return None
+    write_records(run / "approved.jsonl", ({name: record[name] for name in sorted(FIELDS)} for record in approved))
+    return run / "approved.jsonl"
+
+
+def _answer(answers: TextIO, say: Callable[[str], None]) -> bool | None:
+    """True: publish; False: never; None: stop here."""
+    while True:
+        line = answers.readline()
+        word = line.strip().lower()
+        if word in YES or word in NO:
+            return word in YES
+        if not line or word in STOP:
+            return None
+        say("Please answer y (publish), n (never) or q (stop).")
+
+
+def _answers(path: Path) -> dict[str, Any]:
+    """What was answered before; half a line at the end, of a program that was killed, is no answer."""
+    known: dict[str, Any] = {}
+    if path.exists():
+        whole = path.read_bytes()
+        end = whole.rfind(b"\n") + 1
+        if end < len(whole):
+            with path.open("r+b") as file:
+                file.truncate(end)
+        for line in whole[:end].decode("utf-8").split("\n")[:-1]:
+            record = json.loads(line)
+            known[record["id"]] = record["publish"]
+    return known

@@ -1,0 +1,1 @@
+"""Candidates → verdicts: a small named rule each, in order of cost."""

@@ -1,0 +1,72 @@
+"""Where real texts lie: a candidate should be about as probable as they are, neither much less nor much more.
+
+People judge likelier texts better up to a point and worse beyond it: Zhang et al. (2021), "Trading Off Diversity
+and Quality in Natural Language Generation". So there is a band and not a maximum, and what lies nearest to its
+upper part is chosen first: a text as probable as the most probable real ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.settings import FilterSettings
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation, nats a token."""
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of(cls, values: Floats) -> Spread:
+        return cls(float(values.mean()), float(max(values.std(ddof=1) if len(values) > 1 else 0, 1e-3)))
+
+    def far(self, value: float, most: float) -> str | None:
+        """Why `value` is more than `most` deviations away, or None."""
+        distance = (value - self.mean) / self.deviation  # of no number none: NaN is never far
+        return f"{value:.2f} nats a token, real texts {self.mean:.2f}" if abs(distance) > most else None
+
+
+@dataclass(frozen=True)
+class Band:
+    """What the held-out texts say; None where there is no base model to compare with."""
+
+    logprob: Spread
+    aim: float
+    """The mean log-probability of the best texts, nats a token."""
+    width: float
+    """Half the band's width in deviations."""
+    ratio: Spread | None = None
+    """Log-probability under the fine-tuned model less that under the base model: how much a text is of this corpus."""
+
+    @classmethod
+    def of(cls, settings: FilterSettings, held_out: Floats, base: Floats | None = None) -> Band:
+        """`held_out`, `base`: mean log-probability of each held-out text under the two models, nats a token."""
+        ratio = Spread.of(held_out - base) if base is not None else None
+        return cls(Spread.of(held_out), float(np.quantile(held_out, settings.aim)), settings.band, ratio)
+
+    def objection(self, logprob: float) -> str | None:
+        return self.logprob.far(logprob, self.width)
+
+    def distance(self, logprobs: Floats, base: Floats | None = None) -> Floats:
+        """How far each text is from the best, in deviations: smaller is better. `base`: NaN where not known."""
+        far = (logprobs - self.aim) / self.logprob.deviation
+        if self.ratio is None or base is None:
+            return np.abs(far)
+        # Half the weight: it says whether the text is of this corpus, not whether it is well written.
+        style = (logprobs - base - self.ratio.mean) / self.ratio.deviation / 2
+        return np.hypot(far, np.nan_to_num(style))
+
+    def out_of_style(self, logprobs: Floats, base: Floats) -> NDArray[np.bool_]:
+        """True where the ratio lies outside the band."""
+        if self.ratio is None:
+            return np.zeros(len(logprobs), bool)
+        far = np.abs(logprobs - base - self.ratio.mean) / self.ratio.deviation
+        return np.nan_to_num(far) > self.width

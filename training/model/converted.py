@@ -1,0 +1,88 @@
+"""A converted model's folder, as the engines and the sampler use it.
+
+model/: model.bin, vocabulary.json, config.json (CTranslate2's), encoder.json, vocab.bpe, hparams.json (of
+the checkpoint) and, when the vocabulary was trimmed, kept.json: the checkpoint's ids of the rows that are
+left, in order, and the highest temperature for which they were chosen. A *row* is a token's place in the
+converted model, an *id* its place in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from training.common.errors import WrongUse
+from training.common.text import END_OF_TEXT
+from training.corpus.build import load_tokenizer
+from training.model.layout import read_hparams
+
+
+def vocabulary(folder: Path) -> list[str]:
+    """The tokens of encoder.json in the order of their ids."""
+    encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    return sorted(encoder, key=encoder.__getitem__)
+
+
+def named(tokens: list[str], rows: int) -> list[str]:
+    """A name for each of `rows` embeddings: those padded to a round number have no token."""
+    return tokens + [f"<unused-{i}>" for i in range(len(tokens), rows)]
+
+
+class Converted:
+    """What there is to know of a converted model but its weights."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.hparams = folder, read_hparams(folder)
+        self.tokenizer = load_tokenizer(folder)
+        self.names = named(vocabulary(folder), self.hparams["n_vocab"])
+        kept = folder / "kept.json"
+        trimmed = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+        self.ids = np.array(trimmed.get("rows", range(len(self.names))), dtype=np.int64)
+        self.hottest = float(trimmed.get("hottest", "inf"))
+        """Up to which temperature the rows are enough."""
+        self.row = {int(token): row for row, token in enumerate(self.ids)}
+        self.end = self.row[self.names.index(END_OF_TEXT)]
+
+    def prompt(self, prefix: str) -> list[int]:
+        """Rows of the end token, which starts every text, and of `prefix`.
+
+        Raises:
+            WrongUse: a token of the prefix was trimmed off.
+        """
+        rows = [self.row.get(token) for token in self.tokenizer.encode(prefix).ids]
+        if None in rows:
+            raise WrongUse(
+                f"The prefix {prefix!r} has tokens that were trimmed from this model; put it into [sample] prefixes "
+                "and run `deepproverbs convert` again."
+            )
+        return [self.end, *(row for row in rows if row is not None)]
+
+    def texts(self, rows: Iterable[Sequence[int]]) -> list[str]:
+        """The texts of rows, without the end token at their end."""
+        cut = (list(row[:-1]) if len(row) and row[-1] == self.end else list(row) for row in rows)
+        return [
+            str(text) for text in self.tokenizer.decode_batch([self.ids[row].tolist() if row else [] for row in cut])
+        ]
+
+    def token_names(self) -> list[str]:
+        """Names of the rows, as CTranslate2 knows them."""
+        return [self.names[i] for i in self.ids]
+
+    def token_bytes(self) -> list[bytes]:
+        """The bytes that each row stands for; none for the end token and those without a token."""
+        byte_of = _byte_of()
+        return [
+            bytes(map(byte_of.__getitem__, name)) if row != self.end and not name.startswith("<unused-") else b""
+            for row, name in enumerate(self.token_names())
+        ]
+
+
+def _byte_of() -> dict[str, int]:
+    """GPT-2 writes each byte as a printable character: those that are printable in Latin-1 as themselves,
+    the others, in order, as the characters from 256 on."""
+    plain = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or 174 <= b <= 255]
+    others = [b for b in range(256) if b not in plain]
+    return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(others)}

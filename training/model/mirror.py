@@ -1,0 +1,160 @@
+"""One file of a mirror, from some byte on: `with ask(url, have, mark) as answer`.
+
+`url` is a http, https or file address, or a plain path. Of a http server only the rest is asked for (`Range`), and only
+of the same file (`If-Range`). What is worth another try is Dropped; what never will be is a sentence for people.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from training.common.errors import DeepproverbsError, WrongUse
+
+BLOCK = 1 << 18
+"""Bytes a read. A kill loses at most one block: 256 KiB, 0.05 % of the smallest model."""
+TIMEOUT = (10.0, 60.0)
+"""Seconds to connect, and to wait for the next bytes."""
+
+
+class Dropped(Exception):
+    """Worth another try. `answered`: a server was there."""
+
+    def __init__(self, reason: str, answered: bool = True) -> None:
+        super().__init__(reason)
+        self.answered = answered
+
+
+class Wrong(Exception):
+    """The whole file came, or would come, and it is not the one that was wanted."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a part is a part of."""
+
+    tag: str | None
+    """A strong ETag or a Last-Modified date, fit for If-Range."""
+    total: int | None
+    """Length of the whole file in bytes."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A server's reply: its bytes begin at `start` of the file that `mark` describes."""
+
+    start: int
+    mark: Mark
+    blocks: Iterator[bytes]
+
+
+@contextlib.contextmanager
+def ask(url: str, have: int, mark: Mark) -> Iterator[Answer]:
+    """Open `url` at byte `have` if it still is the file of `mark`, else at its beginning."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise WrongUse(f"{url} is not an address ({error}); correct DEEPPROVERBS_MIRROR.") from error
+    if parts.scheme in ("http", "https"):
+        with _ask_http(url, have, mark) as answer:
+            yield answer
+        return
+    if parts.scheme not in ("file", ""):
+        raise WrongUse(f"{url} is neither a http, a https nor a file address; correct DEEPPROVERBS_MIRROR.")
+    path = Path(unquote(parts.path) if parts.scheme else url)
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            now = Mark(f"{status.st_mtime_ns}", status.st_size)
+            start = have if now == mark else 0
+            file.seek(start)
+            yield Answer(start, now, _reading(path, iter(lambda: file.read(BLOCK), b"")))
+    except FileNotFoundError as error:
+        raise DeepproverbsError(f"There is no file {path}; correct DEEPPROVERBS_MIRROR.") from error
+    except OSError as error:
+        raise DeepproverbsError(f"Cannot read {path}: {error.strerror}; correct DEEPPROVERBS_MIRROR.") from error
+
+
+def _reading(path: Path, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """`blocks`, with a failure to read told from a failure to write."""
+    try:
+        yield from blocks
+    except OSError as error:
+        raise DeepproverbsError(f"Cannot read {path}: {error.strerror}; check that disk.") from error
+
+
+@contextlib.contextmanager
+def _ask_http(url: str, have: int, mark: Mark) -> Iterator[Answer]:
+    headers = {"Accept-Encoding": "identity"}  # gzip would make lengths and ranges meaningless
+    if have:
+        headers["Range"] = f"bytes={have}-"
+        if mark.tag:
+            headers["If-Range"] = mark.tag
+    try:
+        response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
+    except requests.exceptions.SSLError as error:
+        raise DeepproverbsError(
+            f"No secure connection to {urlsplit(url).netloc}: check its address, the clock and the "
+            "proxy, or name a mirror in DEEPPROVERBS_MIRROR."
+        ) from error
+    except requests.exceptions.ConnectionError as error:
+        raise Dropped(_reason(error), answered=False) from error
+    except requests.exceptions.Timeout as error:
+        raise Dropped("no answer in time", answered=False) from error
+    except (requests.RequestException, ValueError) as error:
+        raise WrongUse(f"{url} cannot be asked for ({_reason(error)}); correct DEEPPROVERBS_MIRROR.") from error
+    with response:
+        status = response.status_code
+        if status in (408, 425, 429) or status >= 500:
+            raise Dropped(f"the server answered {status}")
+        if status in (404, 410):
+            raise DeepproverbsError(
+                f"{url} is not there (answer {status}); check DEEPPROVERBS_MIRROR, below which "
+                "the files must lie as <size>/<file>."
+            )
+        if (
+            status == 206
+            and (span := re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", "")))
+            and (int(span[1]), int(span[2])) == (have, mark.total)
+        ):
+            yield Answer(have, mark, _blocks(response))
+        elif status == 200:
+            tag = response.headers.get("ETag")
+            if tag is None or tag.startswith("W/"):  # If-Range takes no weak tags
+                tag = response.headers.get("Last-Modified")
+            length = response.headers.get("Content-Length", "")
+            yield Answer(0, Mark(tag, int(length) if length.isdecimal() else None), _blocks(response))
+        elif status in (206, 416):  # the file has changed and the server does not know If-Range
+            raise Wrong("it has changed since the download began")
+        else:
+            raise DeepproverbsError(f"{url} was refused (answer {status}); check the proxy or DEEPPROVERBS_MIRROR.")
+
+
+def _blocks(response: requests.Response) -> Iterator[bytes]:
+    try:
+        yield from response.iter_content(BLOCK)
+    except requests.RequestException as error:
+        raise Dropped(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause, without urllib3's wrapping of objects in objects."""
+    text = str(error)
+    for pattern, words in (
+        (r"Name or service|name resolution|nodename|getaddrinfo", "its name is unknown"),
+        (r"refused", "connection refused"),
+        (r"timed? ?out", "no answer in time"),
+        (r"unreachable", "network unreachable"),
+        (r"[Pp]roxy", "the proxy failed"),
+        (r"broken|reset|IncompleteRead|aborted", "the connection broke"),
+    ):
+        if re.search(pattern, text):
+            return words
+    return text.split("\n")[0] or type(error).__name__

@@ -1,0 +1,83 @@
+"""Texts → their mean log-probability under a converted model, and the band of the held-out ones.
+
+In:  RUN/model/, RUN/base/ (the base model, converted with the same tokens), RUN/corpus.npz.
+Out: numbers, nats a token, the end token counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from training.judge.band import Band, Floats
+from training.model.convert import held_out
+from training.model.converted import Converted
+from training.settings import FilterSettings
+
+BATCH = 64
+BLOCK = 2048
+"""Texts between two steps of the progress bar."""
+
+
+class Scorer:
+    """Scores token rows with CTranslate2, on a GPU where it sees one."""
+
+    def __init__(self, model: Path) -> None:
+        import ctranslate2
+
+        from training.sample.plan import cores
+
+        self.converted = Converted(model)
+        self.names = self.converted.token_names()
+        cuda = ctranslate2.get_cuda_device_count() > 0
+        self.generator = ctranslate2.Generator(
+            str(model),
+            device="cuda" if cuda else "cpu",
+            compute_type="float16" if cuda else "int8",
+            inter_threads=1 if cuda else cores(),
+            intra_threads=1,
+        )
+
+    def rows(self, rows: Sequence[list[str]]) -> Floats:
+        """Mean log-probability of each; the first token is given."""
+        results = self.generator.score_batch(list(rows), max_batch_size=BATCH)
+        return np.array([float(np.mean(result.log_probs)) for result in results])
+
+    def texts(self, texts: Sequence[str], told: Callable[[int], object] = lambda n: None) -> Floats:
+        """Mean log-probability of each; NaN where the model lacks one of its tokens. `told`: how many more are done."""
+        scores = np.full(len(texts), np.nan)
+        end = self.names[self.converted.end]
+        for at in range(0, len(texts), BLOCK):
+            some = texts[at : at + BLOCK]
+            rows, places = [], []
+            for place, encoding in enumerate(self.converted.tokenizer.encode_batch(list(some)), at):
+                found = [self.converted.row.get(token) for token in encoding.ids]
+                if found and None not in found:
+                    rows.append([end, *(self.names[row] for row in found if row is not None), end])
+                    places.append(place)
+            if rows:
+                scores[places] = self.rows(rows)
+            told(len(some))
+        return scores
+
+
+def band(settings: FilterSettings, model: Path, corpus: Path, base: Path | None = None) -> Band | None:
+    """The band of the held-out texts, or None when it is not asked for."""
+    if "band" in settings.skip:
+        return None
+    return Band.of(settings, of_held_out(model, corpus), of_held_out(base, corpus) if base else None)
+
+
+def of_held_out(model: Path, corpus: Path) -> Floats:
+    """Scores of the held-out texts of a corpus.npz."""
+    scorer = Scorer(model)
+    return scorer.rows(held_out(scorer.converted, corpus))
+
+
+def text_scores(model: Path, texts: Sequence[str]) -> Floats:
+    """Scores under a model, with a progress bar."""
+    with tqdm(total=len(texts), unit="text", desc=f"scored under the {model.name}", delay=2) as bar:
+        return Scorer(model).texts(texts, bar.update)

@@ -1,0 +1,182 @@
+"""The line on several machines: each job fetches from the work place what it needs and leaves there what it made.
+
+The work place is a prefix in S3 or a directory:
+
+    bot/      the bot's folder: bot.toml, its texts and rules       `place`, by whoever starts the jobs
+    run/      corpus.txt, corpus.npz, model/, base/, trained.json   `train`
+    shards/   candidates                                            `sample`, any number at a time
+    out/KEY/  verdicts.jsonl, review.jsonl, pool.jsonl              `fill`, which puts the texts into the pool, too
+
+In run/ and out/ the last file is put last: where it is, all is. trained.json says from which texts and settings the
+model was made; KEY stands for all that the pool follows from. So any job may be ended at any moment and started again,
+on this machine or another.
+
+AWS Batch runs these (infra/training.yaml); the same commands on one machine do the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from post_tweet.store import DirectoryStore, Missing, S3Store, Store, open_store
+
+from training import settings as config
+from training.common.errors import DeepproverbsError, WrongUse
+from training.common.manifest import key_of, write_whole
+from training.curate import fill
+from training.runs import shards, stages
+from training.sample.candidates import Candidates
+from training.settings import Bot, plain
+
+Say = Callable[[str], None]
+TRAINED = "trained.json"
+MADE = ("corpus.txt", "corpus.npz", "manifest.json")
+SPARE = 2
+"""Candidates of the shards for each text that is to pass: half of what nano draws passes the filters, and what is
+missing in the end the last job draws."""
+
+
+class Work:
+    """The work place. Weights of gigabytes go through boto3's own transfer, in pieces."""
+
+    def __init__(self, url: str) -> None:
+        self.store: Store = open_store(url)
+        self.url = url
+
+    def put(self, path: Path, key: str) -> None:
+        if isinstance(self.store, S3Store):
+            self.store.client.upload_file(str(path), self.store.bucket, self.store.prefix + key)
+        elif isinstance(self.store, DirectoryStore):
+            self._copied(path, self.store.folder / key)
+
+    def get(self, key: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(self.store, S3Store):
+            part = path.with_name(f".{path.name}.part")
+            self.store.client.download_file(self.store.bucket, self.store.prefix + key, str(part))
+            part.replace(path)
+        elif isinstance(self.store, DirectoryStore):
+            self._copied(self.store.folder / key, path)
+
+    @staticmethod
+    def _copied(source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+        shutil.copyfile(source, part)
+        part.replace(target)
+
+    def put_all(self, files: Iterable[Path], folder: Path, prefix: str) -> None:
+        for path in files:
+            self.put(path, f"{prefix}/{path.relative_to(folder).as_posix()}")
+
+    def get_all(self, prefix: str, folder: Path) -> int:
+        keys = self.store.list(f"{prefix}/")
+        for key in keys:
+            self.get(key, folder / key.removeprefix(f"{prefix}/"))
+        return len(keys)
+
+
+def place(bot: Bot, file: Path, work: Work, say: Say) -> None:
+    """The bot's own files, as the jobs will read them."""
+    stages.prepare(bot, say)
+    own = (bot.folder / name.partition(":")[0] for name in bot.filter.own)
+    files = [bot.corpus_file, *bot.reference_files, *(path for path in own if path.exists())]
+    if outside := next((path for path in files if not path.resolve().is_relative_to(bot.folder.resolve())), None):
+        raise WrongUse(
+            f"{outside} lies outside the bot's folder {bot.folder}, where the jobs cannot see it; move it there."
+        )
+    work.put_all(files, bot.folder, "bot")
+    work.put(file, "bot/bot.toml")  # last: a job that finds it finds all
+    say(f"Placed {bot.name}: {len(files) + 1} files in {work.url}/bot.")
+
+
+def fetched(work: Work, folder: Path) -> Bot:
+    """The bot of the work place; the prepared texts are there, so nothing is prepared again."""
+    if not work.get_all("bot", folder / "bot") or not (folder / "bot" / "bot.toml").exists():
+        raise WrongUse(f"There is no bot in {work.url}/bot; `deepproverbs job place --work {work.url}` puts one there.")
+    bot = config.load(folder / "bot" / "bot.toml")
+    return dataclasses.replace(bot, corpus=dataclasses.replace(bot.corpus, prepare=""))
+
+
+def model_key(bot: Bot) -> str:
+    """Hash of what a model follows from."""
+    sampled = (bot.sample.vocabulary, bot.sample.temperatures, bot.sample.prefixes)
+    settings = [plain(bot.corpus), plain(bot.finetune), bot.model, sampled, bot.filter.ratio]
+    return key_of(settings, bot.corpus_file, *bot.reference_files)
+
+
+def made_of(work: Work) -> str | None:
+    """The key of the model in the work place, if there is a whole one."""
+    try:
+        return str(json.loads(work.store.get(f"run/{TRAINED}")[0])["key"])
+    except Missing:
+        return None
+
+
+def train(bot: Bot, folder: Path, work: Work, say: Say) -> None:
+    """Everything up to a converted model. Started anew, it finds what it left in the work place and has nothing to
+    do; a spot machine that is taken away while it trains begins again: minutes, on a GPU."""
+    key = model_key(bot)
+    if made_of(work) == key:
+        say(f"There is a model in {work.url}/run already; nothing to do.")
+        return
+    model, base = stages.train(bot, folder, say)
+    found = [*model.rglob("*"), *(base.rglob("*") if base else [])]
+    files = [path for path in found if path.is_file() and path.name != "calibration.json"]
+    work.put_all([folder / name for name in MADE], folder, "run")
+    work.put_all(files, folder, "run")
+    write_whole(folder / TRAINED, json.dumps({"key": key}) + "\n")
+    work.put(folder / TRAINED, f"run/{TRAINED}")
+    say(f"The model is in {work.url}/run.")
+
+
+def trained(work: Work, folder: Path) -> Path:
+    """The run's folder as `train` left it. Returns the model's."""
+    key, mark = made_of(work), folder / TRAINED
+    if key is None:
+        raise DeepproverbsError(f"There is no model in {work.url}/run yet; `deepproverbs job train` makes it.")
+    if not mark.exists() or json.loads(mark.read_text(encoding="utf-8"))["key"] != key:
+        for part in ("model", "base"):
+            shutil.rmtree(folder / part, ignore_errors=True)
+        keys = [name for name in work.store.list("run/") if name != f"run/{TRAINED}"]
+        for name in [*keys, f"run/{TRAINED}"]:
+            work.get(name, folder / name.removeprefix("run/"))
+    return folder / "model"
+
+
+def sample(bot: Bot, folder: Path, work: Work, text: str, say: Say) -> None:
+    """One shard; `auto/8` in an array job of AWS Batch is the one of this machine."""
+    if text.startswith("auto/"):
+        text = f"{int(os.environ.get('AWS_BATCH_JOB_ARRAY_INDEX', '0')) + 1}/{text[5:]}"
+    shard = shards.Shard.read(text, total(bot))
+    drawn = shards.sample_shard(bot, folder, trained(work, folder), shard, work.store, say)
+    say(f"Shard {shard.index} of {shard.of} is done: {drawn:,} candidates drawn.")
+
+
+def total(bot: Bot) -> int:
+    """Candidates of all shards together."""
+    return min(math.ceil(SPARE * bot.filter.choose_from * bot.count), stages.budget_of(bot))
+
+
+def pool(bot: Bot, folder: Path, work: Work, say: Say) -> Path:
+    """Filter all shards into one pool.jsonl, drawing more if they do not suffice. What the pool in the store already
+    holds is not repeated."""
+    model = trained(work, folder)
+    settings = [Candidates(folder, model, bot.sample).key, plain(bot.filter), bot.count, bot.sample.budget, bot.pool]
+    out = f"out/{key_of(settings, folder / 'corpus.txt', *bot.reference_files)}"
+    if f"{out}/pool.jsonl" in work.store.list(f"{out}/"):
+        say(f"The pool was chosen before, {work.url}/{out}; for more texts raise --count, or change the seed.")
+        work.get(f"{out}/pool.jsonl", folder / "pool.jsonl")
+        return folder / "pool.jsonl"
+    shards.merge(bot, folder, model, work.store, say)
+    base = folder / "base"
+    made = stages.sample_and_filter(bot, folder, model, fill.history(bot.pool), say, base if base.exists() else None)
+    for path in (folder / "verdicts.jsonl", folder / "review.jsonl", made):
+        work.put(path, f"{out}/{path.name}")  # for people, and for this job if it is ended before the texts are in
+    return made

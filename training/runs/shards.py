@@ -1,0 +1,174 @@
+"""Sampling in shards: many machines, one candidate file.
+
+Text number n of a run is a function of the seed and n (training/sample/draw.py), so a shard is a range of numbers:
+shard i of N draws the i-th N-th of them, and all shards together are the file that one machine would have written
+(with the native engine; on a GPU CTranslate2 draws other texts of the same kind). What a shard has drawn goes into
+the work place (S3 or a directory) in parts that never change,
+
+    shards/<settings>/<first>-<end>.jsonl    candidates first to end - 1
+
+half a minute's worth each. A shard that is killed loses what it drew since its last part, and goes on from there.
+
+`deepproverbs job sample --work URL --shard 3/8`
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from post_tweet.store import Store
+
+from training.common.errors import WrongUse
+from training.corpus import build as corpus
+from training.judge.early import stop_rules
+from training.judge.judge import Screen
+from training.model.converted import Converted
+from training.runs import stages
+from training.runs.stages import Progress, Say
+from training.sample import plan
+from training.sample.candidates import Candidate, Candidates
+from training.sample.draw import sample
+from training.settings import Bot
+
+SECONDS = 30.0
+"""How often a part is written: what a spot machine may lose, and on a GPU some 10,000 texts."""
+TEXTS = 20_000
+"""Most texts of a part, so that it can be read at once."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Numbers `first` to `end` - 1."""
+
+    index: int
+    """From 1."""
+    of: int
+    total: int
+    """Candidates of all shards together."""
+
+    @classmethod
+    def read(cls, text: str, total: int) -> Shard:
+        """`3/8` → the third of eight.
+
+        Raises:
+            WrongUse: it is no such pair.
+        """
+        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            raise WrongUse(f"--shard {text} is no shard; write 3/8 for the third of eight.")
+        return cls(int(found[1]), int(found[2]), total)
+
+    @property
+    def first(self) -> int:
+        return (self.index - 1) * self.total // self.of
+
+    @property
+    def end(self) -> int:
+        return self.index * self.total // self.of
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    first: int
+    end: int
+    key: str
+
+
+class Parts:
+    """The parts of one run's shards, whichever machine wrote them."""
+
+    def __init__(self, work: Store, key: str) -> None:
+        self.work, self.folder = work, f"shards/{key}/"
+
+    def all(self) -> list[Part]:
+        found = (re.fullmatch(r"(\d+)-(\d+)\.jsonl", key.rsplit("/", 1)[-1]) for key in self.work.list(self.folder))
+        return sorted(Part(int(m[1]), int(m[2]), f"{self.folder}{m[0]}") for m in found if m)
+
+    def put(self, first: int, candidates: list[Candidate]) -> None:
+        """One object, whole or not at all."""
+        name = f"{self.folder}{first:09d}-{first + len(candidates):09d}.jsonl"
+        self.work.put(name, "".join(candidate.line() for candidate in candidates).encode())
+
+    def chain(self, first: int, end: int | None = None) -> list[Part]:
+        """Parts that cover numbers from `first` on without a gap, to `end` or as far as they go.
+
+        Parts may overlap, when a shard ran twice at a time or with another N: the one that reaches furthest is taken.
+        """
+        parts, chain, following = self.all(), [], first
+        while end is None or following < end:
+            best = max((p for p in parts if p.first <= following < p.end), key=lambda p: p.end, default=None)
+            if best is None:
+                break
+            chain.append(best)
+            following = best.end
+        return chain
+
+    def read(self, first: int, end: int | None = None) -> list[Candidate]:
+        """Candidates from `first` on, as far as there are parts without a gap."""
+        found: list[Candidate] = []
+        for part in self.chain(first, end):
+            found += self.of(part, first + len(found))
+        return found if end is None else found[: end - first]
+
+    def of(self, part: Part, first: int) -> list[Candidate]:
+        """Candidates of one part from number `first` on."""
+        lines = self.work.get(part.key)[0].split(b"\n")[:-1]
+        return [Candidate(**json.loads(line)) for line in lines[first - part.first :]]
+
+
+def sample_shard(bot: Bot, folder: Path, model: Path, shard: Shard, work: Store, say: Say = print) -> int:
+    """Draw what is missing of the shard's numbers; returns how many were drawn."""
+    store = Candidates(folder, model, bot.sample)
+    parts = Parts(work, store.key)
+    chain = parts.chain(shard.first, shard.end)
+    first = min(chain[-1].end, shard.end) if chain else shard.first
+    there = f"{first - shard.first:,} are there" if first > shard.first else "none is there yet"
+    say(f"Shard {shard.index} of {shard.of}: candidates {shard.first:,} to {shard.end - 1:,}, {there}.")
+    if first == shard.end:
+        return 0
+    originals = corpus.load_corpus(folder / "corpus.txt") + stages.references(bot)
+    screen = Screen(bot.filter, originals, [], bot.folder)
+    rules = stop_rules(screen) if bot.sample.early_stop else None
+    converted = Converted(model)
+    engine = plan.make(plan.choose(converted, bot.sample, say), converted, bot.sample, rules, folder)
+    say(f"Sampling: {engine.about}.")
+    drawn, kept, written = 0, list[Candidate](), time.monotonic()
+    with (
+        Progress(shard.end - first, "sampled") as progress,
+        closing(sample(engine, converted, bot.sample, first, rules.id if rules else "")) as batches,
+    ):
+        for batch in batches:
+            batch = batch[: shard.end - first - drawn]
+            drawn += len(batch)
+            kept += batch
+            progress.update(drawn, len(batch), sum(candidate.tokens for candidate in batch))
+            done = first + drawn == shard.end
+            if done or len(kept) >= TEXTS or time.monotonic() - written >= SECONDS:
+                parts.put(first + drawn - len(kept), kept)
+                kept, written = [], time.monotonic()
+            if done:
+                break
+    return drawn
+
+
+def merge(bot: Bot, folder: Path, model: Path, work: Store, say: Say = print) -> int:
+    """All parts into the run's candidates.jsonl, from number 0 as far as there is no gap; returns how many there are.
+
+    Sampling goes on from there, so that a shard which never came costs time and no text.
+    """
+    store = Candidates(folder, model, bot.sample)
+    store.recover()
+    parts = Parts(work, store.key)
+    for part in parts.chain(store.count):
+        store.append(parts.of(part, store.count))
+    behind = sum(part.first > store.count for part in parts.all())
+    say(
+        f"Merged: {store.count:,} candidates"
+        + (f"; {behind} parts lie behind a gap and wait for the shard before them." if behind else ".")
+    )
+    return store.count

@@ -1,0 +1,69 @@
+"""Three ways to sample one model, behind one interface.
+
+`native`: C on this processor, the fastest on a CPU. `ctranslate2`: GPUs, and CPUs without a C compiler.
+`gpt-2-simple`: the original sampler on TensorFlow 1.15, for comparison and for checkpoints that cannot be
+converted. Each turns numbers into texts: text n has prefix n % P and temperature n // P % T of the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+from training.common.manifest import digest_of
+
+ENDED = "finished"
+CUT = "unfinished"
+
+
+class Drawn(NamedTuple):
+    """One text as it was sampled."""
+
+    number: int
+    rows: Sequence[int]
+    """Its tokens, without the prefix, with the end token."""
+    logprob: float
+    """Mean over the tokens, nats, at temperature 1."""
+    status: str
+    """ENDED, CUT (no end token came), or the filters' rule that it broke while it was written."""
+
+
+@dataclass(frozen=True)
+class StopRules:
+    """What lets a text be given up while it is written: the filters' rules, as far as bytes tell."""
+
+    allowed: bytes
+    """Every byte that a text may hold."""
+    longest: int
+    """Bytes; 0: no limit."""
+    vocabulary: bool
+    """Every word must occur in the originals."""
+    run: int
+    """So many words in a row of the originals are a copy; 0: not looked at."""
+    originals: tuple[str, ...]
+    """Corpus and references in normal form."""
+
+    @cached_property
+    def id(self) -> str:
+        """8 hex digits: other rules, other id."""
+        about = f"{self.allowed.hex()} {self.longest} {self.vocabulary} {self.run}"
+        return digest_of([about, *self.originals])[:8]
+
+
+class Engine(Protocol):
+    """Draws texts by number."""
+
+    @property
+    def about(self) -> str:
+        """What runs where, in a few words."""
+
+    def draw(self, first: int) -> Generator[list[Drawn], None, None]:
+        """Texts from number `first` on, without end, a batch at a time as they get done, so not quite in
+        order. Closing the iterator stops all work."""
+
+
+def pair(number: int, temperatures: Sequence[float], prefixes: Sequence[str]) -> tuple[float, str]:
+    """Temperature and prefix of text `number`."""
+    return temperatures[number // len(prefixes) % len(temperatures)], prefixes[number % len(prefixes)]

@@ -1,0 +1,113 @@
+"""decoder.c → a shared library for this processor.
+
+Compiled at the first use (1 s) with -march=native and kept under a name that says all it was made of:
+the sources, the compiler and the processor's instruction sets.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from training.common.errors import DeepproverbsError
+
+SOURCES = Path(__file__).resolve().parent
+CACHE = SOURCES.parents[1] / ".native_cache"
+FLAGS = ("-O3", "-std=gnu11", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+
+
+class NoCompiler(DeepproverbsError):
+    """The fast sampler cannot be built here."""
+
+
+@functools.cache
+def library() -> Path:
+    """The compiled library, made when it is not there yet.
+
+    Raises:
+        NoCompiler: there is no C compiler, or it failed.
+    """
+    compiler = shlex.split(os.environ.get("CC", "")) or [shutil.which("cc") or shutil.which("gcc") or ""]
+    if not compiler[0]:
+        raise NoCompiler("There is no C compiler (apt-get install gcc brings one).")
+    native = _native(compiler)
+    sources = sorted(SOURCES.glob("*.[ch]"))
+    made_of = [_run([*compiler, *native, "-dM", "-E", "-x", "c", os.devnull]), " ".join((*compiler, *native, *FLAGS))]
+    key = hashlib.blake2b("".join([*made_of, *(path.read_text() for path in sources)]).encode(), digest_size=8)
+    problems: list[str] = []
+    for folder in (CACHE, Path(tempfile.gettempdir()) / f"deepproverbs-{os.getuid()}"):
+        try:
+            return _made(folder, f"decoder-{key.hexdigest()}.so", [*compiler, *native, *FLAGS])
+        except OSError as error:
+            problems.append(f"{folder}: {error.strerror or error}")
+    raise NoCompiler(f"The sampler cannot be compiled anywhere ({'; '.join(problems)}).")
+
+
+def _made(folder: Path, name: str, compile_to: list[str]) -> Path:
+    """The library `name` in `folder`, compiled if it is not there or does not load.
+
+    Raises:
+        OSError: the folder cannot be used: not written, not read, or (in /tmp, where anyone may have made it) not ours.
+        NoCompiler: the compiler failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+    made = folder / name
+    facts = folder.lstat()
+    if folder != CACHE and (facts.st_uid != os.getuid() or facts.st_mode & 0o22 or not stat.S_ISDIR(facts.st_mode)):
+        raise PermissionError(1, "belongs to somebody else")
+    if made.exists() and _loads(made):
+        return made
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as part:
+        path = Path(part.name)
+    try:
+        _run([*compile_to, str(SOURCES / "decoder.c"), "-o", str(path), "-lm"])
+        path.chmod(0o755)
+        if not _loads(path):
+            raise PermissionError(1, "a library in it does not load")
+        path.replace(made)
+    finally:
+        path.unlink(missing_ok=True)
+    return made
+
+
+def _loads(path: Path) -> bool:
+    """False for a file that a crash cut short, and on a disk that is mounted noexec. In a process of its own: what
+    has been loaded once stays."""
+    code = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
+    return subprocess.run([sys.executable, "-I", "-S", "-c", code, str(path)], capture_output=True).returncode == 0
+
+
+def _native(compiler: list[str]) -> list[str]:
+    """How this compiler is told to use all that this processor has: Clang for ARM knows -mcpu alone. A processor
+    that CC itself names (CC="gcc -march=haswell") is left alone."""
+    if any(word.startswith(("-march", "-mcpu")) for word in compiler):
+        return []
+    for flag in ("-march=native", "-mcpu=native"):
+        try:
+            _run([*compiler, flag, "-E", "-x", "c", os.devnull])
+            return [flag]
+        except NoCompiler:
+            continue
+    return []
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoCompiler(f"The C compiler {command[0]} does not run ({error}).") from error
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        said = next((line for line in lines if "error" in line.lower()), lines[0])
+        if "No space left" in done.stderr:
+            raise OSError(28, os.strerror(28))
+        raise NoCompiler(f"The C compiler {command[0]} failed: {said}")
+    return done.stdout

@@ -1,0 +1,289 @@
+"""decoder.c for Python: a Model that all cores share, a Watch over what is written, a Sampler a core.
+
+Text number n of a run depends on the weights, the settings, the seed and n alone, so runs repeat
+exactly, whatever the number of cores and seats, and however often they are stopped.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_uint8, c_uint64, c_void_p
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.common.errors import DeepproverbsError
+from training.sample.engine import StopRules
+from training.sample.native.build import library
+from training.sample.native.weights import Array, read_weights
+
+STATUSES = ("finished", "unfinished", "characters", "length", "vocabulary", "copied-run")
+"""What a text ended with: the end token, its last place, or the filters' rule that it broke."""
+PARTS = ("norms and rounding", "products", "attention", "output layer", "drawing", "taking seats")
+UNLIMITED = 2**62
+
+
+class _Texts(ctypes.Structure):
+    _fields_ = (
+        ("number", c_void_p),
+        ("length", c_void_p),
+        ("status", c_void_p),
+        ("tokens", c_void_p),
+        ("logprob", c_void_p),
+    )
+
+
+@functools.cache
+def decoder() -> Any:
+    """The compiled library with its functions' types.
+
+    Raises:
+        NoCompiler: it cannot be built here.
+    """
+    lib = ctypes.CDLL(str(library()))
+    floats, ints = POINTER(c_float), POINTER(c_int32)
+    signatures: dict[str, tuple[Any, list[Any]]] = {
+        "kernel": (c_char_p, []),
+        "model_new": (c_void_p, [c_int] * 6 + [c_void_p] * 4),
+        "model_layer": (c_int, [c_void_p, c_int] + [POINTER(c_void_p)] * 3),
+        "model_free": (None, [c_void_p]),
+        "watch_new": (c_void_p, [c_char_p, ints, POINTER(c_uint8), c_int, c_int, c_int]),
+        "watch_learn": (c_int, [c_void_p, c_char_p, c_int64]),
+        "watch_free": (None, [c_void_p]),
+        "sampler_new": (
+            c_void_p,
+            [c_void_p, c_void_p, c_int, c_int, ints, ints, c_int, floats, c_int, c_int, c_float, c_uint64],
+        ),
+        "sampler_run": (c_int, [c_void_p, c_void_p, c_int64, c_int, c_void_p, POINTER(_Texts)]),
+        "sampler_logits": (None, [c_void_p, ints, c_int, floats]),
+        "sampler_spent": (None, [c_void_p, POINTER(c_double)]),
+        "sampler_reset": (None, [c_void_p]),
+        "sampler_free": (None, [c_void_p]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    return lib
+
+
+def _aligned(array: Array) -> Array:
+    return np.require(array, dtype=np.float32, requirements=["C", "A"])
+
+
+def _made(handle: int | None) -> int:
+    if not handle:
+        raise DeepproverbsError("Out of memory in the sampler: set a smaller [sample] batch or max_tokens.")
+    return handle
+
+
+class Model:
+    """A converted model with its weights rounded to int8: a byte a weight, and the embeddings in float32.
+
+    Args:
+        folder: a CTranslate2 model in float32, of GPT-2's architecture.
+        heads: n_head of its hparams.json.
+        end: id of the end token.
+    """
+
+    def __init__(self, folder: Path, heads: int, end: int) -> None:
+        self.lib = decoder()
+        w = read_weights(folder / "model.bin")
+        self.tokens, self.places = (
+            _aligned(w["decoder/embeddings/weight"]),
+            _aligned(w["decoder/position_encodings/encodings"]),
+        )
+        if broken := next((name for name, array in w.items() if not np.isfinite(array.sum())), None):
+            raise DeepproverbsError(
+                f"The model in {folder} has weights that are no numbers ({broken}): its fine-tuning has diverged. "
+                "Fine-tune again with a smaller --learning-rate."
+            )
+        self.vocabulary, self.width = self.tokens.shape
+        self.context, self.layers = len(self.places), sum(name.endswith("linear_0/bias") for name in w) // 2
+        norm = [_aligned(w[f"decoder/layer_norm/{part}"]) for part in ("gamma", "beta")]
+        self.handle = _made(
+            self.lib.model_new(
+                self.layers,
+                heads,
+                self.width,
+                self.vocabulary,
+                self.context,
+                end,
+                self.tokens.ctypes.data,
+                self.places.ctypes.data,
+                *(array.ctypes.data for array in norm),
+            )
+        )
+        for i in range(self.layers):
+            at = f"decoder/layer_{i}"
+            linear = [f"{at}/self_attention/linear_{n}" for n in (0, 1)] + [f"{at}/ffn/linear_{n}" for n in (0, 1)]
+            parts = (
+                [_aligned(w[f"{name}/weight"]) for name in linear],
+                [_aligned(w[f"{name}/bias"]) for name in linear],
+                [_aligned(w[f"{at}/{n}/layer_norm/{p}"]) for n in ("self_attention", "ffn") for p in ("gamma", "beta")],
+            )
+            pointers = [(c_void_p * 4)(*(array.ctypes.data for array in part)) for part in parts]
+            _made(self.lib.model_layer(self.handle, i, *pointers))
+
+    def __del__(self) -> None:
+        if handle := getattr(self, "handle", None):
+            self.lib.model_free(handle)
+
+
+class Watch:
+    """Follows texts as they are written and ends those that break a rule.
+
+    Args:
+        tokens: the bytes of every token, by row.
+    """
+
+    def __init__(self, tokens: Sequence[bytes], rules: StopRules) -> None:
+        self.lib = decoder()
+        self.bytes = b"".join(tokens)
+        self.offsets = np.cumsum([0, *map(len, tokens)]).astype(np.int32)
+        table = np.zeros(256, dtype=np.uint8)
+        table[list(rules.allowed)] = 1
+        self.handle = _made(
+            self.lib.watch_new(
+                self.bytes, _ints(self.offsets), _bytes(table), rules.longest, rules.vocabulary, rules.run
+            )
+        )
+        text = ("\n".join(rules.originals) + "\n").encode()
+        _made(self.lib.watch_learn(self.handle, text, len(text)))
+
+    def __del__(self) -> None:
+        if handle := getattr(self, "handle", None):
+            self.lib.watch_free(handle)
+
+
+def _ints(array: Array) -> Any:
+    return array.ctypes.data_as(POINTER(c_int32))
+
+
+def _bytes(array: Array) -> Any:
+    return array.ctypes.data_as(POINTER(c_uint8))
+
+
+def _floats(array: Array) -> Any:
+    return array.ctypes.data_as(POINTER(c_float))
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts that have ended, in the order of their ends; n of them."""
+
+    number: Array
+    """int64 [n]"""
+    length: Array
+    """int32 [n], tokens drawn, the end token among them"""
+    status: Array
+    """int32 [n], an index into STATUSES"""
+    tokens: Array
+    """int32 [n, most]"""
+    logprob: Array
+    """float32 [n], mean over the drawn tokens, nats, at temperature 1"""
+
+
+class Counter:
+    """The next number that no sampler has taken, and the flag that stops them all."""
+
+    def __init__(self, first: int) -> None:
+        self.next, self.stop = c_int64(first), c_int32(0)
+
+
+class Sampler:
+    """One core's worth of sampling. Not for two threads at once.
+
+    Args:
+        seats: texts decoded side by side.
+        most: tokens drawn a text at most.
+        prefixes: token ids, each starting with the end token.
+        temperatures: with the prefixes the pairs that numbers take in turn: number n has prefix
+            n % P and temperature n // P % T.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        seats: int,
+        most: int,
+        prefixes: Sequence[Sequence[int]],
+        temperatures: Sequence[float],
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 1,
+        watch: Watch | None = None,
+    ) -> None:
+        longest = max(map(len, prefixes))
+        if longest + most > model.context:
+            raise DeepproverbsError(
+                f"A prefix of {longest} tokens and {most} more do not fit the model's {model.context}; "
+                "lower [sample] max_tokens."
+            )
+        self.lib, self.model, self.watch, self.seats, self.most = model.lib, model, watch, seats, most
+        self.longest = longest + most
+        flat = np.array([t for prefix in prefixes for t in prefix], dtype=np.int32)
+        offsets = np.cumsum([0, *map(len, prefixes)]).astype(np.int32)
+        warm = np.array(temperatures, dtype=np.float32)
+        self.handle = _made(
+            self.lib.sampler_new(
+                model.handle,
+                watch.handle if watch else None,
+                seats,
+                most,
+                _ints(flat),
+                _ints(offsets),
+                len(prefixes),
+                _floats(warm),
+                len(warm),
+                top_k,
+                top_p,
+                seed % 2**64,
+            )
+        )
+
+    def run(self, counter: Counter, want: int, limit: int = UNLIMITED) -> Texts:
+        """Sample until `want` texts have ended, no number below `limit` is left, or the counter says stop.
+
+        Texts under way stay for the next call. Other threads run meanwhile.
+        """
+        room = want + self.seats
+        texts = Texts(
+            np.empty(room, np.int64),
+            np.empty(room, np.int32),
+            np.empty(room, np.int32),
+            np.empty((room, self.most), np.int32),
+            np.empty(room, np.float32),
+        )
+        order = (texts.number, texts.length, texts.status, texts.tokens, texts.logprob)
+        out = _Texts(*(array.ctypes.data for array in order))
+        stop = ctypes.addressof(counter.stop)
+        n = self.lib.sampler_run(self.handle, ctypes.addressof(counter.next), limit, want, stop, ctypes.byref(out))
+        return Texts(*(array[:n] for array in order))
+
+    def spent(self) -> dict[str, float]:
+        """Seconds in each part so far; all 0 unless the decoder was compiled with -DPROFILE."""
+        out = (c_double * len(PARTS))()
+        self.lib.sampler_spent(self.handle, out)
+        return dict(zip(PARTS, out, strict=True))
+
+    def reset(self) -> None:
+        """Forget the texts under way."""
+        self.lib.sampler_reset(self.handle)
+
+    def logits(self, tokens: Sequence[int]) -> Array:
+        """Logits [n, vocabulary] after each of n tokens. Spoils texts that are under way."""
+        if len(tokens) > self.longest:
+            raise ValueError(f"{len(tokens)} tokens in a sampler for {self.longest}")
+        given = np.array(tokens, dtype=np.int32)
+        out = np.empty((len(given), self.model.vocabulary), np.float32)
+        self.lib.sampler_logits(self.handle, _ints(given), len(given), _floats(out))
+        return out
+
+    def __del__(self) -> None:
+        if handle := getattr(self, "handle", None):
+            self.lib.sampler_free(handle)
