@@ -23,7 +23,7 @@ os.environ["CC"] = f"{os.environ.get('CC', 'cc')} -DPROFILE"  # before anything 
 
 from training import settings
 from training.common.paths import ROOT
-from training.corpus import build as corpus
+from training.corpus.read import load_corpus
 from training.judge.early import stop_rules
 from training.judge.judge import PASSED, Screen
 from training.model.converted import Converted
@@ -88,7 +88,7 @@ def main() -> None:
     args = parser.parse_args()
     bot = settings.override(settings.load(ROOT / "data" / "proverbs" / "bot.toml"), "", model="nano")
     model, _ = stages.train(bot, args.run, lambda text: print(text, file=sys.stderr))
-    originals = corpus.load_corpus(bot.corpus_file) + stages.references(bot)
+    originals = load_corpus(bot.corpus_file) + stages.references(bot)
     runs: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for _ in range(args.rounds):
         for early in runs:

@@ -31,9 +31,9 @@ PEER = ROOT / "benchmarks" / "peers" / "datasketch_lsh.py"
 
 
 def verses() -> list[str]:
-    from training.corpus import build as corpus
+    from training.corpus.read import load_corpus
 
-    return [text for name in ("corpus.txt", "kjv.txt") for text in corpus.load_corpus(BOT.with_name(name))]
+    return [text for name in ("corpus.txt", "kjv.txt") for text in load_corpus(BOT.with_name(name))]
 
 
 def texts(count: int, seed: int) -> Iterator[str]:
@@ -78,13 +78,13 @@ def write(path: Path, count: int, seed: int = 1) -> None:
 def run_once(path: Path, wanted: int) -> dict[str, Any]:
     """One filter run in this process."""
     from training import settings
-    from training.corpus import build as corpus
+    from training.corpus.read import load_corpus
     from training.judge.band import Band, Spread
     from training.runs.filter_file import Files, filter_file
     from training.settings import override
 
     bot = override(settings.load(BOT), "", count=wanted)
-    texts, bible = (corpus.load_corpus(BOT.with_name(name)) for name in ("corpus.txt", "kjv.txt"))
+    texts, bible = (load_corpus(BOT.with_name(name)) for name in ("corpus.txt", "kjv.txt"))
     files = Files(path, path.with_name("pool.jsonl"), path.with_name("verdicts.jsonl"))
     started = time.perf_counter()
     kept, apart, judged = filter_file(files, texts, bot, band=Band(Spread(-2.5, 0.5), -2.0, 3.0), references=bible)

@@ -15,8 +15,8 @@ import ctranslate2
 import numpy as np
 
 from training.common.paths import ROOT
-from training.model.convert import held_out, precision
-from training.model.converted import Converted
+from training.model.convert import precision
+from training.model.converted import Converted, held_out
 from training.sample.native.sampler import Model, Sampler, decoder
 
 

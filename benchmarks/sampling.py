@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import models
+from training.common.machine import cores, processor
 from training.common.paths import ROOT
 from training.model.trainers import tf1_python
 from training.sample.native.sampler import decoder
-from training.sample.plan import cores, processor
 
 PEERS = ROOT / "benchmarks" / "peers"
 PYTHON = {name: ROOT / ".venvs" / name / "bin" / "python" for name in ("project", "bench")}

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pythonbible
 
-from training.common.text import DELIMITER, Style, restyle
+from training.common.text import DELIMITER
+from training.corpus.clean import Style, restyle
 
 STYLE = Style()
 PROVERBS = pythonbible.Book.PROVERBS

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,8 +28,8 @@ from infra.cloud.schedule import a_month, meanwhile, silence_hours
 from infra.cloud.stack import Owner, Stack, clear
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.paths import ROOT
+from training.common.progress import Say
 
-Say = Callable[[str], None]
 SAM = ROOT / ".venvs" / "sam" / "bin" / "sam"
 CONFIG = ROOT / "infra" / "samconfig.toml"
 NAMESPACE = "deepproverbs"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,8 +15,7 @@ from post_tweet.store import open_store
 from infra.cloud.make import make
 from infra.cloud.stack import Owner, Stack, clear
 from training.common.errors import DeepproverbsError
-
-Say = Callable[[str], None]
+from training.common.progress import Say
 
 
 def pause(bot: str, say: Say) -> None:

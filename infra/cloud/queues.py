@@ -7,13 +7,12 @@ message stays for 14 days and its alarm rings as long, so an owner who has mende
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from infra.cloud.make import make
 from infra.cloud.stack import Owner, Stack, clear
+from training.common.progress import Say
 
-Say = Callable[[str], None]
 QUEUES = {"ScheduleQueueUrl": "undelivered", "FailureQueueUrl": "given up"}
 """Output of the stack → what its messages are."""
 SHOWN = 3

@@ -8,7 +8,6 @@ Out: the SecureString /deepproverbs/<bot>/twitter, which infra/template.yaml nam
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,8 +16,7 @@ from post_tweet.app import from_file
 from infra.cloud.make import make
 from infra.cloud.ready import next_step, parameter
 from infra.cloud.stack import Owner, Stack, clear
-
-Say = Callable[[str], None]
+from training.common.progress import Say
 
 
 def put(bot: str, creds: Path, say: Say) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,8 +14,8 @@ from infra.cloud.make import make
 from infra.cloud.ready import next_step
 from infra.cloud.schedule import moments
 from infra.cloud.stack import Owner, Stack, clear
+from training.common.progress import Say
 
-Say = Callable[[str], None]
 WHAT = {
     "ErrorAlarm": ("the function fails", "logs"),
     "MissedPostAlarm": ("no post for too long", ""),

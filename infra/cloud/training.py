@@ -11,7 +11,7 @@ import io
 import re
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,10 +27,10 @@ from training import settings
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.manifest import digest_of, key_of
 from training.common.paths import ROOT
+from training.common.progress import Say
 from training.runs import jobs as job
 from training.settings import Bot
 
-Say = Callable[[str], None]
 TEMPLATE = ROOT / "infra" / "training.yaml"
 SOURCES = ("requirements", "scripts", "pyproject.toml", "training", "functions", "data/base", ".dockerignore")
 """What the image is made of. A bot's own folder goes to the work place instead (training/runs/jobs.py), and this

@@ -164,7 +164,7 @@ def test_filter_works_on_text_this_project_never_saw(tmp_path: Path, capsys: pyt
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     hold = (
-        "import sys, time\nfrom pathlib import Path\nfrom training.manifest import locked\n"
+        "import sys, time\nfrom pathlib import Path\nfrom training.common.files import locked\n"
         "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(30)\n"
     )
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"}

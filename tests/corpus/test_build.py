@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 
 from training.common.errors import DeepproverbsError
 from training.common.paths import ROOT
-from training.common.text import DELIMITER, Style, normal_form, restyle, text_id
+from training.common.text import DELIMITER, normal_form, text_id
 from training.corpus import build as corpus
-from training.corpus.build import build, load_corpus, load_tokenizer, read_texts
+from training.corpus.build import build
+from training.corpus.clean import Style, restyle
+from training.corpus.read import load_corpus, read_texts
+from training.corpus.tokenizer import load_tokenizer
 from training.settings import CorpusSettings
 
 NANO = ROOT / "data" / "base" / "nano"

@@ -10,7 +10,7 @@ from typing import Any
 
 from data.proverbs import prepare
 from training.common.paths import ROOT
-from training.corpus.build import load_corpus
+from training.corpus.read import load_corpus
 from training.model import base as base_model
 from training.model.base import BaseModel
 from training.model.finetune import finetune

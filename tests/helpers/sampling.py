@@ -9,13 +9,13 @@ from typing import Any
 
 from data.proverbs import prepare
 from training.common.paths import ROOT
-from training.corpus.build import load_corpus
+from training.corpus.read import load_corpus
 from training.model.converted import Converted
 from training.sample import plan as calibrate
 from training.sample.candidates import Candidate
 from training.sample.draw import sample
-from training.sample.engine import StopRules
 from training.sample.plan import Plan
+from training.sample.stop_rules import StopRules
 from training.settings import Bot, CorpusSettings, FilterSettings, SampleSettings
 
 SETTINGS = SampleSettings(max_tokens=16)

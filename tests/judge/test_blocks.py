@@ -191,8 +191,8 @@ def test_any_file_of_texts_will_do(tmp_path: Path, name: str) -> None:
 MEMORY = """
 import sys
 from pathlib import Path
-from tests.test_screening import bot, files
-from training.filtering import filter_file
+from tests.judge.test_blocks import bot, files
+from training.runs.filter_file import filter_file
 folder = Path(sys.argv[1])
 filter_file(files(folder, folder / "c.jsonl"), ["a wise son maketh a glad father"], bot(500))
 """

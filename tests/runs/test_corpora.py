@@ -12,7 +12,7 @@ from post_tweet.xtext import problems, weighted_length
 from training.cli import main as cli
 from training.common.paths import ROOT
 from training.common.text import normal_form
-from training.corpus import build as corpus
+from training.corpus.read import load_corpus
 from training.runs import stages
 
 CORPORA = ROOT / "tests" / "corpora"
@@ -55,7 +55,7 @@ def test_tweets_from_the_corpus_to_the_pool(
     assert cli.main(line) == 0
     out = capsys.readouterr().out
     assert "Added 40 texts" in out and "  kept                    40" in out
-    tweets = corpus.load_corpus(tmp_path / "run" / "corpus.txt")
+    tweets = load_corpus(tmp_path / "run" / "corpus.txt")
     pool = texts_in(tmp_path / "run" / "pool.jsonl")
     assert len(set(map(normal_form, pool))) == 40 and not set(map(normal_form, pool)) & set(map(normal_form, tweets))
     for text in pool:
@@ -87,7 +87,7 @@ def test_text_alone_without_any_model(
     out = tmp_path / "out"
     assert cli.main(["corpus", str(tmp_path / file), "--out", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["texts"] == count
-    texts = corpus.load_corpus(out / "corpus.txt")
+    texts = load_corpus(out / "corpus.txt")
     candidates = edited(texts, 1)
     (tmp_path / "new.txt").write_text("\n".join([*candidates, *texts]) + "\n")
     line = ["filter", str(tmp_path / "new.txt"), "--bot", settings, "--corpus", str(out / "corpus.txt")]

@@ -18,7 +18,7 @@ from tests.helpers.fine_tuned import QUIET, Line
 from tests.helpers.locked_moto import BUCKET, locked_moto
 from tests.helpers.loopback_x import loopback_x
 from training.cli import main as cli
-from training.corpus.build import load_corpus
+from training.corpus.read import load_corpus
 from training.runs import stages
 
 

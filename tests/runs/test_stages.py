@@ -11,13 +11,13 @@ import pytest
 from tests.helpers.peak import peak_kilobytes
 from tests.helpers.sampling import NATIVE, ROOT, SETTINGS, bot, some
 from training.common.errors import DeepproverbsError, WrongUse
-from training.corpus.build import load_corpus
+from training.corpus.read import load_corpus
 from training.judge.band import Band, Spread
 from training.judge.early import stop_rules
 from training.judge.judge import PASSED, Screen
 from training.runs import stages
 from training.runs.filter_file import Files, filter_file
-from training.sample.engine import StopRules
+from training.sample.stop_rules import StopRules
 from training.settings import Bot, CorpusSettings, FilterSettings, SampleSettings
 
 
@@ -178,11 +178,11 @@ def test_the_bar_tells_rates(capsys: pytest.CaptureFixture[str], monkeypatch: py
 MEMORY = """
 import sys
 from pathlib import Path
-from training import run
-from training.config import Bot, SampleSettings
+from training.runs import stages
+from training.settings import Bot, SampleSettings
 folder, model, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 settings = SampleSettings(max_tokens=12, workers=2, batch=24)
-run.sample_only(Bot("t", folder, sample=settings), folder, model, count)
+stages.sample_only(Bot("t", folder, sample=settings), folder, model, count)
 """
 
 

@@ -109,11 +109,11 @@ def test_a_full_disk_leaves_whole_lines(model: Path, tmp_path: Path, monkeypatch
 RUN = """
 import sys
 from pathlib import Path
-from training import run
-from training.config import Bot, SampleSettings
+from training.runs import stages
+from training.settings import Bot, SampleSettings
 folder, count = Path(sys.argv[1]), int(sys.argv[3])
 settings = SampleSettings(max_tokens=16, workers=2, batch=int(sys.argv[4]), temperatures=(0.8, 1.1), prefixes=("a", ""))
-run.sample_only(Bot("t", folder, sample=settings), folder, Path(sys.argv[2]), count)
+stages.sample_only(Bot("t", folder, sample=settings), folder, Path(sys.argv[2]), count)
 """
 
 

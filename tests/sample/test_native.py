@@ -66,8 +66,8 @@ def test_logits_are_those_of_the_second_implementation(folder: Path, heads: int)
 def test_every_kernel_gives_the_same(folder: Path, march: str, kernel: str) -> None:
     """Each in a process of its own, for the compiled library stays loaded."""
     code = (
-        "import sys; from pathlib import Path; import numpy as np; from tests import test_native as t\n"
-        "from training.native.sampler import decoder\n"
+        "import sys; from pathlib import Path; import numpy as np; from tests.sample import test_native as t\n"
+        "from training.sample.native.sampler import decoder\n"
         "m = t.load(Path(sys.argv[1])); print(decoder().kernel().decode())\n"
         "np.save(sys.argv[2], t.sampler(m, most=50).logits(t.TOKENS))"
     )

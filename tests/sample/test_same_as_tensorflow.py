@@ -18,7 +18,8 @@ from tests.helpers.fine_tuned import Line, metrics
 from tests.sample.test_native import chi_square
 from training.common.errors import WrongUse
 from training.common.paths import ROOT
-from training.corpus.build import load_corpus, load_tokenizer
+from training.corpus.read import load_corpus
+from training.corpus.tokenizer import load_tokenizer
 from training.model import convert
 from training.model.converted import Converted, vocabulary
 from training.model.trainers import run_program, tf1_python

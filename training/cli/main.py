@@ -21,10 +21,14 @@ from post_tweet.errors import Busy, PostError, Undecided, Unreachable
 from training import settings as config
 from training.cli.options import parser
 from training.common.errors import DeepproverbsError, WrongUse
-from training.common.manifest import digest_of, locked
+from training.common.files import locked
+from training.common.manifest import digest_of
 from training.common.paths import MODELS
 from training.corpus import build as corpus
+from training.corpus.read import load_corpus
+from training.corpus.tokenizer import load_tokenizer
 from training.curate import fill, report, review
+from training.judge.band import measure
 from training.model import base as base_model
 from training.model import finetune, score
 from training.runs import filter_file, from_checkpoint, jobs, stages
@@ -60,7 +64,7 @@ def corpus_command(args: argparse.Namespace) -> None:
     settings = dataclasses.replace(bot.corpus, style=args.style or "keep")
     base = base_model.locate(args.model or base_model.NANO, MODELS)
     with locked(args.out):
-        counts = corpus.build(args.file, args.out, settings, corpus.load_tokenizer(base.folder))
+        counts = corpus.build(args.file, args.out, settings, load_tokenizer(base.folder))
     facts = dataclasses.asdict(counts)
     if args.json:
         say(json.dumps(facts, ensure_ascii=False))
@@ -110,15 +114,15 @@ def sample_command(args: argparse.Namespace) -> None:
 
 def filter_command(args: argparse.Namespace) -> None:
     bot = bot_of(args)
-    texts = corpus.load_corpus(args.corpus[0])
-    references = [text for path in args.corpus[1:] for text in corpus.load_corpus(path)]
+    texts = load_corpus(args.corpus[0])
+    references = [text for path in args.corpus[1:] for text in load_corpus(path)]
     history = fill.history(args.history) if args.history else []
     band, model, base, held_out = None, None, None, []
     if args.run:
         folder = Path(args.run)
         model, base = model_of(folder), folder / "base"
         base = base if bot.filter.ratio and (base / "model.bin").exists() else None
-        band = score.band(bot.filter, model, folder / "corpus.npz", base)
+        band = measure(bot.filter, model, folder / "corpus.npz", base)
         held_out = score.of_held_out(model, folder / "corpus.npz").tolist()
     if args.calibrate:
         say(filter_file.calibrate(args.candidates, texts, references, bot, band, held_out))

@@ -7,30 +7,19 @@ that stage, and those after it that read its output, run again; nothing else doe
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import platform
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from training.common.errors import DeepproverbsError
+from training.common.files import digest, write_whole
 
 PACKAGES = ("ctranslate2", "numpy", "rapidfuzz", "tokenizers")
-
-
-def digest(path: Path) -> str:
-    """BLAKE2b of a file's bytes, 16 hex digits."""
-    state = hashlib.blake2b(digest_size=8)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            state.update(block)
-    return state.hexdigest()
 
 
 def digest_of(texts: Iterable[str]) -> str:
@@ -45,24 +34,6 @@ def key_of(settings: Any, *inputs: Path) -> str:
     """One hash over JSON-ready settings and the contents of the input files."""
     text = json.dumps([settings, [digest(path) for path in inputs]], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write beside and rename: a reader sees the old file or the new one, never a part."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise DeepproverbsError(
-            f"Cannot write {path}: {error.strerror}; free some space or choose another folder, then start again."
-        ) from error
 
 
 class Manifest:
@@ -99,27 +70,3 @@ class Manifest:
             **facts,
         }
         write_whole(self.path, json.dumps(self.stages, indent=1, default=str) + "\n")
-
-
-@contextlib.contextmanager
-def locked(run: Path) -> Iterator[None]:
-    """Hold the run's folder: two runs that write the same files would spoil both.
-
-    Raises:
-        DeepproverbsError: another run holds it, or the folder cannot be made.
-    """
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        file = (run / ".lock").open("w")
-    except OSError as error:
-        raise DeepproverbsError(
-            f"Cannot write in the run's folder {run}: {error.strerror}; choose another with --run."
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DeepproverbsError(
-                f"Another run is at work in {run}; wait for it or choose another folder with --run."
-            ) from error
-        yield

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
-from training.common.manifest import write_whole
+from training.common.files import write_whole
 from training.common.text import normal_form, text_id
 from training.judge.likeness import COMMON, FEW, RUN, LikenessIndex, Relative
 from training.settings import FilterSettings

@@ -35,9 +35,10 @@ import numpy as np
 from rapidfuzz import fuzz, process
 
 from training.common.errors import WrongUse
-from training.common.manifest import write_whole
+from training.common.files import write_whole
 from training.common.text import normal_form
 from training.corpus import build as corpus
+from training.corpus.read import load_corpus
 from training.sample.candidates import Candidate
 from training.settings import Bot
 
@@ -187,7 +188,7 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
     """
     if not (run / "pool.jsonl").exists():
         raise WrongUse(f"No pool.jsonl in {run}; `deepproverbs run` makes one.")
-    texts = corpus.load_corpus(run / "corpus.txt")
+    texts = load_corpus(run / "corpus.txt")
     training, held_out = corpus.split(texts, bot.corpus.hold_out, bot.corpus.seed)
     rng = random.Random(bot.sample.seed)
     pool = [record["text"] for record in _records(run / "pool.jsonl")]

@@ -8,13 +8,13 @@ upper part is chosen first: a text as probable as the most probable real ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.model.score import Floats, of_held_out
 from training.settings import FilterSettings
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -70,3 +70,11 @@ class Band:
             return np.zeros(len(logprobs), bool)
         far = np.abs(logprobs - base - self.ratio.mean) / self.ratio.deviation
         return np.nan_to_num(far) > self.width
+
+
+def measure(settings: FilterSettings, model: Path, corpus: Path, base: Path | None = None) -> Band | None:
+    """The band of the held-out texts of a corpus.npz under a converted model, and under its base; None when the
+    settings do not ask for a band."""
+    if "band" in settings.skip:
+        return None
+    return Band.of(settings, of_held_out(model, corpus), of_held_out(base, corpus) if base else None)

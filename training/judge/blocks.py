@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.common.errors import DeepproverbsError
+from training.common.machine import cores
 from training.judge.band import Band
 from training.judge.judge import PASSED, Screen, Verdict
 from training.sample.candidates import Candidate
-from training.sample.plan import cores
 from training.settings import FilterSettings
 
 BLOCK = 1 << 20

@@ -7,7 +7,7 @@ stopped for these, the screen would have rejected; so the kept texts are the sam
 from __future__ import annotations
 
 from training.judge.judge import Screen
-from training.sample.engine import StopRules
+from training.sample.stop_rules import StopRules
 
 MARKS = {"mention": "@", "hashtag": "#", "cashtag": "$", "digits": "0123456789"}
 

@@ -31,8 +31,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from training.common.errors import DeepproverbsError, WrongUse
+from training.common.files import digest
 from training.common.paths import ROOT
-from training.model.download import check_space, digest, fetch, size_text
+from training.model.download import check_space, fetch, size_text
 from training.model.layout import (
     HPARAMS,
     Record,
@@ -184,7 +185,7 @@ def _download(name: str, release: Release, record: Record, progress: bool) -> No
             _check_small(name, release, record, f"{base}/{name}")
         if target.exists():
             log.info("%s: checking %s", name, target)
-            found = digest(target)
+            found = digest(target, "sha256")
             if found == known or (known is None and target.stat().st_size == lengths.get(file, target.stat().st_size)):
                 record.add(file, found, "published" if published else "seen first")
                 record.save()
@@ -245,7 +246,7 @@ def _nano(cache: Path, tf1_python: Path | None) -> BaseModel:
             )
     if tf1_python is not None and not tf1_python.exists():
         raise DeepproverbsError(f"TensorFlow 1.15 is not installed, {tf1_python} is missing; run `make setup`.")
-    sha = sha_of({path.name: digest(path) for path in sources})
+    sha = sha_of({path.name: digest(path, "sha256") for path in sources})
     folder = cache / NANO
     record = Record(folder)
     if record.source == sha and all(record.fresh(file) for file in FILES):
@@ -272,7 +273,7 @@ def _nano(cache: Path, tf1_python: Path | None) -> BaseModel:
             check_layout(new)
             record = Record(new, source=sha)
             for file in FILES:
-                record.add(file, digest(new / file), "built")
+                record.add(file, digest(new / file, "sha256"), "built")
             record.save()
             if folder.exists():
                 folder.rename(Path(scratch) / "old")
@@ -300,7 +301,7 @@ def _folder(name: str, cache: Path) -> BaseModel:
         known.forget(files)
         stale = [file for file in files if not known.fresh(file)]
         for file in stale:
-            known.add(file, digest(path / file), "as found")
+            known.add(file, digest(path / file, "sha256"), "as found")
     except (OSError, RuntimeError) as error:  # RuntimeError: ~nobody
         raise WrongUse(f"Cannot read the model in {name!r} ({error}); {choices}.") from error
     with contextlib.suppress(OSError):  # a read-only cache only costs the time to sum again

@@ -14,7 +14,6 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,11 @@ import ctranslate2
 import numpy as np
 from ctranslate2.specs import common_spec, transformer_spec
 
-from training.common.manifest import Manifest, digest_of, key_of, write_whole
+from training.common.files import write_whole
+from training.common.manifest import Manifest, digest_of, key_of
 from training.common.text import END_OF_TEXT
 from training.model import trim
-from training.model.converted import Converted, named, vocabulary
+from training.model.converted import Converted, held_out, named, vocabulary
 from training.model.trainers import run_program
 from training.settings import SampleSettings
 
@@ -181,11 +181,3 @@ def precision(model: Path, corpus: Path, compute_type: str = "int8", most: int =
         scores[kind] = np.concatenate([result.log_probs for result in results])
     difference = float(np.abs(scores[compute_type] - scores["float32"]).mean())
     return Precision(compute_type, -float(scores[compute_type].mean()), -float(scores["float32"].mean()), difference)
-
-
-def held_out(converted: Converted, corpus: Path) -> list[list[str]]:
-    """The held-out texts of a corpus.npz as token names, the end token before and after each."""
-    names = {int(i): name for i, name in zip(converted.ids, converted.token_names(), strict=True)}
-    with np.load(corpus) as arrays:
-        held, offsets, end = arrays["held_out"], arrays["held_out_offsets"], int(arrays["end"])
-    return [[names[end], *(names[int(t)] for t in held[a:b])] for a, b in pairwise(offsets)]

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from training.common.errors import WrongUse
 from training.common.text import END_OF_TEXT
-from training.corpus.build import load_tokenizer
+from training.corpus.tokenizer import load_tokenizer
 from training.model.layout import read_hparams
 
 
@@ -78,6 +79,14 @@ class Converted:
             bytes(map(byte_of.__getitem__, name)) if row != self.end and not name.startswith("<unused-") else b""
             for row, name in enumerate(self.token_names())
         ]
+
+
+def held_out(converted: Converted, corpus: Path) -> list[list[str]]:
+    """The held-out texts of a corpus.npz as token names, the end token before and after each."""
+    names = {int(i): name for i, name in zip(converted.ids, converted.token_names(), strict=True)}
+    with np.load(corpus) as arrays:
+        held, offsets, end = arrays["held_out"], arrays["held_out_offsets"], int(arrays["end"])
+    return [[names[end], *(names[int(t)] for t in held[a:b])] for a, b in pairwise(offsets)]
 
 
 def _byte_of() -> dict[str, int]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from training.common.errors import DeepproverbsError
+from training.common.files import digest
 from training.model.mirror import Dropped, Mark, Wrong, ask
 
 log = logging.getLogger(__name__)
@@ -34,15 +35,6 @@ TRIES_IN_ALL = 100
 """However far each try gets."""
 FIRST_PAUSE = 1.0
 """Seconds; doubles with every failure in a row."""
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hex. 0.5 GB takes about a second, 6 GB half a minute from a slow disk."""
-    state = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            state.update(block)
-    return state.hexdigest()
 
 
 def check_space(folder: Path, need: int) -> None:
@@ -141,7 +133,7 @@ def _try(url: str, part: Path, size: int | None, progress: bool) -> str:
     have, mark = _kept(part)
     state = hashlib.sha256()
     if have and have == mark.total:  # killed between the last byte and the check
-        return digest(part)
+        return digest(part, "sha256")
     with ask(url, have, mark) as answer, contextlib.ExitStack() as stack:
         total = answer.mark.total
         if size is not None and total is not None and total != size:

@@ -21,7 +21,8 @@ import numpy as np
 from tqdm import tqdm
 
 from training.common.errors import DeepproverbsError
-from training.common.manifest import Manifest, key_of, write_whole
+from training.common.files import write_whole
+from training.common.manifest import Manifest, key_of
 from training.model.base import BaseModel
 from training.model.trainers import run_program
 from training.settings import FinetuneSettings

@@ -1,4 +1,4 @@
-"""Texts → their mean log-probability under a converted model, and the band of the held-out ones.
+"""Texts → their mean log-probability under a converted model.
 
 In:  RUN/model/, RUN/base/ (the base model, converted with the same tokens), RUN/corpus.npz.
 Out: numbers, nats a token, the end token counted.
@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.judge.band import Band, Floats
-from training.model.convert import held_out
-from training.model.converted import Converted
-from training.settings import FilterSettings
+from training.common.machine import cores
+from training.model.converted import Converted, held_out
 
+Floats = NDArray[np.float64]
 BATCH = 64
 BLOCK = 2048
 """Texts between two steps of the progress bar."""
@@ -27,8 +27,6 @@ class Scorer:
 
     def __init__(self, model: Path) -> None:
         import ctranslate2
-
-        from training.sample.plan import cores
 
         self.converted = Converted(model)
         self.names = self.converted.token_names()
@@ -62,13 +60,6 @@ class Scorer:
                 scores[places] = self.rows(rows)
             told(len(some))
         return scores
-
-
-def band(settings: FilterSettings, model: Path, corpus: Path, base: Path | None = None) -> Band | None:
-    """The band of the held-out texts, or None when it is not asked for."""
-    if "band" in settings.skip:
-        return None
-    return Band.of(settings, of_held_out(model, corpus), of_held_out(base, corpus) if base else None)
 
 
 def of_held_out(model: Path, corpus: Path) -> Floats:

@@ -18,14 +18,16 @@ from typing import BinaryIO, TextIO
 import numpy as np
 from tqdm import tqdm
 
-from training.corpus import build as corpus
+from training.common.files import part_file
+from training.corpus.read import read_texts
 from training.curate import choose as curate
 from training.curate.choose import KEPT, NEAR, SET_APART, VERDICTS, Choice
 from training.judge import rates
-from training.judge.band import Band, Floats
+from training.judge.band import Band
 from training.judge.blocks import Case, Judged, Passed, candidate_of, read_at, screened, text_at, verdict_lines
 from training.judge.early import stop_rules
 from training.judge.judge import Screen, Verdict, order_of
+from training.model.score import Floats
 from training.sample.candidates import Candidate
 from training.settings import Bot, FilterSettings
 
@@ -155,29 +157,16 @@ def as_candidates(path: Path) -> Iterator[Path]:
     """A file of candidates: `path` itself if it is JSONL, else its texts as such a file, which is deleted after use."""
     if path.suffix == ".jsonl":
         if not path.exists() or not path.stat().st_size:
-            next(corpus.read_texts(path))  # says what is wrong
+            next(read_texts(path))  # says what is wrong
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "candidates.jsonl"
         with part.open("w", encoding="utf-8") as file:
-            for text in corpus.read_texts(path):
+            for text in read_texts(path):
                 if text.strip():
                     file.write(json.dumps({"text": text.strip()}, ensure_ascii=False) + "\n")
         yield part
-
-
-@contextmanager
-def part_of(path: Path) -> Iterator[TextIO]:
-    """A file to write that becomes `path` when all went well, and vanishes when not."""
-    part = path.with_name(f".{path.name}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with part.open("w", encoding="utf-8") as out:
-            yield out
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -211,7 +200,7 @@ def filter_file(
     case = Case(bot.filter, originals, list(history), bot.folder, band, "")
     screen = case.screen()
     case = Case(bot.filter, originals, case.history, bot.folder, band, stop_rules(screen).id)
-    with as_candidates(files.candidates) as path, part_of(files.verdicts) as out:
+    with as_candidates(files.candidates) as path, part_file(files.verdicts) as out:
         size = path.stat().st_size
         with tqdm(total=size, unit="B", unit_scale=True, desc="judged", mininterval=1.0) as bar:
             judged = Judged()

@@ -16,7 +16,7 @@ from post_tweet.store import open_store
 from post_tweet.x import XPoster
 
 from training.common.errors import DeepproverbsError, WrongUse
-from training.common.manifest import locked
+from training.common.files import locked
 from training.curate import fill
 from training.model import convert
 from training.runs import stages

@@ -21,20 +21,21 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from post_tweet.store import DirectoryStore, Missing, S3Store, Store, open_store
 
 from training import settings as config
 from training.common.errors import DeepproverbsError, WrongUse
-from training.common.manifest import key_of, write_whole
+from training.common.files import write_whole
+from training.common.manifest import key_of
+from training.common.progress import Say
 from training.curate import fill
 from training.runs import shards, stages
 from training.sample.candidates import Candidates
 from training.settings import Bot, plain
 
-Say = Callable[[str], None]
 TRAINED = "trained.json"
 MADE = ("corpus.txt", "corpus.npz", "manifest.json")
 SPARE = 2

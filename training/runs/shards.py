@@ -24,12 +24,12 @@ from pathlib import Path
 from post_tweet.store import Store
 
 from training.common.errors import WrongUse
-from training.corpus import build as corpus
+from training.common.progress import Progress, Say
+from training.corpus.read import load_corpus
 from training.judge.early import stop_rules
 from training.judge.judge import Screen
 from training.model.converted import Converted
 from training.runs import stages
-from training.runs.stages import Progress, Say
 from training.sample import plan
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
@@ -131,7 +131,7 @@ def sample_shard(bot: Bot, folder: Path, model: Path, shard: Shard, work: Store,
     say(f"Shard {shard.index} of {shard.of}: candidates {shard.first:,} to {shard.end - 1:,}, {there}.")
     if first == shard.end:
         return 0
-    originals = corpus.load_corpus(folder / "corpus.txt") + stages.references(bot)
+    originals = load_corpus(folder / "corpus.txt") + stages.references(bot)
     screen = Screen(bot.filter, originals, [], bot.folder)
     rules = stop_rules(screen) if bot.sample.early_stop else None
     converted = Converted(model)

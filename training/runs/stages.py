@@ -11,34 +11,36 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
-from tqdm import tqdm
-
 from training.common.errors import DeepproverbsError, WrongUse
+from training.common.files import part_file
 from training.common.manifest import Manifest, key_of
 from training.common.paths import MODELS, ROOT
+from training.common.progress import Progress, Say
 from training.corpus import build as corpus
+from training.corpus.read import load_corpus
+from training.corpus.tokenizer import load_tokenizer
 from training.curate.choose import KEPT, Choice
+from training.judge.band import measure
 from training.judge.blocks import Case, Judged, Passed, judge_some, screened, verdict_lines
 from training.judge.early import stop_rules
 from training.judge.judge import Screen
 from training.judge.rules import Context, Text, characters
 from training.model import base as base_model
-from training.model import convert, finetune, score
+from training.model import convert, finetune
 from training.model.converted import Converted
 from training.runs import filter_file
 from training.sample import plan as calibrate
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
-from training.sample.engine import StopRules
+from training.sample.stop_rules import StopRules
 from training.settings import Bot, plain
 
-Say = Callable[[str], None]
 HANDFUL = 256
 """New candidates that are judged at a time."""
 
@@ -74,7 +76,7 @@ def build_corpus(bot: Bot, files: list[Path], out: Path, tokenizer_folder: Path,
         counts = corpus.Counts(**manifest.stages["corpus"]["counts"])
     else:
         started = time.monotonic()
-        counts = corpus.build(files, out, bot.corpus, corpus.load_tokenizer(tokenizer_folder))
+        counts = corpus.build(files, out, bot.corpus, load_tokenizer(tokenizer_folder))
         manifest.record("corpus", key, plain(bot.corpus), started, counts=asdict(counts), files=files)
     say(
         f"Corpus: {counts.texts:,} texts ({counts.duplicates} duplicates dropped), {counts.words:,} words, "
@@ -106,14 +108,14 @@ def sample_and_filter(
                 f"No text that starts with {prefix!r} can pass: it {reason}, which [filter] characters does not allow."
             )
     started = time.monotonic()
-    texts = corpus.load_corpus(run / "corpus.txt")
-    band = score.band(bot.filter, model, run / "corpus.npz", base)
+    texts = load_corpus(run / "corpus.txt")
+    band = measure(bot.filter, model, run / "corpus.npz", base)
     case = Case(bot.filter, texts + references(bot), history, bot.folder, band, "")
     screen = case.screen()
     rules = stop_rules(screen) if bot.sample.early_stop else None
     case = replace(case, rules=rules.id if rules else "")
     curator = filter_file.Curator(store.path, bot.filter, bot.count, band, model, base, bot.sample.prefixes)
-    with filter_file.part_of(verdicts) as out:
+    with part_file(verdicts) as out:
         total, passed, choice = _enough(Source(store, model, bot, run, rules), case, screen, curator, out)
         apart = curator.write(passed, choice, texts, bot.sample.seed, screen, pool, out)
     kept = len(choice.numbers(KEPT))
@@ -221,46 +223,7 @@ def _enough(
 
 def references(bot: Bot) -> list[str]:
     """The texts beside the corpus that nothing in the pool may copy."""
-    return [text for path in bot.reference_files for text in corpus.load_corpus(path)]
-
-
-class Progress:
-    """A bar of the texts that are wanted, with the rates of what has been sampled since it began."""
-
-    def __init__(self, wanted: int, what: str) -> None:
-        self.bar = tqdm(total=wanted, unit="text", desc=what, mininterval=1.0)
-        self.wanted, self.texts, self.tokens, self.started, self.told = wanted, 0, 0, 0.0, 0.0
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._tell(time.monotonic())
-        self.bar.close()
-
-    def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        self.bar.write(text)
-
-    def _tell(self, now: float) -> None:
-        if self.started and now > self.started:
-            self.told, seconds = now, now - self.started
-            self.bar.set_postfix_str(
-                f"{self.texts:,} sampled, {self.texts / seconds:,.0f} texts/s, {self.tokens / seconds:,.0f} tokens/s"
-            )
-
-    def want(self, wanted: int) -> None:
-        self.wanted = self.bar.total = wanted
-
-    def update(self, have: int, texts: int = 0, tokens: int = 0) -> None:
-        """`have` of the wanted texts are there; `texts` more were sampled, of so many tokens."""
-        now = time.monotonic()
-        if texts:
-            self.started = self.started or now
-            self.texts, self.tokens = self.texts + texts, self.tokens + tokens
-        self.bar.update(min(self.wanted, have) - self.bar.n)
-        if now - self.told >= 1 and now - self.started >= 1:
-            self._tell(now)
+    return [text for path in bot.reference_files for text in load_corpus(path)]
 
 
 def sample_only(bot: Bot, run: Path, model: Path, count: int, say: Say = print) -> Path:
@@ -285,7 +248,7 @@ def convert_model(bot: Bot, run: Path, checkpoint: Path, say: Say = print) -> Pa
     need."""
     originals: list[str] = []
     if bot.sample.vocabulary != "full":
-        originals = corpus.load_corpus(run / "corpus.txt") + references(bot)
+        originals = load_corpus(run / "corpus.txt") + references(bot)
     return convert.convert(run, checkpoint, say, originals, bot.sample)
 
 

@@ -17,7 +17,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from training.common.errors import DeepproverbsError
-from training.common.manifest import key_of, write_whole
+from training.common.files import write_whole
+from training.common.manifest import key_of
 from training.settings import SampleSettings, plain
 
 HOW = ("budget", "engine", "device", "compute_type", "workers", "threads", "batch", "vocabulary", "early_stop")

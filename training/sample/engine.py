@@ -8,11 +8,7 @@ converted. Each turns numbers into texts: text n has prefix n % P and temperatur
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple, Protocol
-
-from training.common.manifest import digest_of
 
 ENDED = "finished"
 CUT = "unfinished"
@@ -28,28 +24,6 @@ class Drawn(NamedTuple):
     """Mean over the tokens, nats, at temperature 1."""
     status: str
     """ENDED, CUT (no end token came), or the filters' rule that it broke while it was written."""
-
-
-@dataclass(frozen=True)
-class StopRules:
-    """What lets a text be given up while it is written: the filters' rules, as far as bytes tell."""
-
-    allowed: bytes
-    """Every byte that a text may hold."""
-    longest: int
-    """Bytes; 0: no limit."""
-    vocabulary: bool
-    """Every word must occur in the originals."""
-    run: int
-    """So many words in a row of the originals are a copy; 0: not looked at."""
-    originals: tuple[str, ...]
-    """Corpus and references in normal form."""
-
-    @cached_property
-    def id(self) -> str:
-        """8 hex digits: other rules, other id."""
-        about = f"{self.allowed.hex()} {self.longest} {self.vocabulary} {self.run}"
-        return digest_of([about, *self.originals])[:8]
 
 
 class Engine(Protocol):

@@ -5,12 +5,9 @@ The trial's result is kept in model/calibration.json, under a key of the process
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -19,14 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from training.common.errors import DeepproverbsError, WrongUse
-from training.common.manifest import Manifest, key_of, write_whole
+from training.common.files import write_whole
+from training.common.machine import cores, free_memory, physical_cores, processor
+from training.common.manifest import Manifest, key_of
+from training.common.progress import Say
 from training.model.converted import Converted
-from training.sample.engine import Engine, StopRules
+from training.sample.engine import Engine
 from training.sample.engines import ctranslate2
 from training.sample.engines.gpt_2_simple import SimpleEngine
 from training.sample.engines.native import NativeEngine
 from training.sample.native.build import NoCompiler, library
 from training.sample.native.sampler import Model, decoder
+from training.sample.stop_rules import StopRules
 from training.settings import SampleSettings
 
 SECONDS = 0.25
@@ -37,8 +38,6 @@ REMEMBERED = 64 << 20
 """Bytes that a native worker spends on common beginnings (training/sample/native/decoder.c)."""
 FAST = ("avx512-vnni", "avx-vnni", "avx2")
 """Kernels that were seen to be ahead of CTranslate2; with another one both are tried."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -54,22 +53,6 @@ class Plan:
     """Texts side by side, a worker."""
     speed: float = 0.0
     """Tokens a second in the trial; 0: not tried."""
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def physical_cores() -> int:
-    """Cores among them: two threads of one core share its multipliers."""
-    if not hasattr(os, "sched_getaffinity"):
-        return cores()
-    siblings = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
-    try:
-        return len({Path(siblings.format(cpu)).read_text() for cpu in os.sched_getaffinity(0)})
-    except OSError:
-        return cores()
 
 
 def choose(converted: Converted, settings: SampleSettings, say: Say = print) -> Plan:
@@ -187,25 +170,13 @@ def _open_plans(settings: SampleSettings, say: Say) -> Iterator[Plan]:
 def _that_fit(plans: list[Plan], converted: Converted, settings: SampleSettings) -> list[Plan]:
     """The native plans whose keys and values (two numbers of 2 bytes a place, layer and width) and logits fit into half
     the memory that is free; at least the smallest. 96 texts of 1558M are 3 GB a worker."""
-    h, room = converted.hparams, _free_memory() / 2
+    h, room = converted.hparams, free_memory() / 2
     a_text = (settings.max_tokens + 8) * h["n_layer"] * 2 * h["n_embd"] * 2 + 4 * len(converted.ids)
 
     def fits(plan: Plan) -> bool:
         return plan.engine != "native" or plan.workers * (plan.batch * a_text + REMEMBERED) <= room
 
     return [plan for plan in plans if fits(plan)] or [min(plans, key=lambda plan: plan.workers * plan.batch)]
-
-
-def _free_memory() -> float:
-    """Bytes, also under a container's limit; infinite where the system does not tell."""
-    free = float("inf")
-    with contextlib.suppress(OSError, ValueError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = min(free, *(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")))
-    with contextlib.suppress(OSError, ValueError):  # "max" is no number: no limit
-        limit, used = (int(Path(f"/sys/fs/cgroup/memory.{name}").read_text()) for name in ("max", "current"))
-        free = min(free, float(limit - used))
-    return free
 
 
 def _given(value: int, *choices: int) -> list[int]:
@@ -242,14 +213,6 @@ def _speed(engine: Engine) -> float:
             tokens += sum(len(drawn.rows) for drawn in next(batches))
             count += 1
         return tokens / passed
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Generator
 
 from training.model.converted import Converted
-from training.sample.engine import Drawn, StopRules
+from training.sample.engine import Drawn
 from training.sample.native.sampler import STATUSES, Counter, Model, Sampler, Texts, Watch, decoder
+from training.sample.stop_rules import StopRules
 from training.settings import SampleSettings
 
 

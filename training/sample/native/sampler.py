@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from training.common.errors import DeepproverbsError
-from training.sample.engine import StopRules
 from training.sample.native.build import library
 from training.sample.native.weights import Array, read_weights
+from training.sample.stop_rules import StopRules
 
 STATUSES = ("finished", "unfinished", "characters", "length", "vocabulary", "copied-run")
 """What a text ended with: the end token, its last place, or the filters' rule that it broke."""

@@ -1,0 +1,78 @@
+"""Files that are whole or not there, and folders that one run holds at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from training.common.errors import DeepproverbsError
+
+
+def digest(path: Path, algorithm: str = "blake2b") -> str:
+    """Hash of a file's bytes in hex: 64 bits of BLAKE2b, which tells files apart, or all of a named algorithm's."""
+    with path.open("rb") as file:
+        if algorithm == "blake2b":
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+@contextlib.contextmanager
+def part_file(path: Path) -> Iterator[TextIO]:
+    """A text file to write that becomes `path` when all went well and vanishes when not: a reader sees the old file or
+    the new one, never a part.
+
+    Raises:
+        DeepproverbsError: the disk or the folder does not take it.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        if error.filename not in (None, str(part), str(path), str(path.parent)):
+            raise  # it speaks of another file, which the caller's block was about
+        raise DeepproverbsError(
+            f"Cannot write {path}: {error.strerror}; free some space or choose another folder, then start again."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small text file, as `part_file` does."""
+    with part_file(path) as file:
+        file.write(text)
+
+
+@contextlib.contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Hold the run's folder: two runs that write the same files would spoil both.
+
+    Raises:
+        DeepproverbsError: another run holds it, or the folder cannot be made.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        file = (run / ".lock").open("w")
+    except OSError as error:
+        raise DeepproverbsError(
+            f"Cannot write in the run's folder {run}: {error.strerror}; choose another with --run."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DeepproverbsError(
+                f"Another run is at work in {run}; wait for it or choose another folder with --run."
+            ) from error
+        yield
