@@ -182,8 +182,8 @@ def test_a_disk_that_fills_up_meanwhile(cloud: Cloud) -> None:
 LOCATE = """
 import logging, sys
 from pathlib import Path
-from training import base_model
-from tests.base_models import model_files, release_of
+from tests.helpers.base_models import model_files, release_of
+from training.model import base as base_model
 logging.basicConfig(level="INFO", format="%(message)s")
 base_model.RELEASES["124M"] = release_of(model_files(), *base_model.FILES)
 base_model.locate("124M", Path(sys.argv[1]))

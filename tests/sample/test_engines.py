@@ -141,7 +141,7 @@ def test_stages_keep_batches_full_and_nobody_waits_for_ever(model: Path) -> None
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Replica, "further", watched)
-            patch.setattr("training.sample.draw.engines.ctranslate2.LAG", 12)
+            patch.setattr("training.sample.engines.ctranslate2.LAG", 12)
             with closing(sample(engine, Converted(model), settings)) as batches:
                 found = []
                 while len(found) < 800:
