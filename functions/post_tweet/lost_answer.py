@@ -1,4 +1,4 @@
-"""How a lost answer is settled: the one function that decides it. Pure. functions/README.md holds the same table."""
+"""How a lost answer is settled: the one function that decides it. Pure. docs/pool.md holds the same table."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ state. A claim names every slot whose attempt may have posted its text, and a po
 for all of them, because a slot that posts nothing is a smaller fault than one that posts twice.
 
 A claim whose answer was lost keeps its lease: the request may still be on its way to X, and who asked at once
-would not see it. functions/README.md says how all this is proved, and what is assumed of X and of clocks.
+would not see it. docs/pool.md says how all this is proved, and what is assumed of X and of clocks.
 
 `posting` is a generator; `perform` performs its requests and a simulator injects a fault at each of them.
 """

@@ -1,4 +1,4 @@
-"""What a bot costs: the prices of 2026, and the arithmetic that the README shows.
+"""What a bot costs: the prices of 2026, and the arithmetic that docs/aws.md shows.
 
 Dollars, us-east-1; other regions differ by some per cent. AWS's free tier is left out: it makes most of this nothing.
 """

@@ -32,7 +32,7 @@ NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 def test_costs_are_the_arithmetic_of_the_readme() -> None:
     """Every figure of its table, computed again."""
-    text = (ROOT / "infra" / "README.md").read_text()
+    text = (ROOT / "docs" / "aws.md").read_text()
     bill, count = costs.month(30), 20_000
     candidates = jobs.total(settings.override(settings.load(DEFAULT_BOT), "", count=count))  # what the jobs will draw
     minutes = candidates / costs.TEXTS_A_SECOND / 60

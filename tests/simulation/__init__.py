@@ -1,1 +1,1 @@
-"""A deterministic simulator of everything around the posting protocol: `make simulate`; functions/README.md."""
+"""A deterministic simulator of everything around the posting protocol: `make simulate`; docs/pool.md."""

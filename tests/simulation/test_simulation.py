@@ -21,7 +21,7 @@ from tests.simulation.search import old_claims, one_slot, random_runs, shrink, s
 from tests.simulation.world import Run, Simulation
 from training.common.paths import ROOT
 
-README = ROOT / "functions" / "README.md"
+PAGE = ROOT / "docs" / "pool.md"
 
 
 def clean(runs: Iterable[Run]) -> list[Run]:
@@ -124,7 +124,7 @@ ANSWERS: dict[str, Found | NotFound | CannotTell] = {
 
 def test_the_table_in_the_docs_is_what_the_function_does() -> None:
     """Row by row, and in every case that a row covers and none before it does."""
-    section = README.read_text().partition("## A lost answer")[2].partition("\n## ")[0]
+    section = PAGE.read_text().partition("## A lost answer")[2].partition("\n## ")[0]
     rows = [tuple(cell.strip(" `") for cell in line.split("|")[1:4]) for line in section.splitlines() if "|" in line]
     rows = [row for row in rows if row[0] in ANSWERS]
     assert len(rows) == 9

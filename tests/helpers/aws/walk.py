@@ -22,9 +22,9 @@ from training.common.paths import ROOT
 
 
 def readme_commands() -> list[list[str]]:
-    """The commands of the README's block on the schedule."""
+    """The commands of the README's block on a schedule in AWS."""
     text = (ROOT / "README.md").read_text()
-    block = text.split("**4. The schedule.**")[1].split("```")[1]
+    block = text.split("**In AWS**")[1].split("```")[1]
     return [shlex.split(re.sub(r"  +#.*", "", line)) for line in block.strip().splitlines()]
 
 

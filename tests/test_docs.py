@@ -1,0 +1,87 @@
+"""The papers keep their word: links lead somewhere, files that are named exist, commands are known."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from training.common.paths import ROOT
+
+PAPERS = sorted(
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MADE = ("runs/", "models/", "pool/", "data/mybot", "data/proverbs/corpus.txt", "data/proverbs/kjv.txt")
+"""Paths that exist only once somebody has run something."""
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def anchors(path: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=named)
+def test_every_link_leads_somewhere(paper: Path) -> None:
+    for link in LINK.findall(paper.read_text(encoding="utf-8")):
+        if link.startswith(("http://", "https://")):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (paper.parent / target).resolve() if target else paper
+        assert path.exists(), f"{named(paper)} links to {link}"
+        assert not anchor or anchor in anchors(path), f"{named(paper)} links to {link}, and there is no such heading"
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=named)
+def test_every_file_that_is_named_exists(paper: Path) -> None:
+    words = re.findall(
+        r"`((?:training|functions|infra|tests|scripts|benchmarks|data|docs)/[\w./-]*)`", paper.read_text()
+    )
+    for word in words:
+        assert word.startswith(MADE) or (ROOT / word).exists(), f"{named(paper)} names {word}"
+
+
+def commands(paper: Path) -> Iterator[str]:
+    """The commands in a paper's code blocks, without comments; lines that end with a backslash go on."""
+    for language, block in FENCE.findall(paper.read_text(encoding="utf-8")):
+        if not language:
+            for line in block.replace("\\\n", " ").splitlines():
+                yield re.sub(r"\s+#.*$", "", line.strip())
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=named)
+def test_every_make_target_and_variable_is_known(paper: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = dict(re.findall(r"^([a-z-]+):.*?##(.*)$", makefile, re.MULTILINE))
+    for command in [*commands(paper), *re.findall(r"`(make [^`]+)`", paper.read_text(encoding="utf-8"))]:
+        if command.startswith("make "):
+            for word in shlex.split(command.replace("`", ""))[1:]:
+                name, given, _ = word.partition("=")
+                known = re.search(rf"\b{name}\b", makefile) if given else name in targets
+                assert known, f"{named(paper)} says {command}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_road_is_a_picture_with_words() -> None:
+    picture = (ROOT / "docs" / "road.svg").read_text()
+    assert "<title" in picture and "<desc" in picture
+    for room in ("corpus", "model", "sample", "judge", "curate"):
+        assert f">{room}</text>" in picture and (ROOT / "training" / room).is_dir()
