@@ -6,145 +6,21 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.bare import bare_machine, one_sentence, run
 from training.common.paths import ROOT
 
 BIN = Path(sys.executable).parent
 REQUIREMENTS = [*sorted((ROOT / "requirements").glob("*.txt")), ROOT / "functions" / "requirements.txt"]
 
 
-def outer() -> dict[str, str]:
-    """The environment without what `make test` leaves in it for makes that it starts itself."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-
-
-def run(*command: str | Path, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=120, env={**outer(), **env}
-    )
-
-
 @pytest.fixture
 def bare(tmp_path: Path) -> dict[str, str]:
-    """An environment with a PATH that has the basic tools and no Python, no pyenv, no uv."""
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in (
-        "bash",
-        "env",
-        "sort",
-        "dirname",
-        "cat",
-        "cksum",
-        "mkdir",
-        "rm",
-        "touch",
-        "mv",
-        "flock",
-        "tail",
-        "cut",
-    ):
-        if found := shutil.which(name):
-            (tools / name).symlink_to(found)
-    return {
-        "PATH": str(tools),
-        "HOME": str(tmp_path),
-        "PYENV_ROOT": str(tmp_path / "pyenv"),
-        "PYTHON": "",
-        "TF1_PYTHON": "",
-    }
-
-
-def fake(path: Path, version: str) -> Path:
-    """A program that answers find-python's questions as a Python of that version would."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"""#!{shutil.which("bash")}
-case $3 in
-  *sys.executable*) echo "{path}" ;;
-  *tensorflow*) exit 1 ;;
-  *"(3, 11)"*) [[ {version} =~ ^3.1[1-9]$ ]] ;;
-  *"== '{version}'"*) exit 0 ;;
-  *) exit 1 ;;
-esac
-""")
-    path.chmod(0o755)
-    return path
-
-
-def find(*arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return run(ROOT / "scripts" / "find-python", *arguments, **env)
-
-
-def one_sentence(result: subprocess.CompletedProcess[str], code: int = 1) -> str:
-    assert result.returncode == code
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1, result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stderr
-
-
-def test_finds_a_python_on_path(bare: dict[str, str], tmp_path: Path) -> None:
-    python = fake(tmp_path / "bin" / "python3.7", "3.7")
-    assert find("3.7", env=bare).stdout.strip() == str(python)
-
-
-def test_prefers_the_newest(bare: dict[str, str], tmp_path: Path) -> None:
-    for version in ("3.11", "3.12"):
-        fake(tmp_path / "bin" / f"python{version}", version)
-    assert find("3.11+", env=bare).stdout.strip().endswith("python3.12")
-
-
-def test_a_shim_that_does_not_run_is_passed_over_for_pyenv_versions(bare: dict[str, str], tmp_path: Path) -> None:
-    shim = fake(tmp_path / "bin" / "python3.7", "3.7")
-    shim.write_text("#!/bin/sh\nexit 127\n")
-    fake(tmp_path / "pyenv" / "versions" / "3.7.2" / "bin" / "python", "3.7")
-    newest = fake(tmp_path / "pyenv" / "versions" / "3.7.16" / "bin" / "python", "3.7")
-    assert find("3.7", env=bare).stdout.strip() == str(newest)
-
-
-def test_asks_uv_last_and_lets_it_install(bare: dict[str, str], tmp_path: Path) -> None:
-    python = tmp_path / "uv" / "python3.7"
-    uv = tmp_path / "bin" / "uv"
-    marker = tmp_path / "installed"
-    uv.write_text(f"""#!{shutil.which("bash")}
-case $2 in
-  find) [[ -e {marker} ]] && echo {python} ;;
-  install) : >{marker} ;;
-esac
-""")
-    uv.chmod(0o755)
-    fake(python, "3.7")
-    assert find("--local", "3.7", env=bare).returncode == 1
-    assert find("3.7", env=bare).stdout.strip() == str(python)
-
-
-@pytest.mark.parametrize(
-    ("version", "words"),
-    [("3.7", "TF1_PYTHON"), ("3.11+", "apt-get install python3"), ("3.13", "uv python install 3.13")],
-)
-def test_no_python_is_one_sentence(bare: dict[str, str], version: str, words: str) -> None:
-    assert words in one_sentence(find(version, env=bare))
-
-
-@pytest.mark.parametrize(("version", "variable"), [("3.7", "TF1_PYTHON"), ("3.11+", "PYTHON")])
-def test_a_named_python_that_does_not_fit_is_one_sentence(
-    bare: dict[str, str], tmp_path: Path, version: str, variable: str
-) -> None:
-    old = fake(tmp_path / "python2.7", "2.7")
-    for named in (str(old), "/nowhere/python"):
-        assert named in one_sentence(find(version, env={**bare, variable: named}))
-
-
-def test_setup_without_python_is_one_sentence_and_leaves_nothing(bare: dict[str, str], tmp_path: Path) -> None:
-    for part in ("scripts", "requirements"):
-        shutil.copytree(ROOT / part, tmp_path / "project" / part)
-    assert "No Python 3.7 found" in one_sentence(run("scripts/setup", "tf1", cwd=tmp_path / "project", **bare))
-    assert not (tmp_path / "project" / ".venvs" / "tf1").exists()
+    return bare_machine(tmp_path)
 
 
 def test_setup_knows_no_other_environment() -> None:
