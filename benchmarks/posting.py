@@ -20,14 +20,15 @@ from typing import Any
 from unittest import mock
 
 from post_tweet import app, telemetry
+from post_tweet.place import Found, NotFound, Posted
 from post_tweet.pool import Pool
 from post_tweet.store import DirectoryStore, S3Store, Store, aws
-from post_tweet.x import Found, NotFound, Posted
 
+from tests.helpers.fakes import LikeX
 from tests.helpers.locked_moto import BUCKET, locked_moto
 
 
-class StubX:
+class StubX(LikeX):
     """Publishes everything at once."""
 
     def post(self, text: str) -> Posted:
@@ -82,7 +83,7 @@ def measure(name: str, store: Store, size: int, posts: int, calls: Counter[str] 
         store.requests = 0
         started = time.perf_counter()
         with mock.patch.object(app, "open_store", return_value=store):
-            outcome = app.run({"slot": f"slot {slot}"}, store.url, StubX)["outcome"]
+            outcome = app.run({"slot": f"slot {slot}"}, store.url, StubX()).outcome
         times.append(1000 * (time.perf_counter() - started))
         counts.add(tuple(sorted((calls or {"calls": store.requests}).items())))
         assert outcome == "posted"

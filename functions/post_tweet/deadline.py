@@ -1,14 +1,17 @@
 """A deadline for all that a call does on the network: `with within(18.0): session.get(…)`, the session having
-`session.mount("https://", InTime())`.
+`session.mount("https://", DeadlineAdapter())`.
+
+This is the part that an upgrade of requests, urllib3 or Python's http.client breaks first: it overrides their insides.
+tests/post_tweet/test_deadline.py tells.
 
 The time-outs of requests start anew with every address tried and with every piece of an answer, so a server that
 sends a byte a second holds a call for ever. Here each step that may block (connect, TLS handshake, send, receive) is
-given what is left of the call, and none begins when nothing is left. No thread and no signal takes part, so that
-nobody is left behind who could send the rest of a request after its call has ended.
+given what is left of the call, and none begins when nothing is left. No thread and no signal takes part, so nothing is
+left running that could send the rest of a request after its call has ended.
 
-A TLS handshake, a TLS read or write and `sendall` are one step each: since Python 3.5 a socket's time-out is for all of
-it. Only the look-up of the host's name cannot be ended from here. It may last longer than the call should (10 s a name
-server with glibc's own settings); then nothing is sent.
+A TLS handshake, a TLS read or write and `sendall` are one step each: since Python 3.5 a socket's time-out covers the
+whole of it. Only the look-up of the host's name cannot be ended from here. It may outlast the call (10 s a name server
+with glibc's own settings); then nothing is sent.
 """
 
 from __future__ import annotations
@@ -31,11 +34,11 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family
 
-THROW_AWAY = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-"""Closing throws away what the kernel has not yet sent; without it the kernel tries for minutes after the call. An
-answer that was read says that nothing was left to send."""
+RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+"""Closing discards what the kernel has not yet sent; without it the kernel tries for minutes after the call. Where an
+answer was read, nothing was left to send."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Goes on while a computer sleeps: Linux has a clock of its own for that. A call that wakes up sends nothing."""
+"""Runs on while the computer sleeps, so that a call that wakes up sends nothing. Only Linux has such a clock."""
 _end: ContextVar[float] = ContextVar("end", default=math.inf)
 
 
@@ -45,7 +48,7 @@ def now() -> float:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Steps on the network that this thread takes meanwhile end, all together, in so many seconds."""
+    """All that this thread does on the network in this block ends within so many seconds."""
     token = _end.set(now() + seconds)
     try:
         yield
@@ -53,8 +56,8 @@ def within(seconds: float) -> Iterator[None]:
         _end.reset(token)
 
 
-def left(most: float | None) -> float | None:
-    """Seconds that the next step may take: `most`, or what is left if that is less; None: as many as it likes.
+def time_left(limit: float | None) -> float | None:
+    """Seconds that the next step may take: `limit`, or what is left if that is less; None: any number.
 
     Raises:
         TimeoutError: nothing is left.
@@ -62,20 +65,20 @@ def left(most: float | None) -> float | None:
     rest = _end.get() - now()
     if rest <= 0:
         raise TimeoutError("the call's time is over")
-    return most if rest == math.inf else rest if most is None else min(most, rest)
+    return limit if rest == math.inf else rest if limit is None else min(limit, rest)
 
 
-class _Answer(http.client.HTTPResponse):
+class _Response(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Received(sock, self.fp))
+        self.fp = io.BufferedReader(_Reader(sock, self.fp))
 
 
-class _Received(io.RawIOBase):
-    """What comes from the socket. Each piece is waited for within the socket's time-out, and all of them in time."""
+class _Reader(io.RawIOBase):
+    """Reads the socket: each piece within the socket's time-out, and all of them before the deadline."""
 
     def __init__(self, sock: socket.socket, file: io.BufferedReader) -> None:
-        self.sock, self.file, self.most = sock, file, sock.gettimeout()
+        self.sock, self.file, self.timeout = sock, file, sock.gettimeout()
 
     def readable(self) -> bool:
         return True
@@ -84,7 +87,7 @@ class _Received(io.RawIOBase):
         return self.file.fileno()
 
     def readinto(self, buffer: Any) -> int | None:
-        self.sock.settimeout(left(self.most))
+        self.sock.settimeout(time_left(self.timeout))
         return self.file.raw.readinto(buffer)
 
     def close(self) -> None:
@@ -93,10 +96,10 @@ class _Received(io.RawIOBase):
 
 
 class _Connection(HTTPConnection):
-    response_class = _Answer
+    response_class = _Response
 
     def _new_conn(self) -> socket.socket:
-        """As urllib3's, but that all addresses together are tried in time."""
+        """As urllib3's, except that all addresses together are tried before the deadline."""
         try:
             addresses = socket.getaddrinfo(self._dns_host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
         except socket.gaierror as error:
@@ -113,11 +116,11 @@ class _Connection(HTTPConnection):
 
     def _connected(self, sock: socket.socket, address: Any) -> socket.socket:
         try:
-            for option in (*(self.socket_options or ()), THROW_AWAY):
+            for option in (*(self.socket_options or ()), RESET_ON_CLOSE):
                 sock.setsockopt(*option)
-            sock.settimeout(left(self.timeout))
+            sock.settimeout(time_left(self.timeout))
             sock.connect(address)
-            sock.settimeout(left(self.timeout))  # the handshake is next
+            sock.settimeout(time_left(self.timeout))  # the handshake is next
         except BaseException:
             sock.close()
             raise
@@ -126,7 +129,7 @@ class _Connection(HTTPConnection):
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
-        self.sock.settimeout(left(self.timeout))
+        self.sock.settimeout(time_left(self.timeout))
         super().send(data)
 
 
@@ -142,18 +145,16 @@ class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
-class InTime(HTTPAdapter):
-    """Connections that keep to `within`. One that failed is closed and never used again; that is urllib3's own way."""
+class DeadlineAdapter(HTTPAdapter):
+    """Connections that keep to `within`. urllib3 closes one that failed and never uses it again."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Of the environment's proxies only those that are spoken to in plain HTTP.
-
-        The others read in loops of their own, TLS within TLS and SOCKS, which know no deadline.
-        """
+        """Of the environment's proxies only those over plain HTTP: the others (TLS within TLS, SOCKS) read in loops of
+        their own, which know no deadline."""
         if not proxy.lower().startswith("http://"):
             raise InvalidSchema(f"A proxy must be http://…; {proxy.partition(':')[0]}:// can hold a call for ever.")
         manager = super().proxy_manager_for(proxy, **kwargs)

@@ -1,6 +1,6 @@
-"""What the posting protocol asks of the world, a request a step, and what it is sent back. Nothing else.
+"""The effects that the posting protocol may ask for, and what it is sent back for each. Nothing else.
 
-Every request is one call of the store, of X or of the clock, so a fault can be put before and after each.
+Each is one call of the store, of the place or of the clock, so a fault can be put before and after it.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
-from post_tweet.state import State
+from post_tweet.errors import Metric
+from post_tweet.place import Rules
+from post_tweet.state import PostRecord, State
 
 
 @dataclass(frozen=True)
@@ -20,19 +22,19 @@ class Load:
 
 @dataclass(frozen=True)
 class Connect:
-    """→ nothing; X's keys have been read."""
+    """→ nothing; the place's credentials have been read."""
 
 
 @dataclass(frozen=True)
 class Save:
-    """→ True, or False: the state is not what was read any more. It may be our own write: read again."""
+    """→ True, or False: the state is no longer what was read. The write may be our own: read again."""
 
     state: State
 
 
 @dataclass(frozen=True)
 class Read:
-    """→ the record of text `index`."""
+    """→ the Text number `index`."""
 
     index: int
 
@@ -57,10 +59,9 @@ class Ask:
 class Note:
     """→ nothing; writes the record of a post."""
 
-    index: int
-    record: dict[str, Any]
+    record: PostRecord
     sure: bool
-    """Who has made the post writes over what is there. Who has only heard of it may be late, and does not."""
+    """The call that made the post overwrites what is there. One that has only heard of it may be late, and does not."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Warn:
     """→ nothing; a person should read this."""
 
     message: str
-    about: str = ""
-    """"refused" or "abandoned": what the metrics count."""
+    metric: Metric | None = None
+    """What it counts."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,7 @@ class Now:
     """→ datetime, UTC."""
 
 
-Request = Load | Connect | Save | Read | Publish | Ask | Note | Warn | Now
-Steps = Generator[Request, Any, dict[str, Any]]
+Effect = Load | Connect | Save | Read | Publish | Ask | Note | Warn | Now
 
 
 @dataclass(frozen=True)
@@ -89,16 +89,38 @@ class Call:
     owner: str
     """Unique to this invocation."""
     lease: timedelta
+    place: Rules
     dry_run: bool = False
     until: datetime | None = None
     """When this invocation is ended from outside; None: never."""
 
 
-def index_of(request: Request, before: int | None) -> int | None:
-    """The number of the text that a request is about; `before` is the last one's."""
-    match request:
-        case Read(index) | Note(index):
+Kind = Literal["posted", "already-settled", "dry-run", "paused"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call that raised nothing has ended; the function's answer, as JSON, has the same fields."""
+
+    outcome: Kind
+    slot: str
+    index: int | None
+    tweet_id: str | None
+    text: str | None
+    remaining: int
+    """Texts left in the pool."""
+
+
+Effects = Generator[Effect, Any, Outcome]
+
+
+def index_of(effect: Effect, before: int | None) -> int | None:
+    """The number of the text that an effect is about; `before` is the last one's."""
+    match effect:
+        case Read(index):
             return index
+        case Note(record):
+            return record.index
         case Save(state) if state.claim:
             return state.claim.index
     return before

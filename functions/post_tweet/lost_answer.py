@@ -5,18 +5,24 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from post_tweet.x import CLOCKS, CannotTell, Found, NotFound
+from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Found, NotFound, Promise
 
-TRUST = timedelta(hours=6)
-"""How long X's refusal of duplicates can be relied upon to tell that a text was posted."""
-
-Verdict = Literal["posted", "refused", "again", "keys", "wrong-clock", "abandoned", "later"]
+Answer = Found | NotFound | CannotTell
+Settlement = Literal["posted", "refused", "again", "keys", "wrong-clock", "abandoned", "later"]
 
 
-def verdict(answer: Found | NotFound | CannotTell, age: timedelta, withdrawn: bool) -> Verdict:
-    """What becomes of a text that may have been posted, its answer lost. The first row that fits:
+def proven(answer: Answer, promise: Promise, quiet: timedelta) -> Answer:
+    """What an answer proves `quiet` after the last attempt has ended: before the place promises to show a post, it is
+    not known to be absent."""
+    if isinstance(answer, NotFound) and quiet < promise.shown_within:
+        return CannotTell("it need not show the post yet", "later")
+    return answer
 
-    X's latest posts    the claim           verdict      because
+
+def settlement(answer: Answer, promise: Promise, age: timedelta, withdrawn: bool) -> Settlement:
+    """What becomes of a text that may have been posted, its answer lost. The first row that fits, with X's promise:
+
+    X's latest posts    the claim           settlement   because
     hold the text       any                 posted       it is seen: settled for the slots in the claim
     do not hold it      withdrawn           refused      it was not posted and must not be
     do not hold it      any                 again        X shows a post at once, and the lease has passed
@@ -38,8 +44,8 @@ def verdict(answer: Found | NotFound | CannotTell, age: timedelta, withdrawn: bo
         return "keys"
     if withdrawn:
         return "abandoned"
-    if age < -CLOCKS:
+    if age < -CLOCK_TOLERANCE:
         return "wrong-clock"
-    if age <= TRUST:
+    if promise.repeats_refused_for is not None and age <= promise.repeats_refused_for:
         return "again"
     return "later" if answer.kind == "later" else "abandoned"

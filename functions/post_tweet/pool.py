@@ -1,9 +1,12 @@
 """The pool's layout: the only thing that training and posting share.
 
-    state.json                  the only object that changes, by compare-and-swap alone
+    state.json                  the only object that changes, and only by compare-and-swap
     batches/<batch>.jsonl       immutable; every record padded to the batch's record_bytes, so that
                                 text number i is one range request away, whatever the pool's size
     posts/<YYYY>/<index>.json   one record a post, for people and for analysis
+
+Those are X's. Another place shares the batches and has a state and records of its own: state-<place>.json and
+posts-<place>/.
 
 A batch is put before the state that names it: a crash between the two leaves an object that
 nothing refers to and that the next fill of the same texts takes up again.
@@ -22,10 +25,9 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from post_tweet.errors import BadInput, PoolBroken, Unreachable
-from post_tweet.state import Batch, State
+from post_tweet.state import Batch, PostRecord, State
 from post_tweet.store import Conflict, Missing, Store
 
-STATE = "state.json"
 T = TypeVar("T")
 
 
@@ -37,30 +39,31 @@ class Appended:
 
 
 class Pool:
-    """Reads and writes a pool in a store."""
+    """Reads and writes a pool in a store, for one place."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, place: str = "X") -> None:
+        suffix = "" if place == "X" else f"-{place.lower()}"
+        self.store, self.state_key, self.posts = store, f"state{suffix}.json", f"posts{suffix}/"
 
     def load(self) -> tuple[State, str | None]:
         """(state, etag); a pool that does not exist yet is an empty state with etag None."""
         try:
-            data, etag = self.store.get(STATE)
+            data, etag = self.store.get(self.state_key)
         except Missing:
             return State(), None
-        return State.parse(data, f"{self.store.url}/{STATE}"), etag
+        return State.parse(data, f"{self.store.url}/{self.state_key}"), etag
 
     def swap(self, state: State, etag: str | None) -> str | None:
         """Compare-and-swap, one request. Returns the new etag, or None: the state is no longer what was read.
-        It may even be `state` itself (the answer was lost and the client sent it again): read again."""
+        That may be our own write (its answer was lost, and the client sent it again): read again."""
         try:
-            return self.store.put_if(STATE, state.dump(), etag)
+            return self.store.put_if(self.state_key, state.dump(), etag)
         except Conflict:
             return None
 
     def save(self, state: State, etag: str | None) -> str | None:
-        """`swap`, and after a conflict a look whether the write was one's own. Returns None only when somebody
-        else's write came first."""
+        """`swap`, and after a conflict a look whether the write was our own. Returns None only if somebody else's
+        write came first."""
         if tag := self.swap(state, etag):
             return tag
         now, found = self.load()
@@ -105,8 +108,7 @@ class Pool:
     def append(self, records: Iterable[dict[str, Any]], run: str) -> Appended:
         """Add one batch of the records whose id the pool does not know yet.
 
-        Two refills at once both land: who loses the race checks its texts against the winner's
-        and tries again.
+        Two refills at once both land: the loser of the race checks its texts against the winner's and tries again.
         """
         records = list(records)
         known: set[str] = set()
@@ -125,7 +127,7 @@ class Pool:
             already = len(records) - len(fresh)
             if not fresh:
                 return Appended("", 0, already)
-            batch, data = packed(fresh, run)
+            batch, data = pack(fresh, run)
             try:
                 self.store.put_if(batch.key, data, None)
             except Conflict:
@@ -138,10 +140,11 @@ class Pool:
                 return written[batch.id][1]
         raise Unreachable(f"{self.store.url} kept changing during ten tries to append; try again.")
 
-    def note(self, index: int, record: dict[str, Any], over: bool = True) -> None:
-        """Write the record of a post; `over`: in place of one that is there."""
-        key, data = f"posts/{record['time'][:4]}/{index}.json", (json.dumps(record, ensure_ascii=False) + "\n").encode()
-        if over:
+    def note(self, record: PostRecord, overwrite: bool = True) -> None:
+        """Write the record of a post."""
+        key = f"{self.posts}{record.time[:4]}/{record.index}.json"
+        data = (json.dumps(dataclasses.asdict(record), ensure_ascii=False) + "\n").encode()
+        if overwrite:
             self.store.put(key, data)
             return
         with contextlib.suppress(Conflict):
@@ -181,19 +184,19 @@ class Pool:
             kept = {index for index in state.withdrawn if index >= state.next} | fresh
             return (replace(state, withdrawn=tuple(sorted(kept))) if fresh else None), len(fresh)
 
-        return self._change(change)
+        return self._update(change)
 
     def pause(self, now: datetime) -> bool:
-        """Let nothing be posted until `resume`; says whether that is new. A claim stays as it is."""
+        """Let nothing be posted until `resume`; returns whether that is new. A claim stays as it is."""
         since = now.isoformat("T", "seconds")
-        return self._change(lambda s: (None, False) if s.paused else (replace(s, paused=since), True))
+        return self._update(lambda s: (None, False) if s.paused else (replace(s, paused=since), True))
 
     def resume(self) -> bool:
-        """Let it be posted from again; says whether it was paused."""
-        return self._change(lambda s: (replace(s, paused=None), True) if s.paused else (None, False))
+        """Let texts be posted again; returns whether the pool was paused."""
+        return self._update(lambda s: (replace(s, paused=None), True) if s.paused else (None, False))
 
-    def _change(self, change: Callable[[State], tuple[State | None, T]]) -> T:
-        """Apply `change` to the state; None: nothing is to be written. Other writers may come in between."""
+    def _update(self, change: Callable[[State], tuple[State | None, T]]) -> T:
+        """Write what `change` makes of the state (None: nothing) and return its result. Others may write in between."""
         for _ in range(10):
             state, etag = self.load()
             new, result = change(state)
@@ -202,19 +205,19 @@ class Pool:
         raise Unreachable(f"{self.store.url} kept changing during ten tries; try again.")
 
     def show(self, index: int) -> dict[str, Any]:
-        """The record of a text, its place and what became of it: waiting, claimed, withdrawn, posted, …"""
+        """The record of a text, its index and what became of it: waiting, claimed, withdrawn, posted, …"""
         state, _ = self.load()
         if not 0 <= index < state.total:
             raise BadInput(f"There is no text {index} in {self.store.url}; it holds {state.total:,}, from 0 on.")
         settled = next((entry for entry in reversed(state.recent) if entry.index == index), None)
-        notes = [key for key in self.store.list("posts/") if key.endswith(f"/{index}.json")]
-        fate = "claimed" if state.claim and state.claim.index == index else "waiting"
+        notes = [key for key in self.store.list(self.posts) if key.endswith(f"/{index}.json")]
+        status = "claimed" if state.claim and state.claim.index == index else "waiting"
         if index in state.withdrawn:
-            fate = "withdrawn"
+            status = "withdrawn"
         elif index < state.next:
-            fate = settled.outcome if settled else "posted" if notes else "settled, not posted"
+            status = settled.outcome if settled else "posted" if notes else "settled, not posted"
         post = json.loads(self.store.get(notes[-1])[0]) if notes and index < state.next else None
-        return {"index": index, "fate": fate, **self.record(state, index), "post": post}
+        return {"index": index, "fate": status, **self.record(state, index), "post": post}
 
     def listing(self, start: int | None = None, count: int = 20) -> list[dict[str, Any]]:
         """`count` records with their indexes, from `start` or from the next text on."""
@@ -253,9 +256,9 @@ class Pool:
         )
 
     def _verify_posts(self, state: State) -> list[str]:
-        """The records of posts against the state: one for every recent post and saying the same, none ahead."""
+        """Where the records of posts differ from the state: each recent post has one that agrees, and none is ahead."""
         notes: dict[int, list[str]] = {}
-        for key in self.store.list("posts/"):
+        for key in self.store.list(self.posts):
             name = key.rpartition("/")[2].removesuffix(".json")
             notes.setdefault(int(name) if name.isdigit() else -1, []).append(key)
         wrong = [f"{key} is no record of a post; remove it." for key in notes.pop(-1, [])]
@@ -272,7 +275,7 @@ class Pool:
             for key in notes.get(entry.index, [""])[-1:]:
                 try:
                     note = json.loads(self.store.get(key)[0]) if key else None
-                    # Who has only found the post says no slot.
+                    # A call that only found the post names no slot.
                     same = (
                         note
                         and note["slot"] in (None, *entry.slots)
@@ -288,7 +291,7 @@ class Pool:
         return wrong
 
 
-def packed(records: list[dict[str, Any]], run: str) -> tuple[Batch, bytes]:
+def pack(records: list[dict[str, Any]], run: str) -> tuple[Batch, bytes]:
     """A batch and its bytes; its id comes from the texts, so the same fill makes the same batch."""
     lines = [json.dumps(record, ensure_ascii=False).encode() for record in records]
     width = max(map(len, lines)) + 1

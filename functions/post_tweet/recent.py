@@ -1,52 +1,53 @@
-"""What the state remembers of the posts of the past, so that no slot posts twice however late it comes. Pure."""
+"""What the state remembers of past posts, so that no slot posts twice however late it comes. Pure."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
+from post_tweet.place import CLOCK_TOLERANCE
 from post_tweet.state import RECENT, Settled, State, due, when
-from post_tweet.x import CLOCKS
 
-MAY_HAVE = ("posted", "abandoned")
+MAY_HAVE_POSTED = ("posted", "abandoned")
 """Outcomes after which a slot must not post again."""
-OTHERS = 16
+UNPOSTED = 16
 """Texts not posted that the state remembers beside the posted ones."""
 
 
-def fate(state: State, slot: str) -> Settled | None:
-    """What became of a slot that has posted, or may have; None: it has not, or it is forgotten."""
-    return next((entry for entry in state.recent if entry.outcome in MAY_HAVE and slot in entry.slots), None)
+def outcome_of_slot(state: State, slot: str) -> Settled | None:
+    """The text that a slot has posted, or may have; None: there is none, or it is forgotten."""
+    return next((entry for entry in state.recent if entry.outcome in MAY_HAVE_POSTED and slot in entry.slots), None)
 
 
-def remembering(state: State, entry: Settled) -> dict[str, Any]:
-    """The last texts posted, and some of the others: a pool full of unfit texts must not make it forget posts.
-    With them the time until which slots were due whose posts are forgotten now."""
+def remember(state: State, entry: Settled) -> State:
+    """The state with `entry` in its memory of the last texts posted and a few of the others: a pool full of unfit texts
+    must not push posts out. For the posts that it drops it keeps the time until which their slots were due."""
     entries = (*state.recent, entry)
-    dropped = [e for e in entries if e.outcome in MAY_HAVE][:-RECENT]
-    unposted = [e for e in entries if e.outcome not in MAY_HAVE][:-OTHERS]
-    dues = [occasion(slot, when(e.time)) for e in dropped for slot in e.slots]
-    limit = max([*dues, *filter(None, [forgotten(state)])], default=None)
-    return {
-        "recent": tuple(e for e in entries if e not in dropped and e not in unposted),
-        # Whole: cut to milliseconds it would be earlier than a slot whose name has more.
-        "forgotten": limit.isoformat() if limit else None,
-    }
+    dropped = [e for e in entries if e.outcome in MAY_HAVE_POSTED][:-RECENT]
+    unposted = [e for e in entries if e.outcome not in MAY_HAVE_POSTED][:-UNPOSTED]
+    times = [slot_time(slot, when(e.time)) for e in dropped for slot in e.slots]
+    limit = max([*times, *filter(None, [forgotten_until(state)])], default=None)
+    return replace(
+        state,
+        recent=tuple(e for e in entries if e not in dropped and e not in unposted),
+        # In full: cut to milliseconds it would be earlier than a slot whose name has more digits.
+        forgotten=limit.isoformat() if limit else None,
+    )
 
 
-def occasion(slot: str, posted: datetime) -> datetime:
-    """When a slot was due, or posted if its name does not say so: no time, or one that came long after the post."""
+def slot_time(slot: str, posted: datetime) -> datetime:
+    """When a slot was due; or when it was posted, if its name has no time, or one that was still to come then."""
     at = due(slot)
-    return at if at is not None and at <= posted + CLOCKS else posted
+    return at if at is not None and at <= posted + CLOCK_TOLERANCE else posted
 
 
-def forgotten(state: State) -> datetime | None:
-    """No slot due later than this, by a name that did not look far ahead, can have a post that the state has
-    forgotten. None: it has forgotten none."""
+def forgotten_until(state: State) -> datetime | None:
+    """No slot due later than this can have a forgotten post, unless its name's time was still to come at its post.
+    None: nothing is forgotten."""
     if state.forgotten:
         return when(state.forgotten)
-    posts = [when(e.time) for e in state.recent if e.outcome in MAY_HAVE]
+    posts = [when(e.time) for e in state.recent if e.outcome in MAY_HAVE_POSTED]
     if len(state.recent) < RECENT or state.next <= len(state.recent):
         return None
-    # Written by a version that dropped the oldest entries without a word, posts or not.
-    return min(posts or [when(e.time) for e in state.recent]) + CLOCKS
+    # Written by a version that dropped the oldest entries, posts or not, without saying so.
+    return min(posts or [when(e.time) for e in state.recent]) + CLOCK_TOLERANCE

@@ -44,7 +44,7 @@ class Claim:
     since: str
     """Start of the present lease."""
     first: str
-    """First attempt to post this text: X's own duplicate check is trusted for 6 hours from here."""
+    """First attempt to post this text: from here on, for so long as it promises, the place refuses a duplicate."""
     attempts: int = 1
     others: tuple[str, ...] = ()
     """Slots that may have posted this text before `slot` did."""
@@ -70,6 +70,27 @@ class Settled:
     @property
     def slots(self) -> tuple[str, ...]:
         return (*self.others, self.slot)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text of the pool."""
+
+    text: str
+    allow: frozenset[str] = frozenset()
+    """What its owner permits in it, of link, mention, hashtag, cashtag."""
+
+
+@dataclass(frozen=True)
+class PostRecord:
+    """What posts/<YYYY>/<index>.json says of a post."""
+
+    index: int
+    slot: str | None
+    """None: written by a call that found the post. For which slot it counts is for the state to say."""
+    text: str
+    tweet_id: str | None
+    time: str
 
 
 @dataclass(frozen=True)
@@ -102,7 +123,7 @@ class State:
 
     @property
     def times(self) -> list[str]:
-        """All that are reckoned with."""
+        """All that decisions depend on."""
         claimed = [self.claim.since, self.claim.first] if self.claim else []
         return [*claimed, *(entry.time for entry in self.recent), *filter(None, [self.forgotten])]
 

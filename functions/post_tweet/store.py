@@ -1,7 +1,8 @@
 """Where the pool lies: S3 or a directory, behind one small protocol.
 
-`put_if` is compare-and-swap: the data is written only if the object is still the one with that
-etag. Both stores answer a lost race with Conflict; everything else that fails is Unreachable.
+A store is one class and one line in STORES. `put_if` is compare-and-swap: the data is written only if the object is
+still the one with that etag. A lost race is a Conflict, an object that is not there Missing; everything else that
+fails is Unreachable.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import fcntl
 import hashlib
 import logging
 import os
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlparse
@@ -22,7 +24,7 @@ from post_tweet.errors import BadInput, Unreachable
 TIMEOUTS = (3.0, 5.0)
 """Seconds to connect to AWS and to read from it."""
 LOCK_WAIT = 10.0
-"""Seconds that a writer waits for another one of the same folder."""
+"""Seconds that a writer waits for another writer of the same folder."""
 
 for _name in ("boto3", "botocore", "urllib3"):
     # At DEBUG these log signed headers and the bodies of answers, the decrypted keys among them.
@@ -40,35 +42,43 @@ class Conflict(Exception):
 class Store(Protocol):
     url: str
     requests: int
+    """Calls so far."""
 
-    def get(self, key: str) -> tuple[bytes, str]: ...
+    def get(self, key: str) -> tuple[bytes, str]:
+        """The object's bytes and its etag."""
+
     def get_range(self, key: str, start: int, length: int) -> bytes: ...
-    def put_if(self, key: str, data: bytes, etag: str | None) -> str: ...
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str:
+        """Write over the object with that etag; None: only if there is no object. Returns the new etag."""
+
     def put(self, key: str, data: bytes) -> None: ...
-    def list(self, prefix: str) -> list[str]: ...
 
+    def list(self, prefix: str) -> list[str]:
+        """The keys that begin with `prefix`, a folder's name with its slash, in order."""
 
-def open_store(url: str) -> Store:
-    """`s3://bucket/prefix`, or a directory.
+    def upload(self, path: Path, key: str) -> None:
+        """Store a whole file, which may be larger than memory."""
 
-    Raises:
-        BadInput: some other address.
-    """
-    parts = urlparse(url)
-    if parts.scheme == "s3" and parts.netloc:
-        return S3Store(parts.netloc, parts.path.strip("/"))
-    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
-        return DirectoryStore(Path(unquote(parts.path)))
-    if "://" in url or not url.strip() or "\0" in url or parts.scheme in ("s3", "file"):
-        raise BadInput(f"{url!r} is no pool: give s3://bucket/prefix or a directory.")
-    return DirectoryStore(Path(url))
+    def download(self, key: str, path: Path) -> None:
+        """Fetch an object into a file, whose folder is made; the file is there when all of it is."""
 
 
 class DirectoryStore:
-    """A folder of files. Writers hold a lock; a file is replaced whole, by a rename."""
+    """A folder of files. Writers hold a lock, and replace a file by a rename."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.url, self.requests = folder, str(folder), 0
+
+    @classmethod
+    def open(cls, url: str) -> DirectoryStore:
+        """From a path, or file:///…"""
+        if "://" not in url:
+            return cls(Path(url))
+        parts = urlparse(url)
+        if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+            raise no_store(url)
+        return cls(Path(unquote(parts.path)))
 
     def _path(self, key: str) -> Path:
         path = self.folder / key
@@ -78,26 +88,19 @@ class DirectoryStore:
 
     def get(self, key: str) -> tuple[bytes, str]:
         self.requests += 1
-        with _clear(self.url):
-            try:
-                data = self._path(key).read_bytes()
-            except FileNotFoundError as error:
-                raise Missing(key) from error
+        with _explained(self.url, key):
+            data = self._path(key).read_bytes()
         return data, hashlib.sha256(data).hexdigest()
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         self.requests += 1
-        with _clear(self.url):
-            try:
-                with self._path(key).open("rb") as file:
-                    file.seek(start)
-                    return file.read(length)
-            except FileNotFoundError as error:
-                raise Missing(key) from error
+        with _explained(self.url, key), self._path(key).open("rb") as file:
+            file.seek(start)
+            return file.read(length)
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str:
         self.requests += 1
-        with _clear(self.url), self._locked():
+        with _explained(self.url), self._locked():
             try:
                 now = hashlib.sha256(self._path(key).read_bytes()).hexdigest()
             except FileNotFoundError:
@@ -109,7 +112,7 @@ class DirectoryStore:
 
     def put(self, key: str, data: bytes) -> None:
         self.requests += 1
-        with _clear(self.url), self._locked():
+        with _explained(self.url), self._locked():
             self._replace(key, data)
 
     @contextlib.contextmanager
@@ -131,9 +134,9 @@ class DirectoryStore:
             yield
 
     def _replace(self, key: str, data: bytes) -> None:
-        """Write a file whole. The lock is held, so one name serves every unfinished file, and a crash leaves one
-        at most, which the next writer overwrites. The folder is flushed too: a claim that a power failure took
-        back would let its text be posted again."""
+        """Write a file as a whole. The lock is held, so one name serves every unfinished file, and a crash leaves at
+        most one, which the next writer overwrites. The folder is flushed too: a claim that a power failure took back
+        would let its text be posted again."""
         path, part = self._path(key), self.folder / ".part"
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -156,20 +159,45 @@ class DirectoryStore:
     def list(self, prefix: str) -> list[str]:
         self.requests += 1
         root = self.folder / prefix
-        with _clear(self.url):
+        with _explained(self.url):
             return sorted(
                 str(p.relative_to(self.folder)) for p in root.rglob("*") if p.is_file() and not p.name.startswith(".")
             )
 
+    def upload(self, path: Path, key: str) -> None:
+        self.requests += 1
+        with _explained(self.url), _replacing(self._path(key)) as part:
+            shutil.copyfile(path, part)
+
+    def download(self, key: str, path: Path) -> None:
+        self.requests += 1
+        with _explained(self.url, key), _replacing(path) as part:
+            shutil.copyfile(self._path(key), part)
+
 
 @contextlib.contextmanager
-def _clear(where: str) -> Iterator[None]:
-    """Turn what the system says of a directory into one sentence."""
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` to be written, which then takes its place; its name begins with a dot: no list shows it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def _explained(where: str, reading: str = "") -> Iterator[None]:
+    """Turn what the system says of a directory into one sentence; where a key is read, its file may be Missing."""
     try:
         yield
     except (FileExistsError, NotADirectoryError) as error:
         raise Unreachable(f"The pool {where} is a file, not a folder; choose another with --pool.") from error
     except OSError as error:
+        if reading and isinstance(error, FileNotFoundError):
+            raise Missing(reading) from error
         raise Unreachable(
             f"Cannot use the pool {where}: {error.strerror}; free some space, allow writing, "
             "or choose another with --pool."
@@ -190,9 +218,17 @@ def aws(service: str) -> Any:
 class S3Store:
     """A prefix in a bucket, with S3's conditional writes.
 
-    botocore repeats a PUT whose answer was lost by itself, and the repetition comes back as a
-    conflict with the caller's own write: whoever gets a Conflict must read again.
+    botocore itself repeats a PUT whose answer was lost, and the repetition comes back as a conflict with the caller's
+    own write: whoever gets a Conflict must read again.
     """
+
+    @classmethod
+    def open(cls, url: str) -> S3Store:
+        """From s3://bucket/prefix"""
+        parts = urlparse(url)
+        if not parts.netloc:
+            raise no_store(url)
+        return cls(parts.netloc, parts.path.strip("/"))
 
     def __init__(self, bucket: str, prefix: str, client: Any = None) -> None:
         self.bucket, self.prefix = bucket, f"{prefix}/" if prefix else ""
@@ -213,11 +249,21 @@ class S3Store:
         return client
 
     def _call(self, name: str, key: str, **arguments: Any) -> Any:
+        with self._explained(name, key, conditional=not arguments.keys().isdisjoint(("IfMatch", "IfNoneMatch"))):
+            return getattr(self.client, name)(Bucket=self.bucket, **arguments)
+
+    @contextlib.contextmanager
+    def _explained(self, name: str, key: str, conditional: bool = False) -> Iterator[None]:
+        """Count a request, and turn S3's errors into one sentence. A file's transfer counts as one request."""
+        from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
         self.requests += 1
         try:
-            return getattr(self.client, name)(Bucket=self.bucket, **arguments)
+            try:
+                yield
+            except Boto3Error as error:  # of a file's transfer: S3's own error is inside it
+                raise error.__context__ if isinstance(error.__context__, ClientError) else error from None
         except ClientError as error:
             code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
             if code == "NoSuchBucket":
@@ -228,9 +274,9 @@ class S3Store:
                 raise Unreachable(
                     f"The bucket {self.bucket} lies in another region ({code}); set AWS_DEFAULT_REGION to its region."
                 ) from error
-            if status in (409, 412) or (status == 404 and name == "put_object"):
+            if conditional and status in (404, 409, 412):
                 raise Conflict(key) from error
-            if status in (404, 416):
+            if status in (404, 416) and name not in ("put_object", "upload_file"):
                 raise Missing(key) from error
             if status in (401, 403):
                 raise Unreachable(
@@ -240,7 +286,7 @@ class S3Store:
             raise Unreachable(f"S3 failed at {name} on {self.url}/{key} ({code}); try again later.") from error
         except NoCredentialsError as error:
             raise Unreachable(f"No AWS credentials for {self.url}; run `aws configure` or set AWS_PROFILE.") from error
-        except BotoCoreError as error:
+        except (BotoCoreError, Boto3Error) as error:
             raise Unreachable(f"Cannot reach {self.url}: {error}; check the network and the bucket's name.") from error
 
     def _read(self, key: str, **arguments: Any) -> tuple[bytes, str]:
@@ -262,10 +308,7 @@ class S3Store:
         return str(answer["ETag"])
 
     def put(self, key: str, data: bytes) -> None:
-        try:
-            self._call("put_object", key, Key=self.prefix + key, Body=data)
-        except Conflict as error:
-            raise Unreachable(f"S3 kept refusing to write {self.url}/{key}; try again later.") from error
+        self._call("put_object", key, Key=self.prefix + key, Body=data)
 
     def list(self, prefix: str) -> list[str]:
         keys: list[str] = []
@@ -276,3 +319,33 @@ class S3Store:
             if not page.get("IsTruncated"):
                 return keys
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def upload(self, path: Path, key: str) -> None:
+        with self._explained("upload_file", key):
+            self.client.upload_file(str(path), self.bucket, self.prefix + key)
+
+    def download(self, key: str, path: Path) -> None:
+        with self._explained("download_file", key), _replacing(path) as part:
+            self.client.download_file(self.bucket, self.prefix + key, str(part))
+
+
+STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore.open, "file": DirectoryStore.open, "s3": S3Store.open}
+"""What opens an address, by its scheme; a plain path has none."""
+
+
+def open_store(url: str) -> Store:
+    """The store of `s3://bucket/prefix`, a directory, or whatever address STORES knows.
+
+    Raises:
+        BadInput: some other address.
+    """
+    scheme, found, _ = url.partition("://")
+    make = STORES.get(scheme.lower() if found else "")
+    forgotten = not found and url.partition(":")[0].lower() in STORES  # s3:/bucket
+    if make is None or forgotten or not url.strip() or "\0" in url:
+        raise no_store(url)
+    return make(url)
+
+
+def no_store(url: str) -> BadInput:
+    return BadInput(f"{url!r} is no pool: give s3://bucket/prefix or a directory.")

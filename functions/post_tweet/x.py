@@ -1,40 +1,37 @@
-"""Speak to X: `post(text)` and `did_post(text)`, every outcome as a value.
-
-Nothing but these values comes back: an answer that nobody foresaw is Unknown, never an exception,
-because the post may exist.
-"""
+"""X as a place to post: its rules, its promise, and every answer of its API as a value."""
 
 from __future__ import annotations
 
 import html
 import json
 import logging
+import os
 import re
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Any, Literal, Protocol
+from functools import cached_property
+from typing import Any
 
 from post_tweet.errors import BadInput
+from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Found, NotFound, Posted, Promise, Refused, Secret, Unknown
+from post_tweet.xtext import problems, weighted_length
 
 API = "https://api.x.com"
 TIMEOUT = (3.05, 15.0)
-"""Seconds to connect to an address and to wait for the next piece of an answer; their sum, 18.05 s, is all that
-`post` or `did_post` takes. Both end within the function's 45 s. tweepy passes no time-out and would wait for ever."""
-READING = 0.4
+"""Seconds to connect to an address and to wait for the next piece of an answer; their sum, 18.05 s, is the most that
+`post` or `did_post` takes. tweepy passes no time-out and would wait for ever."""
+READ_SHARE = 0.4
 """Of the 15 s, for a piece of a reading: if X is silent, did_post does not take all of its time."""
-MOST = 1 << 20
-"""Bytes that an answer of X may have; a post's has some hundred."""
+MAX_BODY = 1 << 20
+"""Bytes that an answer of X may have; a post's has a few hundred."""
 LATEST = 5
 """Posts that did_post reads; X's own minimum."""
-CLOCKS = timedelta(minutes=5)
-"""How far X's clock and ours may be apart."""
-NO_READING = (400, 403, 404, 410)
-"""Statuses that say that a repetition of the reading fails as well."""
-KEYS = (
+UNREADABLE = (400, 403, 404, 410)
+"""Statuses that say that the reading would fail again."""
+KEYS_REFUSED = (
     "X does not know these keys, or this machine's clock is wrong; make the access token anew and store it with "
     "`make secrets`."
 )
@@ -46,50 +43,6 @@ for _name in ("tweepy", "requests_oauthlib", "oauthlib"):
 
 
 @dataclass(frozen=True)
-class Posted:
-    tweet_id: str
-
-
-@dataclass(frozen=True)
-class Refused:
-    """X said no, for sure: nothing was posted."""
-
-    scope: Literal["text", "account"]
-    reason: str
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """The post may exist."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Found:
-    tweet_id: str
-    created: datetime | None = None
-
-
-@dataclass(frozen=True)
-class NotFound:
-    pass
-
-
-@dataclass(frozen=True)
-class CannotTell:
-    reason: str
-    kind: Literal["never", "later", "keys"] = "never"
-    """never: reading is not allowed, or newer posts hide it; later: this attempt failed; keys: X does not know us."""
-
-
-class Poster(Protocol):
-    def post(self, text: str) -> Posted | Refused | Unknown: ...
-    def did_post(self, text: str, since: datetime | None = None) -> Found | NotFound | CannotTell: ...
-
-
-@dataclass(frozen=True)
 class Credentials:
     consumer_key: str = field(repr=False)
     consumer_secret: str = field(repr=False)
@@ -97,19 +50,19 @@ class Credentials:
     access_token_secret: str = field(repr=False)
 
     @classmethod
-    def parse(cls, text: str, where: str) -> Credentials:
+    def parse(cls, secret: Secret) -> Credentials:
         """From twitter.json, with the tutorial's names (access_key, access_secret) or X's own.
 
         Raises:
             BadInput: no JSON, or a key is missing or empty; never quotes a value.
         """
         try:
-            raw = json.loads(text)
+            raw = json.loads(secret.text)
             if not isinstance(raw, dict):
                 raise ValueError
         except ValueError:
             raise BadInput(
-                f"{where} is not a JSON object with consumer_key, consumer_secret, access_token and "
+                f"{secret.where} is not a JSON object with consumer_key, consumer_secret, access_token and "
                 "access_token_secret."
             ) from None
         both = {"access_token": "access_key", "access_token_secret": "access_secret"}
@@ -117,97 +70,125 @@ class Credentials:
         for name in ("consumer_key", "consumer_secret", "access_token", "access_token_secret"):
             value = raw.get(name) or raw.get(both.get(name, name))
             if not isinstance(value, str) or not value.strip():
-                raise BadInput(f'{where} lacks {name}; copy it from the app\'s page "Keys and tokens" at X.')
+                raise BadInput(f'{secret.where} lacks {name}; copy it from the app\'s page "Keys and tokens" at X.')
             values[name] = value.strip()
         return cls(**values)
 
 
-class XPoster:
+class X:
     """tweepy over a session that has time-outs and a deadline, and knows where the API is.
 
-    Once `post` or `did_post` has returned, nothing of its request is sent any more.
+    `base_url` is for tests, as the environment's X_API_URL is; `timeout` as in TIMEOUT.
     """
 
-    def __init__(self, credentials: Credentials, base_url: str = API, timeout: tuple[float, float] = TIMEOUT) -> None:
+    name = "X"
+    promise = Promise(
+        # How long X's refusal of duplicates can be relied on.
+        repeats_refused_for=timedelta(hours=6),
+        # 10 s, and 5 s for a request that was still on its way when we gave up waiting.
+        shown_within=timedelta(seconds=15),
+    )
+
+    def __init__(
+        self, secret: Callable[[], Secret], base_url: str = "", timeout: tuple[float, float] = TIMEOUT
+    ) -> None:
+        self._secret, self.timeout = secret, timeout
+        self.base_url = (base_url or os.environ.get("X_API_URL") or API).rstrip("/")
+        self._response: Any = None
+        """The latest answer: tweepy's own reading of it breaks on bodies and headers that it did not expect."""
+
+    def problems(self, text: str, allow: Collection[str] = ()) -> str | None:
+        return problems(text, allow)
+
+    def length(self, text: str) -> int:
+        return weighted_length(text)
+
+    def connect(self) -> None:
+        _ = self.client
+
+    @cached_property
+    def client(self) -> Any:
+        """tweepy's, its session replaced by one with a deadline."""
         import requests
         import tweepy
-        from post_tweet.deadline import InTime, within
+        from post_tweet.deadline import DeadlineAdapter
 
-        poster = self
+        x = self
 
         class Session(requests.Session):
             def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
                 # tweepy names its host in every call; rewritten here, before the signature is made.
-                allowed = timeout if method == "POST" else (timeout[0], timeout[1] * READING)
-                kwargs["timeout"] = allowed
+                connect, read = x.timeout
+                kwargs["timeout"] = (connect, read if method == "POST" else read * READ_SHARE)
                 kwargs["allow_redirects"] = False
                 kwargs["stream"] = True
-                address = str(url).replace(_TWEEPY_HOST, base_url.rstrip("/"))
-                response = super().request(method, address, *args, **kwargs)
-                poster._last = response
-                response._content = whole(response)
+                response = super().request(method, str(url).replace(_TWEEPY_HOST, x.base_url), *args, **kwargs)
+                x._response = response
+                response._content = read_body(response)
                 return response
 
             def get_redirect_target(self, resp: requests.Response) -> None:
                 # requests would look where a 302 leads to, and read its body for that, however long it is.
                 return None
 
-        self._last: Any = None
-        """The latest answer: tweepy's own reading of it breaks on bodies and headers it did not expect."""
-        self.client = tweepy.Client(
+        credentials = Credentials.parse(self._secret())
+        client = tweepy.Client(
             consumer_key=credentials.consumer_key,
             consumer_secret=credentials.consumer_secret,
             access_token=credentials.access_token,
             access_token_secret=credentials.access_token_secret,
         )
-        self.client.session = Session()
+        client.session = Session()
         for scheme in ("http://", "https://"):
-            self.client.session.mount(scheme, InTime())
-        self._in_time = partial(within, sum(timeout))
+            client.session.mount(scheme, DeadlineAdapter())
+        return client
 
     def post(self, text: str) -> Posted | Refused | Unknown:
         """Publish `text`, once: neither tweepy nor the session tries again."""
-        self._last = None
+        from post_tweet.deadline import within
+
+        client, self._response = self.client, None
         try:
-            with self._in_time():
-                response = self.client.create_tweet(text=text, user_auth=True)
+            with within(sum(self.timeout)):
+                response = client.create_tweet(text=text, user_auth=True)
             return Posted(str(response.data["id"]))
         except Exception as error:  # every kind occurs: tweepy's, requests', json's, AttributeError, TypeError
-            return understood(error, self._last)
+            return classify_error(error, self._response)
 
     def did_post(self, text: str, since: datetime | None = None) -> Found | NotFound | CannotTell:
         """Look for `text` among the account's latest 5 posts (a read costs $0.001 a post).
 
         Not found only if those posts reach back beyond `since`, the time of the first attempt.
         """
-        self._last = None
+        from post_tweet.deadline import within
+
+        client, self._response = self.client, None
         try:
-            with self._in_time():
-                me = self.client.get_me(user_auth=True)
-                posts = self.client.get_users_tweets(
+            with within(sum(self.timeout)):
+                me = client.get_me(user_auth=True)
+                posts = client.get_users_tweets(
                     me.data["id"], max_results=LATEST, tweet_fields=["created_at"], user_auth=True
                 )
             if posts.errors:
                 return CannotTell("X answered with errors", "later")
             if not posts.data and posts.meta.get("result_count") != 0:
                 return CannotTell("X answered without posts and without their number", "later")
-            latest = [Latest(str(tweet["id"]), tweet["text"], tweet.created_at) for tweet in posts.data or []]
-            return look_for(text, latest, since, "next_token" in posts.meta)
+            latest = [LatestPost(str(tweet["id"]), tweet["text"], tweet.created_at) for tweet in posts.data or []]
+            return find_post(text, latest, since, "next_token" in posts.meta)
         except Exception as error:  # as above; a reading that fails decides nothing
-            status = getattr(self._last, "status_code", None)
-            reason = f"{type(error).__name__}{f', status {status}' if status else ''}"
+            status = getattr(self._response, "status_code", None)
             if status == 401:
-                return CannotTell(reason, "keys")
-            return CannotTell(reason, "never" if status in NO_READING else "later")
+                return CannotTell(KEYS_REFUSED, "keys")
+            return CannotTell(_in_short(error, status), "never" if status in UNREADABLE else "later")
 
 
-def whole(response: Any) -> bytes:
-    """The answer's body, of at most MOST bytes."""
+def read_body(response: Any) -> bytes:
+    """The answer's body, of at most MAX_BODY bytes."""
     body = b""
     try:
-        while chunk := response.raw.read1(MOST, decode_content=True):
+        while chunk := response.raw.read1(MAX_BODY, decode_content=True):
             body += chunk
-            if len(body) > MOST:
+            if len(body) > MAX_BODY:
                 raise OverflowError("X's answer does not end")
     except BaseException:
         response.close()
@@ -216,7 +197,7 @@ def whole(response: Any) -> bytes:
 
 
 @dataclass(frozen=True)
-class Latest:
+class LatestPost:
     """One of the account's latest posts."""
 
     id: str
@@ -224,31 +205,32 @@ class Latest:
     created: datetime
 
 
-def look_for(
-    text: str, latest: Sequence[Latest], since: datetime | None, more: bool = False
+def find_post(
+    text: str, latest: Sequence[LatestPost], since: datetime | None, more: bool = False
 ) -> Found | NotFound | CannotTell:
     """Is `text` among the latest posts, or certainly not posted since `since`? `more`: there are older ones."""
     for post in latest:
-        if _plain(post.text) == _plain(text):
+        if _normal(post.text) == _normal(text):
             return Found(post.id, post.created)
-    if latest and since and (more or len(latest) >= LATEST) and min(p.created for p in latest) > since - CLOCKS:
+    hidden = bool(latest) and (more or len(latest) >= LATEST)
+    if hidden and since and min(p.created for p in latest) > since - CLOCK_TOLERANCE:
         return CannotTell(f"there are {LATEST} newer posts")
     return NotFound()
 
 
-def _plain(text: str) -> str:
-    """As both sides should read: X escapes &, < and >, and shortens links to https://t.co/…"""
+def _normal(text: str) -> str:
+    """What a text and X's copy of it have in common: X escapes &, < and >, and shortens links to https://t.co/…"""
     text = re.sub(r"(\s*https://t\.co/\w+)+\s*$", "", html.unescape(text))
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def understood(error: Exception, last: Any = None) -> Refused | Unknown:
+def classify_error(error: Exception, last: Any = None) -> Refused | Unknown:
     """What an exception of create_tweet means; `last` is X's answer, if there was one."""
     response: Any = getattr(error, "response", None)
     response = last if response is None else response
     status = getattr(response, "status_code", None)
     if status is None or status >= 500 or status < 400 or status == 408:
-        return Unknown(f"{type(error).__name__}{f', status {status}' if status else ''}")
+        return Unknown(_in_short(error, status))
     try:
         body = response.text.lower()
     except Exception:  # an unreadable body still has its status
@@ -280,7 +262,7 @@ def understood(error: Exception, last: Any = None) -> Refused | Unknown:
             "The X app's access level does not allow posting; enrol it in pay per use in the developer portal.",
         )
     if status == 401:
-        return account("keys", KEYS)
+        return account("keys", KEYS_REFUSED)
     if status == 429:
         return account("rate-limit", f"X's rate limit is reached{_reset(response)}; the next slot tries again.")
     if status == 400:
@@ -293,6 +275,10 @@ def understood(error: Exception, last: Any = None) -> Refused | Unknown:
     return account(
         "forbidden", f"X refused with status {status}; look at the account and the app in the developer portal."
     )
+
+
+def _in_short(error: Exception, status: int | None) -> str:
+    return f"{type(error).__name__}{f', status {status}' if status else ''}"
 
 
 def _reset(response: Any) -> str:

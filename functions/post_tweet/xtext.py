@@ -1,8 +1,8 @@
-"""What X would make of a text: its length, and why it must not be posted. Pure; standard library only.
+"""How X reads a text: its length, and why it must not be posted. Pure; standard library only.
 
 Flows in: a text. Flows out: a number, or a reason. Rules of twitter-text, version 3. The length may come
-out too high, never too low, so a text that passes here passes there: which endings are registered domains
-is a list that grows, so every `word.word` counts as a link.
+out too high, never too low, so a text that passes here passes there: the list of registered domains grows,
+so every `word.word` counts as a link.
 
     >>> weighted_length("the fear of the lord"), weighted_length("fear the king.To depart is evil")
     (20, 47)
@@ -19,13 +19,13 @@ URL_WEIGHT = 23
 _LIGHT = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
 """Code points that weigh 1; all others weigh 2."""
 _EMOJI = frozenset("©®")
-"""Those among them that X takes for emoji."""
+"""Those of them that X takes for emoji, which weigh 2."""
 _INVALID = frozenset("\ufffe\ufeff\uffff")
 
 _PUNCTUATION = re.escape("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _DOT = re.compile(rf"(?<=[^\s{_PUNCTUATION}])\.(?=[^\W\d_])")
-"""The dot of a possible domain: any sign but space and punctuation before it (X takes marks and symbols
-too), and a letter after it, so that neither 3.5 nor a full stop before a closing quote is a link."""
+"""The dot of a possible domain: before it any character but space and punctuation (X takes marks and symbols
+too), after it a letter, so that neither 3.5 nor a full stop before a closing quote is a link."""
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _LABEL = r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*"
 _URL = re.compile(
@@ -33,11 +33,11 @@ _URL = re.compile(
     r"(?:(?<=t\.co)/[A-Za-z0-9]*|(?<!t\.co)/[A-Za-z0-9/]*)?(?![^\s.,;:!?'\")])",
     re.IGNORECASE,
 )
-"""A link that X surely takes as one piece, with a plain path (X ends a t.co link after its first word) and nothing
-odd after it (before an @ X takes a shorter one). All else that may be a link is counted dot by dot, on top of its own
+"""What X certainly takes as one link: with a plain path (X ends a t.co link after its first word) and nothing odd
+after it (before an @ X takes a shorter one). Whatever else may be a link is counted dot by dot, on top of its own
 weight."""
 _ENDINGS = frozenset(["com", "org", "net", "edu", "gov", "info", "io", "co", "uk", "de", "fr", "jp", "ch", "eu", "us"])
-"""Endings that are domains for certain. In a.b.zz X may take a.b alone as the link and count the rest."""
+"""Endings that certainly are domains. In a.b.zz X may take only a.b as the link, and count the rest."""
 _MENTION = re.compile("[@\uff20]")
 _TAGS = {"hashtag": "#\uff03", "cashtag": "$\uff04"}
 
@@ -45,7 +45,7 @@ _TAGS = {"hashtag": "#\uff03", "cashtag": "$\uff04"}
 def weighted_length(text: str) -> int:
     """X's length of `text`: 1 or 2 a code point, and a link at max(23, its own weight). Never too low."""
     if text.isascii() and not _DOT.search(text):
-        return len(text)  # nearly every text: two hundred times a look at each character
+        return len(text)  # nearly every text, and two hundred times faster than a look at each character
     text = unicodedata.normalize("NFC", text)
     total = _weight(text)
     dots = {match.start() for match in _DOT.finditer(text)}
@@ -64,7 +64,7 @@ def _weight(text: str) -> int:
 def problems(text: str, allow: Collection[str] = ()) -> str | None:
     """Why `text` must not be posted, or None. The reason reads on from the text's name: "weighs 290 of 280".
 
-    `allow`: what its owner wants in texts, of link, mention, hashtag, cashtag.
+    `allow`: what its owner permits in it, of link, mention, hashtag, cashtag.
     """
     if not text.strip():
         return "is empty"
@@ -83,7 +83,7 @@ def problems(text: str, allow: Collection[str] = ()) -> str | None:
 
 
 def invalid(text: str) -> str | None:
-    """A character that X does not take, or that has no place in a text."""
+    """Why a character is one that X does not take, or has no place in a text; None: there is none such."""
     for c in text:
         if c in _INVALID or (unicodedata.category(c) in ("Cc", "Cs") and c != "\n"):
             return f"holds the character U+{ord(c):04X}"
@@ -91,7 +91,7 @@ def invalid(text: str) -> str | None:
 
 
 def find_link(text: str) -> str | None:
-    """Where X may see a link."""
+    """Where X may see a link, as a reason; or None."""
     if found := _SCHEME.search(text) or _DOT.search(unicodedata.normalize("NFC", text)):
         at = found.start()
         return f"holds a link near {text[max(0, at - 12) : at + 12]!r}"
@@ -99,5 +99,5 @@ def find_link(text: str) -> str | None:
 
 
 def find_mention(text: str) -> str | None:
-    """Where X may see the name of an account."""
+    """That X may see the name of an account, as a reason; or None."""
     return "mentions someone" if _MENTION.search(text) else None

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from post_tweet.app import from_file
+from post_tweet.x import Credentials
 
 from infra.cloud.make import make
 from infra.cloud.ready import next_step, parameter
@@ -21,7 +22,7 @@ from training.common.progress import Say
 
 def put(bot: str, creds: Path, say: Say) -> None:
     """Raises BadInput: the file lacks a key; DeepproverbsError: AWS does not take it."""
-    credentials = from_file(creds)  # what is wrong with the file is said before AWS is asked
+    credentials = Credentials.parse(from_file(creds))  # what is wrong with the file is said before AWS is asked
     owner = Owner.present()
     stack, name = Stack.of(owner, bot), parameter(bot)
     say(f"Putting the X keys of {creds} into the SSM parameter {name} in {owner.region}, encrypted.")

@@ -145,7 +145,7 @@ def test_the_schedule_is_off_by_default_and_names_the_slot(template: dict[str, A
     # What the schedule sends, once it has filled in its own words, is what the handler reads.
     sent = schedule["Target"]["Input"].replace("<aws.scheduler.schedule-arn>", "arn")
     sent = sent.replace("<aws.scheduler.scheduled-time>", "2026-01-01T09:00:00Z")
-    assert app.read_event(json.loads(sent)) == ("arn 2026-01-01T09:00:00Z", False)
+    assert app.Event.parse(json.loads(sent)) == app.Event("arn 2026-01-01T09:00:00Z", False)
     assert schedule["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimeZone"}
     assert schedule["Target"]["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["ScheduleQueue", "Arn"]}}
 
@@ -163,8 +163,10 @@ def test_the_function_gets_every_setting_it_reads(template: dict[str, Any]) -> N
     given = set(only(template, "AWS::Lambda::Function")["Environment"]["Variables"])
     package = "".join(path.read_text() for path in (ROOT / "functions" / "post_tweet").glob("*.py"))
     read = set(re.findall(r"""(?:setting\(|environ\.get\(|environ\[)["']([A-Z_]+)["']""", package))
-    # X_API_URL points elsewhere in tests alone, X_CREDENTIALS_FILE serves away from AWS; AWS_* are the runtime's.
-    assert {name for name in read if not name.startswith("AWS_")} - {"X_API_URL", "X_CREDENTIALS_FILE"} == given
+    assert re.search(r'setting\(f"{place}_CREDENTIALS_PARAMETER"\)', package), "by default X_CREDENTIALS_PARAMETER"
+    read.add("X_CREDENTIALS_PARAMETER")
+    # PLACE is x by default, X_API_URL points elsewhere in tests alone; AWS_* are the runtime's.
+    assert {name for name in read if not name.startswith("AWS_")} - {"PLACE", "X_API_URL"} == given
 
 
 def test_rights_are_written_out(template: dict[str, Any]) -> None:

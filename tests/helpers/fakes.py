@@ -1,14 +1,18 @@
-"""The world in memory: a store, and an X that really refuses duplicates. Faults are injected by call number."""
+"""The world in memory: a store, and an X that really refuses duplicates."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from post_tweet.place import CannotTell, Found, NotFound, Posted, Refused, Unknown
+from post_tweet.pool import Pool
 from post_tweet.store import Conflict, Missing
-from post_tweet.x import CannotTell, Found, NotFound, Posted, Refused, Unknown
+from post_tweet.x import X
 
 
 class Crash(BaseException):
@@ -21,6 +25,9 @@ class MemoryStore:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.requests = 0
+        self.before: dict[str, Callable[[], None]] = {}
+        self.after: dict[str, Callable[[], None]] = {}
+        """What happens, once, before and after this key is written by compare-and-swap: a rival's write, a crash, …"""
 
     def get(self, key: str) -> tuple[bytes, str]:
         self.requests += 1
@@ -33,10 +40,12 @@ class MemoryStore:
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str:
         self.requests += 1
+        self.before.pop(key, lambda: None)()
         now = hashlib.sha256(self.objects[key]).hexdigest() if key in self.objects else None
         if now != etag:
             raise Conflict(key)
         self.objects[key] = data
+        self.after.pop(key, lambda: None)()
         return hashlib.sha256(data).hexdigest()
 
     def put(self, key: str, data: bytes) -> None:
@@ -46,9 +55,25 @@ class MemoryStore:
     def list(self, prefix: str) -> list[str]:
         return sorted(key for key in self.objects if key.startswith(prefix))
 
+    def upload(self, path: Path, key: str) -> None:
+        self.put(key, path.read_bytes())
+
+    def download(self, key: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.get(key)[0])
+
+
+class LikeX:
+    """X's rules and promise, for a stand-in that needs no credentials."""
+
+    name, promise, problems, length = X.name, X.promise, X.problems, X.length
+
+    def connect(self) -> None:
+        pass
+
 
 @dataclass
-class MemoryX:
+class MemoryX(LikeX):
     """`answers` scripts the next posts; without one a post is published, or refused as a duplicate if X `refuses`."""
 
     published: list[str] = field(default_factory=list)
@@ -71,6 +96,17 @@ class MemoryX:
         if not self.readable:
             return CannotTell("not allowed")
         return Found(str(self.published.index(text) + 1)) if text in self.published[-5:] else NotFound()
+
+
+def refill(pool: Pool, start: int, lost: bool = False) -> Callable[[], None]:
+    """Five texts from another process, for MemoryStore's `before` and `after`; `lost`: then a conflict is answered."""
+
+    def append() -> None:
+        pool.append(records(5, start), "another")
+        if lost:
+            raise Conflict
+
+    return append
 
 
 def records(count: int, start: int = 0) -> list[dict[str, Any]]:

@@ -10,9 +10,10 @@ from typing import Any
 
 from post_tweet import effects, telemetry
 from post_tweet import protocol as post
+from post_tweet.errors import PostError
 from post_tweet.pool import Pool
-from post_tweet.runtime import Performer
-from post_tweet.state import Claim
+from post_tweet.runtime import Runtime
+from post_tweet.state import Claim, when
 
 from tests.helpers.fakes import Crash, MemoryStore, MemoryX, records
 
@@ -32,44 +33,49 @@ class World:
         self.warnings: list[str] = []
         self.metrics = telemetry.Metrics()
 
-    def invoke(self, slot: str, **how: Any) -> dict[str, Any]:
-        """Run one invocation; `how` as for `steps`."""
-        running = self.steps(slot, **how)
+    def invoke(self, slot: str, **options: Any) -> effects.Outcome:
+        """Run one invocation; `options` as for `start`."""
+        running = self.start(slot, **options)
         while True:
             try:
                 next(running)
             except StopIteration as end:
-                result: dict[str, Any] = end.value
+                result: effects.Outcome = end.value
                 return result
 
-    def steps(
+    def start(
         self,
         slot: str,
-        crash_at: int | type[effects.Request] | None = None,
+        crash_at: int | type[effects.Effect] | None = None,
         after: bool = False,
         dry_run: bool = False,
         trace: list[Any] | None = None,
         until: datetime | None = None,
-    ) -> Generator[None, None, dict[str, Any]]:
-        """One invocation, a request at a time; crash before (or after) performing its request number `crash_at`, or
-        its first of that kind. Its requests are added to `trace`; `until` is when it would be ended."""
-        protocol = post.posting(effects.Call(slot, f"owner-{next(self.owners)}", LEASE, dry_run, until))
-        performer = Performer(self.pool, lambda: self.x, self.metrics, lambda: self.now)
-        answer = None
+    ) -> Generator[None, None, effects.Outcome]:
+        """One invocation, an effect at a time; crash before (or after) its effect number `crash_at`, or its first of
+        that kind. Its effects are added to `trace`; `until` is when it would be ended."""
+        protocol = post.posting(effects.Call(slot, f"owner-{next(self.owners)}", LEASE, self.x, dry_run, until))
+        runtime = Runtime(self.pool, self.x, self.metrics, lambda: self.now)
+        answer: Any = None
+        failure: PostError | None = None
         for number in itertools.count():
             try:
-                request = protocol.send(answer)
+                effect = protocol.throw(failure) if failure else protocol.send(answer)
             except StopIteration as end:
-                result: dict[str, Any] = end.value
+                result: effects.Outcome = end.value
                 return result
             if trace is not None:
-                trace.append(request)
-            here = isinstance(request, crash_at) if isinstance(crash_at, type) else number == crash_at
+                trace.append(effect)
+            here = isinstance(effect, crash_at) if isinstance(crash_at, type) else number == crash_at
             if here and not after:
                 raise Crash
-            if isinstance(request, effects.Warn):
-                self.warnings.append(request.message)
-            answer = performer.do(request)
+            if isinstance(effect, effects.Warn):
+                self.warnings.append(effect.message)
+            answer = failure = None
+            try:
+                answer = runtime.perform(effect)
+            except PostError as error:
+                failure = error
             if here and after:
                 raise Crash
             yield
@@ -81,6 +87,14 @@ class World:
 
     def wait(self, **span: float) -> None:
         self.now += timedelta(**span)
+
+
+def a_minute_passes(pool: Pool) -> None:
+    """For the claim alone: its lease is over."""
+    state, etag = pool.load()
+    assert state.claim
+    since = (when(state.claim.since) - timedelta(minutes=1)).isoformat()
+    assert pool.save(replace(state, seq=state.seq + 1, claim=replace(state.claim, since=since)), etag)
 
 
 def claimed(world: World, **values: Any) -> None:

@@ -23,12 +23,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from post_tweet import effects, protocol, telemetry
+from post_tweet.place import CannotTell, Found, NotFound, Posted, Refused, Unknown
 from post_tweet.pool import Pool
-from post_tweet.runtime import Performer, perform
+from post_tweet.runtime import Runtime, run_protocol
 from post_tweet.store import DirectoryStore
-from post_tweet.x import CannotTell, Found, NotFound, Posted, Refused, Unknown
 
-from tests.helpers.fakes import records
+from tests.helpers.fakes import LikeX, records
 
 PTRACE_TRACEME, PTRACE_SYSCALL = 0, 24
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,7 +36,7 @@ ptrace = ctypes.CDLL(None, use_errno=True).ptrace
 ptrace.argtypes, ptrace.restype = [ctypes.c_long] * 4, ctypes.c_long
 
 
-class FileX:
+class FileX(LikeX):
     """X as a file: what is in it was published, whoever died meanwhile."""
 
     def __init__(self, file: Path) -> None:
@@ -58,10 +58,10 @@ class FileX:
 
 
 def post_one(folder: Path, now: datetime) -> None:
-    call = effects.Call("monday", f"owner {now}", timedelta(seconds=55))
     x = FileX(folder / "x.txt")
-    performer = Performer(Pool(DirectoryStore(folder / "pool")), lambda: x, telemetry.Metrics(), lambda: now)
-    perform(protocol.posting(call), performer, "monday")
+    call = effects.Call("monday", f"owner {now}", timedelta(seconds=55), x)
+    runtime = Runtime(Pool(DirectoryStore(folder / "pool")), x, telemetry.Metrics(), lambda: now)
+    run_protocol(protocol.posting(call), runtime, "monday")
 
 
 def fill_five(folder: Path, now: datetime) -> None:

@@ -30,7 +30,7 @@ class Function:
         self.folder, self.environment = folder, environment
         self.events: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.answers: queue.Queue[tuple[str, Any]] = queue.Queue()
-        self.address, self.said = "", bytearray()
+        self.address, self.log = "", bytearray()
         self.process: subprocess.Popen[bytes] | None = None
         self.listener = threading.Thread()
 
@@ -59,7 +59,7 @@ class Function:
         assert process.stdout
         with process.stdout:
             for line in process.stdout:
-                self.said += line
+                self.log += line
 
     def send(self, event: Any, request: str) -> None:
         self.events.put((request, event))

@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from post_tweet.place import Secret
+
 from tests.helpers.loopback import served
 
 KEYS = {
@@ -68,6 +70,10 @@ class LoopbackX:
     @property
     def twitter_json(self) -> str:
         return json.dumps(self.credentials)
+
+
+def secret(**keys: str) -> Secret:
+    return Secret(json.dumps({**KEYS, **keys}), "twitter.json")
 
 
 def signature_is_right(method: str, url: str, header: str) -> bool:
@@ -127,26 +133,17 @@ def loopback_x(in_turn: bool = False) -> Iterator[LoopbackX]:
                     number = len(x.published)
             if duplicate:
                 x.duplicates += 1
-                self.reply(
-                    403,
-                    json.dumps(
-                        {
-                            "detail": "You are not allowed to create a Tweet with duplicate content.",
-                            "title": "Forbidden",
-                            "type": "about:blank",
-                            "status": 403,
-                        }
-                    ),
-                )
+                detail = "You are not allowed to create a Tweet with duplicate content."
+                self.reply(403, json.dumps({"detail": detail, "title": "Forbidden", "type": "about:blank"}))
                 return
             if answer.drop:
                 self.connection.close()
                 return
-            said = json.dumps({"data": {"id": str(1000 + number), "text": text}})
+            usual = json.dumps({"data": {"id": str(1000 + number), "text": text}})
             if answer.trickle or answer.chunked:
-                self.in_pieces(answer, said.encode())
+                self.in_pieces(answer, usual.encode())
             else:
-                self.reply(answer.status, said if answer.body is None else answer.body, answer.headers)
+                self.reply(answer.status, usual if answer.body is None else answer.body, answer.headers)
 
         def in_pieces(self, answer: Answer, data: bytes) -> None:
             self.protocol_version = "HTTP/1.1"
@@ -173,22 +170,11 @@ def loopback_x(in_turn: bool = False) -> Iterator[LoopbackX]:
                 self.reply(200, json.dumps({"data": {"id": "7", "name": "bot", "username": "bot"}}))
             else:
                 latest = [
-                    {
-                        "id": str(1001 + n),
-                        "text": text,
-                        "created_at": x.time,
-                        "edit_history_tweet_ids": [str(1001 + n)],
-                    }
-                    for n, text in enumerate(x.published)
-                ][-5:]
-                self.reply(
-                    200,
-                    json.dumps(
-                        {"data": latest[::-1], "meta": {"result_count": len(latest)}}
-                        if latest
-                        else {"meta": {"result_count": 0}}
-                    ),
-                )
+                    {"id": str(number), "text": text, "created_at": x.time, "edit_history_tweet_ids": [str(number)]}
+                    for number, text in enumerate(x.published, 1001)
+                ][:-6:-1]
+                page = {"data": latest} if latest else {}
+                self.reply(200, json.dumps({**page, "meta": {"result_count": len(latest)}}))
 
     with served(Handler, in_turn) as address:
         x.url = f"http://{address}"

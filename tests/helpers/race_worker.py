@@ -12,9 +12,9 @@ import time
 
 from post_tweet import app, telemetry
 from post_tweet.errors import Busy, Undecided
-from post_tweet.x import Credentials, XPoster
+from post_tweet.x import X
 
-from tests.helpers.loopback_x import KEYS
+from tests.helpers.loopback_x import secret
 
 LEASE = 2.0
 """Seconds."""
@@ -28,13 +28,14 @@ PATIENCE = 100.0
 def main(folder: str, url: str, slots: int) -> None:
     telemetry.quiet = True
     os.environ["LEASE_SECONDS"] = str(LEASE)
-    poster = XPoster(Credentials(**KEYS), url)
+    place = X(secret, url)
+    place.connect()  # loads tweepy, which may take longer than a call may
     started = time.monotonic()
     for slot in range(slots):
         while True:
             signal.setitimer(signal.ITIMER_REAL, TIMEOUT)  # SIGALRM ends this process, whatever it does
             try:
-                app.run({"slot": f"slot {slot}"}, folder, lambda: poster, str(os.getpid()))
+                app.run({"slot": f"slot {slot}"}, folder, place, str(os.getpid()))
                 break
             except (Busy, Undecided) as error:
                 if time.monotonic() - started > PATIENCE:

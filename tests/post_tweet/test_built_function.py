@@ -12,7 +12,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from post_tweet.pool import Pool
 from post_tweet.store import S3Store
 
 from tests.helpers.fakes import records
+from tests.helpers.invoking import a_minute_passes
 from tests.helpers.loopback_aws import BUCKET, LoopbackAws, loopback_aws
 from tests.helpers.loopback_runtime import Function, runtime
 from tests.helpers.loopback_x import KEYS, LoopbackX, loopback_x
@@ -65,14 +66,6 @@ class Bot:
     def pool(self) -> Pool:
         return Pool(S3Store(BUCKET, "bot", self.aws.client("s3")))
 
-    def minute_passes(self) -> None:
-        """Instead of waiting for Lambda's retry, the claim is made a minute older."""
-        state, etag = self.pool.load()
-        assert state.claim
-        since = datetime.fromisoformat(state.claim.since) - timedelta(minutes=1)
-        claim = replace(state.claim, since=since.isoformat())
-        assert self.pool.save(replace(state, seq=state.seq + 1, claim=claim), etag)
-
 
 @pytest.fixture(scope="module")
 def bot(built: Path) -> Iterator[Bot]:
@@ -112,7 +105,7 @@ def test_a_lost_answer_is_settled_by_lambda_s_retry(bot: Bot, published: bool) -
     assert (kind, error["errorType"]) == ("error", "Undecided")
     kind, error = bot.function.invoke(event, "request-2")
     assert (kind, error["errorType"]) == ("error", "Busy"), "too early: the post may be on its way"
-    bot.minute_passes()
+    a_minute_passes(bot.pool)
     kind, result = bot.function.invoke(event, "request-2")
     assert (kind, result["outcome"]) == ("response", "posted")
     assert len(bot.x.published) == before + 1
@@ -133,7 +126,7 @@ def test_a_function_that_is_killed_while_x_publishes(bot: Bot) -> None:
     bot.function.kill()
     bot.function.start()
     wait_for(lambda: len(bot.x.published) > before)
-    bot.minute_passes()
+    a_minute_passes(bot.pool)
     kind, result = bot.function.invoke(event, "request-3")
     assert (kind, result["outcome"]) == ("response", "posted")
     assert len(bot.x.published) == before + 1
@@ -207,20 +200,20 @@ def test_an_answer_that_says_nothing_is_settled_later(bot: Bot, answer: dict[str
     event, before = bot.event(), len(bot.x.published)
     bot.x.script(**answer)
     assert bot.function.invoke(event, "request-7")[1]["errorType"] == "Undecided"
-    bot.minute_passes()
+    a_minute_passes(bot.pool)
     assert bot.function.invoke(event, "request-7")[1]["outcome"] == "posted"
     assert len(bot.x.published) == before + 1
 
 
-def test_whatever_happened_the_books_are_right_and_no_key_was_told(bot: Bot) -> None:
+def test_whatever_happened_the_books_are_right_and_no_key_was_logged(bot: Bot) -> None:
     """The last test of this bot."""
     assert bot.pool.verify() == [] and bot.pool.load()[0].claim is None
     assert len(set(bot.x.published)) == len(bot.x.published) > 20
-    said = bytes(bot.function.said).decode()
+    log = bytes(bot.function.log).decode()
     for value in KEYS.values():
-        assert value not in said
-    assert "oauth_signature" not in said and "Authorization" not in said
-    metrics = [json.loads(line) for line in said.splitlines() if '"event": "metrics"' in line]
+        assert value not in log
+    assert "oauth_signature" not in log and "Authorization" not in log
+    metrics = [json.loads(line) for line in log.splitlines() if '"event": "metrics"' in line]
     assert len(metrics) > 30 and all(
         line["S3Requests"] <= 5 for line in metrics if line["Posted"] and not line["Refused"]
     )

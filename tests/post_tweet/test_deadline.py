@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 from post_tweet import deadline
-from post_tweet.x import MOST, CannotTell, Credentials, NotFound, Posted, Unknown, XPoster
+from post_tweet.place import CannotTell, NotFound, Posted, Unknown
+from post_tweet.x import MAX_BODY, X
 
 from tests.helpers.loopback_slow import PACE, Bytewise, Slow, certificate, slow, trickle
-from tests.helpers.loopback_x import KEYS
+from tests.helpers.loopback_x import secret
 
 TIMEOUT = (0.05, 0.15)
 SECONDS = sum(TIMEOUT)
@@ -39,7 +40,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ssl.SSLContext:
-    """A server's, whose certificate the poster trusts."""
+    """A server's, whose certificate the client trusts."""
     file = certificate(tmp_path / "localhost.pem")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(file))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -47,8 +48,10 @@ def tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
-def poster(url: str, timeout: tuple[float, float] = TIMEOUT) -> XPoster:
-    return XPoster(Credentials(**KEYS), url, timeout=timeout)
+def x_at(url: str, timeout: tuple[float, float] = TIMEOUT) -> X:
+    x = X(secret, url, timeout=timeout)
+    x.connect()
+    return x
 
 
 def answer(body: bytes) -> bytes:
@@ -64,11 +67,11 @@ def in_time(call: Callable[[], Any]) -> Any:
 
 def given_up(server: Slow, url: str = "", timeout: tuple[float, float] = TIMEOUT) -> None:
     """A post and a reading both end in time, and end their connections, so that nothing can follow."""
-    x = poster(url or server.url, timeout)
+    x = x_at(url or server.url, timeout)
     assert isinstance(in_time(lambda: x.post("a text")), Unknown)
     server.settle()
-    told = in_time(lambda: x.did_post("a text"))
-    assert isinstance(told, CannotTell) and told.kind == "later"
+    reading = in_time(lambda: x.did_post("a text"))
+    assert isinstance(reading, CannotTell) and reading.kind == "later"
     server.settle()
     assert server.connections == 2, "a request is repeated"
 
@@ -113,7 +116,7 @@ def test_silence_takes_no_longer_than_what_is_left(monkeypatch: pytest.MonkeyPat
         yield HEAD
 
     with slow(late) as server:
-        assert isinstance(in_time(lambda: poster(server.url, (5.0, 5.0)).post("a text")), Unknown)
+        assert isinstance(in_time(partial(x_at(server.url, (5.0, 5.0)).post, "a text")), Unknown)
 
 
 @pytest.mark.parametrize("status", [b"201 Created", b"302 Found\r\nLocation: /"])
@@ -124,15 +127,15 @@ def test_an_endless_answer_is_not_read_to_its_end(status: bytes) -> None:
             yield b" " * 65536
 
     with slow(endless) as server:
-        assert isinstance(in_time(lambda: poster(server.url, (5.0, 5.0)).post("a text")), Unknown)
+        assert isinstance(in_time(partial(x_at(server.url, (5.0, 5.0)).post, "a text")), Unknown)
         server.settle()
         # What fits in the two sockets comes on top: up to 6 MB and 4 MB.
-        assert server.sent < 16 * MOST
+        assert server.sent < 16 * MAX_BODY
 
 
 def test_a_post_over_tls(tls: ssl.SSLContext) -> None:
     with slow(lambda _: iter([answer(POSTED)]), partial(tls.wrap_socket, server_side=True)) as server:
-        assert poster(server.url, (5.0, 5.0)).post("a text") == Posted("1001")
+        assert x_at(server.url, (5.0, 5.0)).post("a text") == Posted("1001")
 
 
 def test_headers_that_trickle_over_tls(tls: ssl.SSLContext) -> None:
@@ -170,7 +173,7 @@ def test_a_proxy_whose_answer_trickles(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_proxy_that_cannot_be_given_a_deadline_is_not_used(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     with slow(lambda _: iter([answer(POSTED)])) as server:
         monkeypatch.setenv("HTTP_PROXY", server.url.replace("http", scheme))
-        assert poster(server.url).post("a text") == Unknown("InvalidSchema")
+        assert x_at(server.url).post("a text") == Unknown("InvalidSchema")
         assert server.connections == 0
 
 
@@ -185,13 +188,13 @@ def unanswered() -> Iterator[Any]:
 def test_addresses_that_do_not_answer_are_tried_in_time_together(monkeypatch: pytest.MonkeyPatch) -> None:
     with unanswered() as address:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [address] * 60)  # 3 s, one after the other
-        assert in_time(lambda: poster("http://x.test").post("a text")) == Unknown("ConnectTimeout")
+        assert in_time(partial(x_at("http://x.test").post, "a text")) == Unknown("ConnectTimeout")
 
 
 def test_an_address_that_does_not_answer_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     with unanswered() as address, slow(lambda _: iter([answer(POSTED)])) as server:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [address, (*address[:4], server.address)])
-        assert poster("http://x.test", (0.1, 5.0)).post("a text") == Posted("1001")
+        assert x_at("http://x.test", (0.1, 5.0)).post("a text") == Posted("1001")
 
 
 def test_a_name_that_is_found_too_late_is_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +206,7 @@ def test_a_name_that_is_found_too_late_is_sent_nothing(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(socket, "getaddrinfo", late)
     with slow(lambda _: iter([answer(POSTED)])) as server:
-        assert isinstance(in_time(lambda: poster(server.url).post("a text")), Unknown)
+        assert isinstance(in_time(partial(x_at(server.url).post, "a text")), Unknown)
         server.settle()
         assert server.connections == 0
 
@@ -217,7 +220,7 @@ def test_wherever_the_time_ends_nothing_is_sent_after_it(monkeypatch: pytest.Mon
         while True:
             clock = iter([0.0] * (1 + len(sent)) + [1000.0] * 100)
             before = len(server.requests)
-            result = poster(server.url.replace("localhost", "127.0.0.1"), (5.0, 5.0)).post("a text")
+            result = x_at(server.url.replace("localhost", "127.0.0.1"), (5.0, 5.0)).post("a text")
             if result == Posted("1001"):
                 break
             assert isinstance(result, Unknown)
@@ -230,13 +233,13 @@ def test_wherever_the_time_ends_nothing_is_sent_after_it(monkeypatch: pytest.Mon
 
 def test_what_the_kernel_has_not_sent_is_thrown_away() -> None:
     """A text that the two sockets cannot hold: X takes nothing until the call is over, and all it can get then."""
-    text = "a" * (16 * MOST)
+    text = "a" * (16 * MAX_BODY)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        x = poster(f"http://127.0.0.1:{listener.getsockname()[1]}", (0.5, 0.5))
+        x = x_at(f"http://127.0.0.1:{listener.getsockname()[1]}", (0.5, 0.5))
         assert isinstance(x.post(text), Unknown)
         connection, received = listener.accept()[0], 0
         with connection, pytest.raises(ConnectionResetError):
-            while data := connection.recv(MOST):
+            while data := connection.recv(MAX_BODY):
                 received += len(data)
         assert 0 < received < len(text)
 
@@ -254,7 +257,7 @@ def test_both_readings_share_one_deadline(monkeypatch: pytest.MonkeyPatch, share
         yield answer(json.dumps(found).encode() + b" " * 50_000)
 
     with slow(read_slowly) as server:
-        assert isinstance(poster(server.url, (5.0, 5.0)).did_post("a text"), expected)
+        assert isinstance(x_at(server.url, (5.0, 5.0)).did_post("a text"), expected)
         assert (len(server.requests), server.connections) == (2, 1)
 
 
@@ -266,7 +269,7 @@ def test_a_connection_whose_answer_was_late_serves_no_other_call() -> None:
         yield answer(json.dumps({"data": {"id": f"the id of {text}", "text": text}}).encode())
 
     with slow(late) as server:
-        x = poster(server.url, (0.1, 0.4))
+        x = x_at(server.url, (0.1, 0.4))
         assert isinstance(x.post("one"), Unknown)
         assert x.post("two") == Posted("the id of two")
         assert server.connections == 2
@@ -282,7 +285,7 @@ def test_two_threads_have_a_deadline_each() -> None:
             yield bytes([byte])
 
     with slow(slowly) as server, ThreadPoolExecutor(2) as pool:
-        patient = pool.submit(poster(server.url, (5.0, 5.0)).post, "a text")
+        patient = pool.submit(x_at(server.url, (5.0, 5.0)).post, "a text")
         time.sleep(5 * PACE)
-        hasty = pool.submit(in_time, lambda: poster(server.url).post("a text"))
+        hasty = pool.submit(in_time, partial(x_at(server.url).post, "a text"))
         assert isinstance(hasty.result(), Unknown) and patient.result() == Posted("1001")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from post_tweet.errors import BadInput, PoolBroken
-from post_tweet.pool import Pool, packed
-from post_tweet.state import Claim, Settled, State, texts_a_day
-from post_tweet.store import Conflict
+from post_tweet.pool import Pool, pack
+from post_tweet.state import Claim, PostRecord, Settled, State, texts_a_day
 
-from tests.helpers.fakes import Crash, MemoryStore, records
+from tests.helpers.fakes import Crash, MemoryStore, records, refill
 
 NOON = "2026-01-01T12:00:00+00:00"
 
@@ -26,6 +26,11 @@ def filled(*counts: int) -> Pool:
         pool.append(records(count, start), "run")
         start += count
     return pool
+
+
+def store_of(pool: Pool) -> MemoryStore:
+    assert isinstance(pool.store, MemoryStore)
+    return pool.store
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=4))
@@ -54,31 +59,16 @@ def test_filling_twice_adds_nothing() -> None:
 
 def test_a_crash_between_batch_and_state_costs_nothing() -> None:
     pool = filled(5)
-    real = pool.store.put_if
-
-    def crash_at_state(key: str, *rest: Any) -> str:
-        if key == "state.json":
-            raise Crash
-        return str(real(key, *rest))
-
-    pool.store.put_if = crash_at_state  # type: ignore[method-assign]
+    store_of(pool).before["state.json"] = mock.Mock(side_effect=Crash)
     with pytest.raises(Crash):
         pool.append(records(5, 5), "run")
-    pool.store.put_if = real  # type: ignore[method-assign]
     assert pool.load()[0].total == 5
     assert pool.append(records(5, 5), "run").added == 5 and pool.load()[0].total == 10
 
 
 def test_a_lost_race_checks_the_winner_s_texts() -> None:
     pool = filled(5)
-    rival, real = Pool(pool.store), pool.store.put_if
-
-    def rival_first(key: str, *rest: Any) -> str:
-        pool.store.put_if = real  # type: ignore[method-assign]
-        rival.append(records(5, 5), "rival")
-        return str(real(key, *rest))
-
-    pool.store.put_if = rival_first  # type: ignore[method-assign]
+    store_of(pool).before["state.json"] = refill(pool, 5)
     assert pool.append(records(8, 4), "run").added == 2
     assert sorted(r["id"] for r in pool.records()) == [r["id"] for r in records(12)]
 
@@ -138,14 +128,7 @@ def test_withdraw_once_and_only_what_waits() -> None:
 
 def test_withdrawing_during_a_refill_keeps_both() -> None:
     pool = filled(5)
-    rival, real = Pool(pool.store), pool.store.put_if
-
-    def rival_first(key: str, *rest: Any) -> str:
-        pool.store.put_if = real  # type: ignore[method-assign]
-        rival.append(records(5, 5), "rival")
-        return str(real(key, *rest))
-
-    pool.store.put_if = rival_first  # type: ignore[method-assign]
+    store_of(pool).before["state.json"] = refill(pool, 5)
     assert pool.withdraw([3]) == 1
     assert pool.load()[0].withdrawn == (3,) and pool.load()[0].total == 10
 
@@ -153,13 +136,13 @@ def test_withdrawing_during_a_refill_keeps_both() -> None:
 def test_show_tells_what_became_of_a_text() -> None:
     pool = filled(5)
     state, etag = pool.load()
-    note = {"index": 0, "tweet_id": "7", "time": "2026-01-01T00:00:00+00:00"}
-    pool.note(0, note)
+    note = PostRecord(0, "s", "t", "7", "2026-01-01T00:00:00+00:00")
+    pool.note(note)
     claim = Claim("s", "o", 2, "t", NOON, NOON)
     refused = Settled("s", 1, "refused", None, NOON, "too-long")
     pool.save(replace(state, seq=9, next=2, claim=claim, recent=(refused,), withdrawn=(4,)), etag)
     assert [pool.show(i)["fate"] for i in range(5)] == ["posted", "refused", "claimed", "waiting", "withdrawn"]
-    assert pool.show(0)["post"] == note and pool.show(3)["text"] == records(4)[3]["text"]
+    assert pool.show(0)["post"] == asdict(note) and pool.show(3)["text"] == records(4)[3]["text"]
     with pytest.raises(BadInput, match="no text 5"):
         pool.show(5)
 
@@ -175,12 +158,12 @@ def test_listing_begins_at_the_next_text() -> None:
 def test_verify_names_orphans_damage_and_repetitions() -> None:
     pool = filled(5)
     assert pool.verify() == []
-    batch, data = packed(records(3, 50), "lost")
+    batch, data = pack(records(3, 50), "lost")
     pool.store.put(batch.key, data)
     (orphan,) = pool.verify()
     assert batch.key in orphan and "belongs to no fill" in orphan
     state, etag = pool.load()
-    again, data = packed(records(2), "again")
+    again, data = pack(records(2), "again")
     pool.store.put(again.key, data)
     pool.save(replace(state, seq=9, batches=(*state.batches, batch, again)), etag)
     assert [f"repeats {n} texts" in sentence for n, sentence in zip([2], pool.verify(), strict=True)] == [True]
@@ -193,18 +176,8 @@ def test_verify_names_orphans_damage_and_repetitions() -> None:
 
 def test_a_fill_whose_answer_was_lost_under_another_is_counted() -> None:
     pool = filled(5)
-    rival, real = Pool(pool.store), pool.store.put_if
-
-    def lose(key: str, data: bytes, etag: str | None) -> str:
-        tag = real(key, data, etag)
-        if key == "state.json":
-            pool.store.put_if = real  # type: ignore[method-assign]
-            rival.append(records(2, 20), "rival")
-            raise Conflict(key)
-        return tag
-
-    pool.store.put_if = lose  # type: ignore[method-assign]
-    assert pool.append(records(3, 10), "run").added == 3 and pool.load()[0].total == 10
+    store_of(pool).after["state.json"] = refill(pool, 20, lost=True)
+    assert pool.append(records(3, 10), "run").added == 3 and pool.load()[0].total == 13
 
 
 @pytest.mark.parametrize("change", [{"next": -1}, {"next": 4}, {"next": "x"}, {"batches": [{}]}])

@@ -1,8 +1,10 @@
-"""The posting protocol against a world in memory: every outcome, and a crash before and after every step."""
+"""The posting protocol against a world in memory: every outcome, and a crash before and after every effect."""
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -11,48 +13,61 @@ from unittest import mock
 import pytest
 from post_tweet import effects
 from post_tweet.errors import Abandoned, Account, Busy, EmptyPool, PoolBroken, PostError, Undecided, WrongClock
-from post_tweet.x import CannotTell, Refused, Unknown
+from post_tweet.place import CannotTell, Refused, Unknown
+from post_tweet.x import KEYS_REFUSED
 
 from tests.helpers.fakes import Crash, records
 from tests.helpers.invoking import START, World, claimed
 
+FIRST = records(1)[0]["text"]
 WRITES = (effects.Save, effects.Note, effects.Publish)
 
 
 def test_a_slot_posts_the_next_text_and_a_second_call_posts_nothing() -> None:
     world = World()
     first = world.invoke("monday")
-    assert first["outcome"] == "posted" and first["index"] == 0 and first["remaining"] == 4
-    assert world.invoke("monday")["outcome"] == "already-settled"
+    assert first.outcome == "posted" and first.index == 0 and first.remaining == 4
+    assert world.invoke("monday").outcome == "already-settled"
     assert world.x.published == [records(1)[0]["text"]]
-    assert world.invoke("tuesday")["index"] == 1
+    assert world.invoke("tuesday").index == 1
 
 
-def test_a_normal_post_costs_five_store_requests() -> None:
+def test_a_normal_post_costs_five_store_requests_and_claims_before_it_posts() -> None:
     world, trace = World(), list[Any]()
     world.invoke("monday", trace=trace)
-    assert [
-        type(r).__name__ for r in trace if isinstance(r, effects.Load | effects.Save | effects.Read | effects.Note)
-    ] == [
-        "Load",
-        "Read",
-        "Save",
-        "Note",
-        "Save",
-    ]
+    assert " ".join(type(e).__name__ for e in trace if not isinstance(e, effects.Now)) == (
+        "Load Read Connect Save Publish Note Save"
+    )
 
 
-def test_the_claim_is_written_before_the_post() -> None:
-    world, trace = World(), list[Any]()
-    world.invoke("monday", trace=trace)
-    kinds = [type(r) for r in trace if isinstance(r, WRITES)]
-    assert kinds == [effects.Save, effects.Publish, effects.Note, effects.Save]
+def test_what_a_post_writes_is_what_every_version_has_written() -> None:
+    """Byte for byte: functions deployed earlier, and people's own programs, read it."""
+    world = World(2)
+    world.invoke("monday")
+    world.x.answers.append(Unknown("time-out"))
+    with pytest.raises(Undecided):
+        world.invoke("tuesday")
+    time = '"2026-01-01T00:00:00.000+00:00"'
+    assert world.store.objects["posts/2026/0.json"].decode() == (
+        f'{{"index": 0, "slot": "monday", "text": "{FIRST}", "tweet_id": "1", "time": {time}}}\n'
+    )
+    written = json.dumps(json.loads(world.store.objects["state.json"]))
+    assert (
+        json.dumps(json.loads(written), ensure_ascii=False, indent=1) + "\n"
+        == world.store.objects["state.json"].decode()
+    )
+    assert re.sub(r'"batches": \[.*?\]', '"batches": []', written) == (
+        '{"format": 1, "seq": 4, "writer": "owner-1:4", "batches": [], "next": 1, "claim": {"slot": "tuesday", '
+        f'"owner": "owner-1", "index": 1, "text": "{records(2)[1]["text"]}", "since": {time}, "first": {time}, '
+        '"attempts": 1}, "recent": [{"slot": "monday", "index": 0, "outcome": "posted", "tweet_id": "1", '
+        f'"time": {time}, "reason": null}}], "withdrawn": []}}'
+    )
 
 
 def test_a_dry_run_writes_and_posts_nothing() -> None:
     world, trace = World(), list[Any]()
     before = dict(world.store.objects)
-    assert world.invoke("monday", dry_run=True, trace=trace)["text"] == records(1)[0]["text"]
+    assert world.invoke("monday", dry_run=True, trace=trace).text == records(1)[0]["text"]
     assert world.store.objects == before and not any(isinstance(r, WRITES) for r in trace)
 
 
@@ -79,7 +94,7 @@ def test_crashes_anywhere_lose_nothing_and_double_nothing(
             world.wait(seconds=111)
     assert len(world.x.published) == 1
     assert world.state.next == 1 and world.state.claim is None
-    assert world.invoke("monday")["outcome"] == "already-settled"
+    assert world.invoke("monday").outcome == "already-settled"
     world.invoke("tuesday")
     assert max(Counter(world.x.published).values()) == 1 and len(world.x.published) == 2
 
@@ -98,7 +113,7 @@ def test_a_lost_answer_is_settled_by_the_retry(published: bool, readable: bool) 
     with pytest.raises(Busy):
         world.invoke("monday")  # the post may still be on its way to X: asked now, X would not show it
     world.wait(seconds=111)
-    assert world.invoke("monday")["outcome"] == "posted"
+    assert world.invoke("monday").outcome == "posted"
     assert world.x.published == [records(1)[0]["text"]]
 
 
@@ -109,18 +124,18 @@ def test_a_found_post_of_an_older_slot_does_not_count_for_this_one() -> None:
         world.invoke("monday")
     world.x.published.append(records(1)[0]["text"])
     world.wait(days=1)
-    assert world.invoke("tuesday")["index"] == 1
+    assert world.invoke("tuesday").index == 1
     assert [(s.slot, s.index) for s in world.state.recent] == [("monday", 0), ("tuesday", 1)]
 
 
-def test_an_old_claim_that_nobody_can_settle_is_abandoned_and_told() -> None:
+def test_an_old_claim_that_nobody_can_settle_is_abandoned_and_reported() -> None:
     world = World()
     world.x.readable = False
     world.x.answers.append(Unknown("timeout"))
     with pytest.raises(Undecided):
         world.invoke("monday")
     world.wait(hours=7)
-    assert world.invoke("tuesday")["index"] == 1
+    assert world.invoke("tuesday").index == 1
     assert world.state.recent[0].outcome == "abandoned" and "may have been posted" in world.warnings[0]
     assert records(1)[0]["text"] not in world.x.published
 
@@ -133,13 +148,13 @@ def test_a_live_claim_is_busy_until_its_lease_is_over() -> None:
     with pytest.raises(Busy, match="110 s"):
         world.invoke("monday")
     world.wait(seconds=2)
-    assert world.invoke("monday")["outcome"] == "posted" and world.x.asked == 1
+    assert world.invoke("monday").outcome == "posted" and world.x.asked == 1
 
 
 def test_a_text_refused_by_x_makes_room_for_the_next() -> None:
     world = World()
     world.x.answers.append(Refused("text", "too-long", "it is too long"))
-    assert world.invoke("monday")["index"] == 1
+    assert world.invoke("monday").index == 1
     assert [s.outcome for s in world.state.recent] == ["refused", "posted"]
 
 
@@ -157,7 +172,7 @@ def test_an_account_refusal_keeps_the_text_for_the_next_slot() -> None:
     with pytest.raises(Account, match="Buy credits"):
         world.invoke("monday")
     assert world.state.claim is None and world.state.next == 0
-    assert world.invoke("tuesday")["index"] == 0
+    assert world.invoke("tuesday").index == 0
 
 
 def test_an_account_refusal_after_a_lost_answer_keeps_the_claim() -> None:
@@ -177,7 +192,7 @@ def test_an_unfit_text_is_skipped_without_asking_x() -> None:
     texts = records(2)
     texts[0]["text"] = "look at king.to and @someone"
     world.pool.append(texts, "test")
-    assert world.invoke("monday")["index"] == 1 and len(world.x.published) == 1
+    assert world.invoke("monday").index == 1 and len(world.x.published) == 1
 
 
 def test_a_pool_of_unfit_texts_is_an_error() -> None:
@@ -202,14 +217,14 @@ def test_a_refill_between_claim_and_settling_is_kept() -> None:
         world.invoke("monday", crash_at=effects.Save, after=True)
     world.pool.append(records(5, start=50), "more")
     world.wait(seconds=111)
-    assert world.invoke("monday")["remaining"] == 9
+    assert world.invoke("monday").remaining == 9
 
 
 @pytest.mark.parametrize("seed", range(200))
 def test_interleaved_invocations_of_one_slot_post_once(seed: int) -> None:
-    """Two or three invocations side by side, one step of a random one at a time; then the retries."""
+    """Two or three invocations side by side, one effect of a random one at a time; then the retries."""
     world, rng = World(), random.Random(seed)
-    running = [world.steps("monday") for _ in range(rng.choice([2, 3]))]
+    running = [world.start("monday") for _ in range(rng.choice([2, 3]))]
     while running:
         one = rng.choice(running)
         try:
@@ -229,18 +244,18 @@ def test_a_slot_whose_text_was_abandoned_posts_nothing_and_says_so_every_time() 
     for _ in range(2):
         with pytest.raises(Abandoned, match="Text 0 may have been posted for monday"):
             world.invoke("monday")
-    assert world.x.published == [] and world.invoke("tuesday")["index"] == 1
+    assert world.x.published == [] and world.invoke("tuesday").index == 1
 
 
 def test_keys_that_x_does_not_know_give_up_no_text() -> None:
     world = World()
     claimed(world)
     world.wait(days=3)
-    unknown = mock.patch.object(world.x, "did_post", return_value=CannotTell("status 401", "keys"))
+    unknown = mock.patch.object(world.x, "did_post", return_value=CannotTell(KEYS_REFUSED, "keys"))
     with unknown, pytest.raises(Account, match="does not know these keys") as error:
         world.invoke("tuesday")
     assert error.value.reason == "keys" and world.state.claim.index == 0
-    assert world.invoke("tuesday")["index"] == 0
+    assert world.invoke("tuesday").index == 0
 
 
 def test_x_that_does_not_answer_now_gives_up_no_text() -> None:
@@ -252,7 +267,7 @@ def test_x_that_does_not_answer_now_gives_up_no_text() -> None:
             world.invoke("tuesday")
         assert world.state.claim.index == 0
         world.pool.withdraw([0])  # as the message says
-        assert world.invoke("tuesday")["index"] == 1
+        assert world.invoke("tuesday").index == 1
     assert world.state.recent[0].outcome == "abandoned"
 
 
@@ -264,7 +279,7 @@ def test_a_claim_from_the_future_waits_for_no_clock() -> None:
     with pytest.raises(WrongClock, match="set the clock"):
         world.invoke("tuesday")
     world.x.readable = True
-    assert world.invoke("tuesday")["index"] == 0
+    assert world.invoke("tuesday").index == 0
 
 
 def test_a_paused_pool_is_left_as_it_is() -> None:
@@ -273,7 +288,7 @@ def test_a_paused_pool_is_left_as_it_is() -> None:
     world.pool.pause(world.now)
     world.wait(hours=1)
     before, trace = world.state, list[Any]()
-    assert world.invoke("tuesday", trace=trace)["outcome"] == "paused"
+    assert world.invoke("tuesday", trace=trace).outcome == "paused"
     assert world.state == before and world.x.asked == 0 and len(trace) == 3
     world.pool.resume()
-    assert world.invoke("tuesday")["outcome"] == "posted"
+    assert world.invoke("tuesday").outcome == "posted"

@@ -6,16 +6,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import pytest
-from post_tweet import effects
-from post_tweet import protocol as post
 from post_tweet.errors import Account, Busy, PostError, Undecided, Unreachable
+from post_tweet.place import Posted, Refused, Unknown
 from post_tweet.store import Conflict
-from post_tweet.x import Posted, Refused, Unknown
 
-from tests.helpers.fakes import Crash, records
-from tests.helpers.invoking import LEASE, World
+from tests.helpers.fakes import Crash, records, refill
+from tests.helpers.invoking import World
 
 FIRST = records(1)[0]["text"]
 
@@ -56,7 +55,7 @@ def test_a_slot_posts_once_whatever_breaks_its_take_over(readable: bool, lost: b
 def test_a_duplicate_of_another_slots_text_counts_for_that_slot() -> None:
     world = after_a_lost_answer(readable=False)
     world.x.published.append(FIRST)
-    assert world.invoke("tuesday")["index"] == 1
+    assert world.invoke("tuesday").index == 1
     assert [(e.slot, e.index, e.tweet_id) for e in world.state.recent] == [("monday", 0, None), ("tuesday", 1, "2")]
 
 
@@ -74,7 +73,7 @@ def test_an_account_refusal_gives_the_claim_back_to_its_slot() -> None:
 def test_a_withdrawn_text_is_not_posted_again(readable: bool) -> None:
     world = after_a_lost_answer(readable)
     assert world.pool.withdraw([0]) == 1
-    assert world.invoke("tuesday")["index"] == 1
+    assert world.invoke("tuesday").index == 1
     assert FIRST not in world.x.published
     assert world.state.recent[0].outcome == ("refused" if readable else "abandoned")
 
@@ -99,24 +98,14 @@ def test_a_refill_during_a_refused_post_does_not_keep_the_claim() -> None:
 def test_a_refill_during_a_post_is_kept_and_the_post_settled() -> None:
     world = World()
     during_the_post(world, lambda: world.pool.append(records(3, start=90), "more"), Posted("9"))
-    assert world.invoke("monday")["remaining"] == 7
+    assert world.invoke("monday").remaining == 7
     assert world.state.claim is None and world.state.next == 1
 
 
 def test_a_claim_whose_answer_was_lost_under_a_refill_is_ours() -> None:
     world = World()
-    real = world.store.put_if
-
-    def put_if(key: str, data: bytes, etag: str | None) -> str:
-        tag = real(key, data, etag)
-        if key == "state.json":
-            world.store.put_if = real  # type: ignore[method-assign]
-            world.pool.append(records(1, start=95), "more")
-            raise Conflict(key)
-        return tag
-
-    world.store.put_if = put_if  # type: ignore[method-assign]
-    assert world.invoke("monday")["outcome"] == "posted" and world.x.asked == 0
+    world.store.after["state.json"] = refill(world.pool, 95, lost=True)
+    assert world.invoke("monday").outcome == "posted" and world.x.asked == 0
 
 
 def test_a_taken_over_post_is_left_to_who_took_it() -> None:
@@ -135,7 +124,7 @@ def test_a_taken_over_post_is_left_to_who_took_it() -> None:
 
 def test_a_claim_that_was_slow_is_not_posted() -> None:
     world = World()
-    running = world.steps("monday")
+    running = world.start("monday")
     with suppress(Busy):
         for _ in range(7):  # Now, Load, Now, Read, Connect, Now, Save
             next(running)
@@ -146,31 +135,13 @@ def test_a_claim_that_was_slow_is_not_posted() -> None:
 
 
 def test_a_store_that_fails_after_a_refusal_does_not_hide_it() -> None:
-    protocol = post.posting(effects.Call("monday", "me", LEASE))
-    world, answer = World(), None
-    for _ in range(20):
-        request = protocol.send(answer)
-        match request:
-            case effects.Load():
-                answer = world.pool.load()[0]
-            case effects.Now():
-                answer = world.now
-            case effects.Connect():
-                answer = None
-            case effects.Read(index):
-                answer = world.pool.record(world.state, index)
-            case effects.Save(state) if state.claim:
-                answer = True
-            case effects.Publish():
-                answer = Refused("account", "keys", "Renew the keys.")
-            case effects.Save():
-                warned = protocol.throw(Unreachable("S3 is down."))
-                assert isinstance(warned, effects.Warn) and "S3 is down" in warned.message
-                with pytest.raises(Account, match="Renew") as error:
-                    protocol.send(None)
-                assert error.value.reason == "keys"
-                return
-    raise AssertionError("the claim was never dropped")
+    world, down = World(), mock.Mock(side_effect=Unreachable("S3 is down."))
+    during_the_post(
+        world, lambda: world.store.before.update({"state.json": down}), Refused("account", "keys", "Renew.")
+    )
+    with pytest.raises(Account, match="Renew") as error:
+        world.invoke("monday")
+    assert error.value.reason == "keys" and "S3 is down" in world.warnings[0] and world.state.claim is not None
 
 
 def test_a_store_that_always_answers_conflict_ends_in_busy() -> None:

@@ -20,10 +20,10 @@ from post_tweet import app, effects, telemetry
 from post_tweet import protocol as post
 from post_tweet.errors import Busy
 from post_tweet.pool import Pool
-from post_tweet.runtime import Performer
+from post_tweet.runtime import Runtime
 from post_tweet.store import S3Store, open_store
 
-from tests.helpers.fakes import Crash, MemoryX, records
+from tests.helpers.fakes import Crash, LikeX, MemoryX, records
 from tests.helpers.locked_moto import BUCKET, locked_moto
 from tests.helpers.loopback_x import LoopbackX, loopback_x
 from training.common.paths import ROOT
@@ -101,7 +101,7 @@ def test_twenty_processes_killed_at_random_post_fifty_slots_once(tmp_path: Path)
     assert {entry.slot for entry in state.recent if entry.outcome == "posted"} == {f"slot {n}" for n in range(SLOTS)}
 
 
-class InvocationsX:
+class InvocationsX(LikeX):
     """What one invocation sees of the X that all share.
 
     The lock spans the look at the clock and the post: whoever looks for a post once a lease is over sees every one
@@ -132,8 +132,9 @@ def test_twenty_threads_killed_at_random_post_fifty_slots_once() -> None:
 
     def invoke(slot: str, name: str, rng: random.Random, client: Any) -> None:
         pool, end = Pool(S3Store(BUCKET, "bot", client)), time.monotonic() + TIMEOUT
-        performer = Performer(pool, lambda: InvocationsX(x, lock, end), telemetry.Metrics())
-        protocol = post.posting(effects.Call(slot, name, LEASE))
+        place = InvocationsX(x, lock, end)
+        runtime = Runtime(pool, place, telemetry.Metrics())
+        protocol = post.posting(effects.Call(slot, name, LEASE, place))
         answer: Any = None
         while True:
             try:
@@ -142,7 +143,7 @@ def test_twenty_threads_killed_at_random_post_fifty_slots_once() -> None:
                 return
             for after in (False, True):
                 if after:
-                    answer = performer.do(request)
+                    answer = runtime.perform(request)
                 # Most of all those that hold a claim; the others only look.
                 if rng.random() < (0.001 if isinstance(request, effects.Load) else 0.01):
                     kills[0] += 1

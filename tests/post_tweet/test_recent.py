@@ -10,8 +10,8 @@ from unittest import mock
 import pytest
 from post_tweet import effects, recent
 from post_tweet.errors import Abandoned, TooLate, Undecided, Unreachable
+from post_tweet.place import Found, Unknown
 from post_tweet.state import RECENT, Settled, State, due
-from post_tweet.x import Found, Unknown
 
 from tests.helpers.fakes import records
 from tests.helpers.invoking import START, World
@@ -47,8 +47,8 @@ def test_a_slot_older_than_the_memory_is_refused() -> None:
         world.invoke(slots[0])
     with pytest.raises(TooLate):
         world.invoke(named("another", START + timedelta(minutes=30)))
-    assert world.invoke(slots[1])["outcome"] == "already-settled", "whoever is remembered is answered"
-    assert world.invoke(named("another", START + timedelta(minutes=60)))["outcome"] == "posted"
+    assert world.invoke(slots[1]).outcome == "already-settled", "whoever is remembered is answered"
+    assert world.invoke(named("another", START + timedelta(minutes=60))).outcome == "posted"
 
 
 @pytest.mark.parametrize("name", [lambda n, now: f"by hand {n}", lambda n, now: named(f"by hand {n}", now)])
@@ -57,7 +57,7 @@ def test_many_posts_by_hand_make_no_slot_too_late(name: object) -> None:
     for number in range(100):
         world.wait(seconds=1)
         world.invoke(name(number, world.now))  # type: ignore[operator]
-    assert world.invoke(named("slot", world.now - timedelta(seconds=30)))["outcome"] == "posted"
+    assert world.invoke(named("slot", world.now - timedelta(seconds=30))).outcome == "posted"
 
 
 def test_a_time_made_up_by_hand_makes_no_slot_too_late() -> None:
@@ -72,21 +72,21 @@ def test_a_time_made_up_by_hand_makes_no_slot_too_late() -> None:
 def test_a_call_that_slept_through_the_memory_posts_nothing() -> None:
     """By hand, its name without a time; meanwhile the slot is posted by another call, and pushed out by 64 others."""
     world = World(100)
-    running = world.steps("by hand")
+    running = world.start("by hand")
     for _ in range(5):  # Now, Load, Now, Read, Connect
         next(running)
     world.invoke("by hand")
     for number in range(RECENT):
         world.wait(hours=1)
         world.invoke(f"slot {number}")
-    assert recent.fate(world.state, "by hand") is None
+    assert recent.outcome_of_slot(world.state, "by hand") is None
     with pytest.raises(TooLate):
         list(running)
     assert len(world.x.published) == RECENT + 1
 
 
 def test_what_an_older_version_forgot_without_a_word_is_not_posted() -> None:
-    """It remembered 64 texts of whatever fate."""
+    """It remembered 64 texts of whatever outcome."""
     world = World(0)
     world.pool.append(records(200), "test")
     state, etag = world.pool.load()
@@ -113,7 +113,7 @@ def test_texts_that_were_not_posted_do_not_push_posts_out_of_the_memory() -> Non
         world.invoke(f"slot {number}")
     outcomes = Counter(entry.outcome for entry in world.state.recent)
     assert outcomes == {"posted": 20, "refused": 16}
-    assert world.invoke("slot 0")["outcome"] == "already-settled"
+    assert world.invoke("slot 0").outcome == "already-settled"
 
 
 def lost(world: World, *slots: str) -> None:
@@ -131,7 +131,7 @@ def test_a_post_counts_for_every_slot_that_may_have_made_it() -> None:
     lost(world, "monday", "tuesday")
     world.x.published.append(records(1)[0]["text"])  # one of the two did
     assert world.state.claim.slots == ("monday", "tuesday")
-    assert world.invoke("wednesday")["index"] == 1
+    assert world.invoke("wednesday").index == 1
     for slot in ("monday", "tuesday"):
         with pytest.raises(Abandoned, match="Text 0 was posted for monday or tuesday; X did not say for which"):
             world.invoke(slot)
@@ -152,18 +152,18 @@ def test_a_post_that_x_shows_is_its_own_attempts(seconds: int) -> None:
             with pytest.raises(Abandoned, match="monday or tuesday"):
                 world.invoke("tuesday")
         else:
-            assert world.invoke("tuesday")["outcome"] == "posted"
-            assert world.invoke("monday")["index"] == 1
+            assert world.invoke("tuesday").outcome == "posted"
+            assert world.invoke("monday").index == 1
 
 
 def test_what_an_older_version_forgot_is_not_hidden_by_old_refusals() -> None:
     world = World(0)
     world.pool.append(records(200), "test")
     state, etag = world.pool.load()
-    fates = [("refused", hour) for hour in range(16)] + [("posted", hour) for hour in range(40, 104)]
+    outcomes = [("refused", hour) for hour in range(16)] + [("posted", hour) for hour in range(40, 104)]
     old = tuple(
-        Settled(named("slot", at), hour, fate, None, at.isoformat())
-        for fate, hour in fates
+        Settled(named("slot", at), hour, outcome, None, at.isoformat())
+        for outcome, hour in outcomes
         for at in [START + timedelta(hours=hour)]
     )
     assert world.pool.save(replace(state, seq=9, next=104, recent=old), etag)
@@ -187,7 +187,7 @@ def test_a_post_that_was_only_found_has_a_record_without_a_slot(readable: bool) 
     lost(world, "monday")
     world.x.published.append(records(1)[0]["text"])
     world.x.readable = readable
-    assert world.invoke("monday")["outcome"] == "posted" and world.pool.verify() == []
+    assert world.invoke("monday").outcome == "posted" and world.pool.verify() == []
     assert (world.pool.show(0)["fate"], world.pool.show(0)["post"]["slot"]) == ("posted", None)
 
 
@@ -195,22 +195,22 @@ def test_a_retry_whose_post_another_slot_has_made_says_nothing_wrong() -> None:
     """Its question comes after the other's take-over and post, its write after the other's settling."""
     world = World()
     lost(world, "monday")
-    retry = world.steps("monday")
+    retry = world.start("monday")
     for _ in range(3):  # Now, Load, Now
         next(retry)
-    assert world.invoke("tuesday")["index"] == 0
+    assert world.invoke("tuesday").index == 0
     with pytest.raises(StopIteration) as end:
         while True:
             next(retry)
-    assert end.value.value["index"] == 1 and world.pool.verify() == []
+    assert end.value.value.index == 1 and world.pool.verify() == []
 
 
 def test_a_post_that_x_accepts_frees_the_slots_before_it() -> None:
     world = World()
     world.x.readable = False
     lost(world, "monday", "tuesday")
-    assert world.invoke("wednesday")["index"] == 0
-    assert world.invoke("monday")["index"] == 1 and world.invoke("tuesday")["index"] == 2
+    assert world.invoke("wednesday").index == 0
+    assert world.invoke("monday").index == 1 and world.invoke("tuesday").index == 2
     assert world.state.dump().count(b'"others"') == 0
 
 
@@ -219,7 +219,7 @@ def test_texts_given_up_bar_every_slot_that_may_have_posted_them() -> None:
     world.x.readable = False
     lost(world, "monday", "tuesday")
     world.wait(hours=7)
-    assert world.invoke("wednesday")["index"] == 1
+    assert world.invoke("wednesday").index == 1
     assert "Text 0 may have been posted for monday or tuesday; X did not say whether" in world.warnings[0]
     for slot in ("monday", "tuesday"):
         with pytest.raises(Abandoned):
@@ -230,7 +230,7 @@ def test_a_withdrawn_text_that_x_does_not_hold_is_counted_as_refused() -> None:
     world = World()
     lost(world, "monday")
     world.pool.withdraw([0])
-    assert world.invoke("tuesday")["index"] == 1
+    assert world.invoke("tuesday").index == 1
     assert world.metrics.values["Refused"] == 1 and "withdrawn" in world.warnings[0]
 
 
@@ -243,22 +243,22 @@ def test_a_call_that_is_about_to_be_ended_begins_no_post() -> None:
     with pytest.raises(Unreachable):
         world.invoke("monday", until=world.now + timedelta(seconds=10))
     assert world.x.asked == 0
-    assert world.invoke("monday", until=world.now + timedelta(seconds=45))["outcome"] == "posted"
+    assert world.invoke("monday", until=world.now + timedelta(seconds=45)).outcome == "posted"
 
 
 @pytest.mark.parametrize("slow", [effects.Save, effects.Ask])
-def test_a_call_whose_store_or_x_was_slow_begins_no_post(slow: type[effects.Request]) -> None:
-    world, trace = World(), list[effects.Request]()
+def test_a_call_whose_store_or_x_was_slow_begins_no_post(slow: type[effects.Effect]) -> None:
+    world, trace = World(), list[effects.Effect]()
     if slow is effects.Ask:
         lost(world, "monday")
-    running = world.steps("monday", trace=trace, until=world.now + timedelta(seconds=22))
+    running = world.start("monday", trace=trace, until=world.now + timedelta(seconds=22))
     with pytest.raises(Unreachable, match="was slow"):
         for _ in running:
             if isinstance(trace[-1], slow):
                 world.wait(seconds=10)
     assert world.x.published == [] and (world.state.claim is None or slow is effects.Ask)
     world.wait(seconds=111)
-    assert world.invoke("monday")["outcome"] == "posted"
+    assert world.invoke("monday").outcome == "posted"
 
 
 def test_all_slots_of_a_forgotten_post_are_forgotten() -> None:
@@ -267,7 +267,7 @@ def test_all_slots_of_a_forgotten_post_are_forgotten() -> None:
     for number, entry in enumerate([(early, (late,)), *((f"by hand {n}", ()) for n in range(RECENT))]):
         at = now if number == 0 else now - timedelta(hours=2, minutes=30)
         settled = Settled(entry[0], number, "posted", None, at.isoformat(), None, entry[1])
-        state = replace(state, next=number + 1, **recent.remembering(state, settled))
+        state = replace(recent.remember(state, settled), next=number + 1)
     assert state.forgotten == (START + timedelta(hours=2)).isoformat()
 
 

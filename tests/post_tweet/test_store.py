@@ -1,22 +1,26 @@
-"""One contract for every store: in memory, a directory, S3 under moto."""
+"""Stores beyond what test_store_model does with every one: files, many writers, and what each says when it fails."""
 
 from __future__ import annotations
 
 import errno
+import filecmp
 import multiprocessing
 import os
+import random
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from post_tweet import app
 from post_tweet import store as stores
 from post_tweet.errors import BadInput, Unreachable
 from post_tweet.pool import Pool
 from post_tweet.store import Conflict, DirectoryStore, Missing, S3Store, open_store
 
-from tests.helpers.fakes import MemoryStore, records
+from tests.helpers.fakes import MemoryStore, MemoryX, records
 from tests.helpers.locked_moto import BUCKET, locked_moto
 
 
@@ -29,31 +33,33 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         yield MemoryStore() if request.param == "memory" else open_store(str(tmp_path / "pool"))
 
 
-def test_what_is_put_is_got(store: Any) -> None:
-    store.put("a/b.json", b"0123456789")
-    assert store.get("a/b.json")[0] == b"0123456789"
-    assert store.get_range("a/b.json", 3, 4) == b"3456"
-    assert store.list("a/") == ["a/b.json"]
+def test_a_file_is_carried_as_a_whole(store: Any, tmp_path: Path) -> None:
+    """Larger than the pieces in which S3 takes it."""
+    source, target = tmp_path / "model.bin", tmp_path / "new" / "folder" / "model.bin"
+    source.write_bytes(random.Random(1).randbytes(9 << 20))
+    store.upload(source, "run/model/model.bin")
+    assert store.list("run/") == ["run/model/model.bin"] and store.get_range("run/model/model.bin", 8 << 20, 9) != b""
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"old")
+    store.download("run/model/model.bin", target)
+    assert filecmp.cmp(source, target, shallow=False)
+    with pytest.raises(Missing):
+        store.download("run/none", target.with_name("none"))
+    assert os.listdir(target.parent) == ["model.bin"]
 
 
-def test_missing_objects(store: Any) -> None:
-    for call in (lambda: store.get("none"), lambda: store.get_range("none", 0, 5)):
-        with pytest.raises(Missing):
-            call()
-
-
-def test_compare_and_swap(store: Any) -> None:
-    first = store.put_if("state", b"one", None)
-    assert store.get("state") == (b"one", first)
-    with pytest.raises(Conflict):
-        store.put_if("state", b"two", None)
-    second = store.put_if("state", b"two", first)
-    assert second != first
-    with pytest.raises(Conflict):
-        store.put_if("state", b"three", first)
-    with pytest.raises(Conflict):
-        store.put_if("other", b"three", first)
-    assert store.get("state") == (b"two", second)
+def test_a_store_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shelves: dict[str, MemoryStore] = defaultdict(MemoryStore)
+    monkeypatch.setitem(stores.STORES, "shelf", shelves.__getitem__)
+    Pool(open_store("shelf://a/b")).append(records(2), "test")
+    x = MemoryX()
+    assert [app.run({"slot": "monday"}, "shelf://a/b", x).outcome for _ in "ab"] == ["posted", "already-settled"]
+    (tmp_path / "one").write_bytes(b"a file")
+    open_store("shelf://work").upload(tmp_path / "one", "run/one")
+    open_store("shelf://work").download("run/one", tmp_path / "two" / "one")
+    assert (tmp_path / "two" / "one").read_bytes() == b"a file" and sorted(shelves) == ["shelf://a/b", "shelf://work"]
+    with pytest.raises(BadInput):
+        open_store("shelf:work")
 
 
 def test_of_many_writers_one_wins(store: Any) -> None:
@@ -135,9 +141,13 @@ def test_a_bucket_in_another_region_says_so() -> None:
         S3Store("bucket", "p", Elsewhere()).get("state.json")
 
 
-def test_a_wrong_bucket_is_named() -> None:
-    with locked_moto(), pytest.raises(Unreachable, match="no-such-bucket does not exist"):
-        open_store("s3://no-such-bucket/x").get("state.json")
+def test_a_wrong_bucket_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"1")
+    with locked_moto():
+        store = open_store("s3://no-such-bucket/x")
+        for call in (lambda: store.get("state.json"), lambda: store.upload(tmp_path / "file", "file")):
+            with pytest.raises(Unreachable, match="no-such-bucket does not exist"):
+                call()
 
 
 def test_no_credentials_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,16 +15,18 @@ from typing import Any
 import botocore.endpoint
 import pytest
 from post_tweet import app, runtime, store
+from post_tweet.effects import Outcome
 from post_tweet.errors import PostError, Unreachable
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
+from post_tweet.x import Credentials
 
 from tests.helpers.fakes import MemoryX, records
 from tests.helpers.loopback_aws import BUCKET, LoopbackAws, loopback_aws
 from tests.helpers.loopback_x import KEYS
 
 URL = f"s3://{BUCKET}/bot"
-PLACES = [("GET", "state.json"), ("GET", "batches/"), ("PUT", "state.json"), ("PUT", "posts/")]
+REQUESTS = [("GET", "state.json"), ("GET", "batches/"), ("PUT", "state.json"), ("PUT", "posts/")]
 HEALED = {"500", "503", "409", "412", "reset"}
 """What a single time is mended within the call: by botocore's second try, or by reading again."""
 
@@ -66,12 +68,12 @@ class Clock:
         self.now += timedelta(minutes=1)
 
 
-def until_posted(x: MemoryX, clock: Clock) -> tuple[list[str], dict[str, Any]]:
+def until_posted(x: MemoryX, clock: Clock) -> tuple[list[str], Outcome]:
     """Calls like Lambda's: the errors of the first tries, and the outcome."""
     errors: list[str] = []
     for _ in range(4):
         try:
-            return errors, app.run({"slot": "monday"}, URL, lambda: x)
+            return errors, app.run({"slot": "monday"}, URL, x)
         except PostError as error:
             errors.append(str(error))
             clock.minute()
@@ -81,7 +83,7 @@ def until_posted(x: MemoryX, clock: Clock) -> tuple[list[str], dict[str, Any]]:
 CASES = [
     (method, key, how, after)
     for (method, key), how, after in itertools.product(
-        PLACES, ["500", "503", "409", "412", "reset", "slow", "truncated"], [False, True]
+        REQUESTS, ["500", "503", "409", "412", "reset", "slow", "truncated"], [False, True]
     )
     if (method == "PUT" or how not in ("409", "412"))
     and (how != "truncated" or (method == "GET" and after))
@@ -97,16 +99,16 @@ def test_one_fault_at_one_request(
     aws.fault(method, key, how, after)
     errors, result = until_posted(x, clock)
     assert not any(f.times for f in aws.faults), "the fault did happen"
-    assert len(x.published) == 1 and result["outcome"] == "posted" and result["index"] == 0
+    assert len(x.published) == 1 and result.outcome == "posted" and result.index == 0
     if how in HEALED and (key, how) not in {("posts/", "409"), ("posts/", "412")}:
         assert errors == []
     state = Pool(open_store(URL)).load()[0]
     assert (state.next, state.claim) == (1, None) and Pool(open_store(URL)).verify() == []
-    assert app.run({"slot": "monday"}, URL, lambda: x)["outcome"] == "already-settled"
+    assert app.run({"slot": "monday"}, URL, x).outcome == "already-settled"
 
 
 @pytest.mark.parametrize("how", ["500", "503", "reset"])
-@pytest.mark.parametrize(("method", "key"), PLACES)
+@pytest.mark.parametrize(("method", "key"), REQUESTS)
 def test_an_outage_is_one_sentence_and_the_next_call_goes_on(
     aws: LoopbackAws, monkeypatch: pytest.MonkeyPatch, method: str, key: str, how: str
 ) -> None:
@@ -115,10 +117,10 @@ def test_an_outage_is_one_sentence_and_the_next_call_goes_on(
     aws.fault(method, key, how, after=True, times=3)
     errors, result = until_posted(x, clock)
     assert len(errors) == 1 and "\n" not in errors[0] and "s3://bot-pool/bot" in errors[0]
-    assert len(x.published) == 1 and result["outcome"] == "posted"
+    assert len(x.published) == 1 and result.outcome == "posted"
 
 
-def test_a_missing_object_that_is_forbidden_to_list_is_told_as_a_lack_of_rights() -> None:
+def test_a_missing_object_that_is_forbidden_to_list_is_reported_as_a_lack_of_rights() -> None:
     from botocore.exceptions import ClientError
 
     class Forbidding:
@@ -143,7 +145,7 @@ def test_at_debug_nobody_logs_the_keys(
     logging.getLogger("botocore.parsers").info("still here")
     aws.client("ssm").put_parameter(Name="/bot/x", Type="SecureString", Value=json.dumps(KEYS))
     app.secret.cache_clear()
-    credentials = app.secret("/bot/x")
+    credentials = Credentials.parse(app.secret("/bot/x"))
     app.secret.cache_clear()
     assert credentials.access_token_secret == KEYS["access_token_secret"] and "still here" in caplog.text
     for value in KEYS.values():

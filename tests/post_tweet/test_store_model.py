@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from post_tweet import effects, protocol, telemetry
 from post_tweet.errors import EmptyPool, PoolBroken
 from post_tweet.pool import Pool
-from post_tweet.runtime import Performer, perform
+from post_tweet.runtime import Runtime, run_protocol
 from post_tweet.store import Conflict, DirectoryStore, Missing, S3Store, Store
 
 from tests.helpers.fakes import MemoryStore, MemoryX, records
@@ -27,8 +27,8 @@ DATA = st.binary(max_size=20)
 FEW = settings(max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-class Places:
-    """Where stores come from: each call gives two clients of one new, empty place."""
+class Stores:
+    """Where stores come from: each call gives two clients of one new, empty store."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind, self.folder, self.number = kind, folder, itertools.count()
@@ -44,9 +44,9 @@ class Places:
 
 
 @pytest.fixture(params=["memory", "directory", "s3"])
-def places(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Places]:
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     with moto_if(request.param == "s3"):
-        yield Places(request.param, tmp_path)
+        yield Stores(request.param, tmp_path)
 
 
 @contextmanager
@@ -61,9 +61,9 @@ def moto_if(wanted: bool) -> Iterator[None]:
 class StoreMachine(RuleBasedStateMachine):
     """The model is a dictionary; an etag is good as long as the object has the bytes that it was given for."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, stores: Stores) -> None:
         super().__init__()
-        self.stores = places()
+        self.stores = stores()
         self.model: dict[str, bytes] = {}
         self.etags: list[tuple[str, bytes, str]] = []
 
@@ -115,16 +115,16 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.stores[who].list(prefix) == sorted(key for key in self.model if key.startswith(prefix))
 
 
-def test_stores_behave_like_a_dictionary(places: Places) -> None:
-    run_state_machine_as_test(lambda: StoreMachine(places), settings=FEW)
+def test_stores_behave_like_a_dictionary(stores: Stores) -> None:
+    run_state_machine_as_test(lambda: StoreMachine(stores), settings=FEW)
 
 
 class PoolMachine(RuleBasedStateMachine):
     """The model is a list of texts and what became of them."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, stores: Stores) -> None:
         super().__init__()
-        self.pools = [Pool(store) for store in places()]
+        self.pools = [Pool(store) for store in stores()]
         self.x = MemoryX()
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.ids: list[str] = []
@@ -160,20 +160,20 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(slot=st.sampled_from("abcdefgh"), who=st.integers(0, 1))
     def post(self, slot: str, who: int) -> None:
         self.now += timedelta(hours=1)
-        performer = Performer(self.pools[who], lambda: self.x, telemetry.Metrics(), lambda: self.now)
-        call = protocol.posting(effects.Call(slot, str(self.now), timedelta(seconds=55)))
+        runtime = Runtime(self.pools[who], self.x, telemetry.Metrics(), lambda: self.now)
+        call = protocol.posting(effects.Call(slot, str(self.now), timedelta(seconds=55), self.x))
         waiting = [i for i in range(self.next, len(self.ids)) if i not in self.withdrawn]
         if slot not in self.slots and not self.paused and not waiting:
             with pytest.raises(EmptyPool):
-                perform(call, performer, slot)
+                run_protocol(call, runtime, slot)
             return
-        result = perform(call, performer, slot)
+        result = run_protocol(call, runtime, slot)
         if slot in self.slots:
-            assert (result["outcome"], result["index"]) == ("already-settled", self.slots[slot])
+            assert (result.outcome, result.index) == ("already-settled", self.slots[slot])
         elif self.paused:
-            assert result["outcome"] == "paused"
+            assert result.outcome == "paused"
         else:
-            assert (result["outcome"], result["index"]) == ("posted", waiting[0])
+            assert (result.outcome, result.index) == ("posted", waiting[0])
             self.slots[slot], self.next = waiting[0], waiting[0] + 1
 
     @invariant()
@@ -188,10 +188,10 @@ class PoolMachine(RuleBasedStateMachine):
             assert self.pools[1].verify() == []
 
 
-def test_pools_behave_like_a_list(places: Places) -> None:
+def test_pools_behave_like_a_list(stores: Stores) -> None:
     telemetry.quiet = True
     try:
-        run_state_machine_as_test(lambda: PoolMachine(places), settings=FEW)
+        run_state_machine_as_test(lambda: PoolMachine(stores), settings=FEW)
     finally:
         telemetry.quiet = False
 
@@ -203,8 +203,8 @@ def test_verify_sees_a_state_that_is_older_than_its_posts() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     telemetry.quiet = True
     try:
-        performer = Performer(pool, lambda: x, telemetry.Metrics(), lambda: now)
-        perform(protocol.posting(effects.Call("monday", "me", timedelta(seconds=55))), performer, "monday")
+        runtime = Runtime(pool, x, telemetry.Metrics(), lambda: now)
+        run_protocol(protocol.posting(effects.Call("monday", "me", timedelta(seconds=55), x)), runtime, "monday")
     finally:
         telemetry.quiet = False
     assert pool.verify() == []
@@ -227,10 +227,10 @@ def test_the_model_finds_a_store_that_does_not_compare(tmp_path: Path) -> None:
             self.put(key, data)
             return self.get(key)[1]
 
-    class CarelessPlaces(Places):
+    class CarelessStores(Stores):
         def __call__(self) -> tuple[Store, Store]:
             store = Careless()
             return store, store
 
     with pytest.raises(BaseException, match=r"DID NOT RAISE"):
-        run_state_machine_as_test(lambda: StoreMachine(CarelessPlaces("memory", tmp_path)), settings=FEW)
+        run_state_machine_as_test(lambda: StoreMachine(CarelessStores("memory", tmp_path)), settings=FEW)

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from post_tweet.errors import BadInput
-from post_tweet.x import CannotTell, Credentials, Found, NotFound, Posted, Refused, Unknown, XPoster
+from post_tweet.place import CannotTell, Found, NotFound, Posted, Refused, Secret, Unknown
+from post_tweet.x import Credentials, X
 from post_tweet.xtext import problems, weighted_length
 
-from tests.helpers.loopback_x import KEYS, LoopbackX, loopback_x
+from tests.helpers.loopback_x import KEYS, LoopbackX, loopback_x, secret
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def x() -> Iterator[LoopbackX]:
         yield server
 
 
-def poster(x: LoopbackX, **keys: str) -> XPoster:
-    return XPoster(Credentials(**{**KEYS, **keys}), x.url, timeout=(1.0, 0.75))
+def client(x: LoopbackX, **keys: str) -> X:
+    return X(lambda: secret(**keys), x.url, timeout=(1.0, 0.75))
 
 
 def body(**fields: object) -> str:
@@ -34,9 +35,9 @@ def body(**fields: object) -> str:
 
 
 def test_posted_and_then_a_duplicate(x: LoopbackX) -> None:
-    assert poster(x).post("a soft answer, äöü ’ 100 %") == Posted("1001")
+    assert client(x).post("a soft answer, äöü ’ 100 %") == Posted("1001")
     assert x.published == ["a soft answer, äöü ’ 100 %"]
-    again = poster(x).post("a soft answer, äöü ’ 100 %")
+    again = client(x).post("a soft answer, äöü ’ 100 %")
     assert isinstance(again, Refused) and (again.scope, again.reason) == ("text", "duplicate")
 
 
@@ -59,19 +60,19 @@ REFUSALS = [
 @pytest.mark.parametrize(("status", "answer", "scope", "reason"), REFUSALS)
 def test_refusals(x: LoopbackX, status: int, answer: str, scope: str, reason: str) -> None:
     x.script(status=status, body=answer)
-    result = poster(x).post("a text")
+    result = client(x).post("a text")
     assert isinstance(result, Refused) and (result.scope, result.reason) == (scope, reason)
     assert len(x.requests) == 1
 
 
 def test_a_rate_limit_with_an_unreadable_header_is_still_a_refusal(x: LoopbackX) -> None:
     x.script(status=429, body=body(title="Too Many Requests"), headers={"x-rate-limit-reset": "soon"})
-    result = poster(x).post("a text")
+    result = client(x).post("a text")
     assert isinstance(result, Refused) and (result.scope, result.reason) == ("account", "rate-limit")
 
 
 def test_wrong_keys_are_refused_by_their_signature(x: LoopbackX) -> None:
-    result = poster(x, consumer_secret="wrong").post("a text")
+    result = client(x, consumer_secret="wrong").post("a text")
     assert isinstance(result, Refused) and result.reason == "keys" and x.published == []
 
 
@@ -86,7 +87,7 @@ def test_the_rate_limit_tells_when_the_last_spent_limit_is_full_again(x: Loopbac
             "x-user-limit-24hour-reset": "1800003600",
         },
     )
-    result = poster(x).post("a text")
+    result = client(x).post("a text")
     assert isinstance(result, Refused) and result.reason == "rate-limit"
     assert "2027-01-15 09:00:00 UTC" in result.sentence
 
@@ -106,7 +107,7 @@ UNKNOWN = [
 @pytest.mark.parametrize("answer", UNKNOWN)
 def test_whatever_may_have_been_posted_is_unknown(x: LoopbackX, answer: dict[str, object]) -> None:
     x.script(**answer)
-    assert isinstance(poster(x).post("a text"), Unknown)
+    assert isinstance(client(x).post("a text"), Unknown)
     assert len(x.requests) == 1, "a post is never repeated by itself"
 
 
@@ -114,18 +115,18 @@ def test_an_answer_that_trickles_is_given_up_as_a_whole(x: LoopbackX) -> None:
     """Each byte is in time, all of them are not."""
     x.script(trickle=0.1, publish=True)
     started = time.monotonic()
-    assert isinstance(poster(x).post("a text"), Unknown)
+    assert isinstance(client(x).post("a text"), Unknown)
     assert time.monotonic() - started < 4
 
 
 def test_an_answer_in_chunks_is_read(x: LoopbackX) -> None:
     x.script(chunked=True, publish=True)
-    assert poster(x).post("a text") == Posted("1001")
+    assert client(x).post("a text") == Posted("1001")
 
 
 def test_an_endless_answer_is_given_up(x: LoopbackX) -> None:
     x.script(body=b" " * (3 << 20), publish=True)
-    assert isinstance(poster(x).post("a text"), Unknown)
+    assert isinstance(client(x).post("a text"), Unknown)
 
 
 @pytest.mark.parametrize(
@@ -134,14 +135,14 @@ def test_an_endless_answer_is_given_up(x: LoopbackX) -> None:
 )
 def test_why_the_latest_posts_cannot_be_read(x: LoopbackX, status: int, kind: str) -> None:
     x.reading = status
-    answer = poster(x).did_post("a text")
+    answer = client(x).did_post("a text")
     assert isinstance(answer, CannotTell) and answer.kind == kind
 
 
 def test_no_error_and_no_repr_tells_a_key(x: LoopbackX) -> None:
     texts = []
     for keys in ({}, {"access_token_secret": "wrong-secret-3"}):
-        sender = poster(x, **keys)
+        sender = client(x, **keys)
         texts += [repr(sender), str(vars(sender)), repr(sender.client), repr(sender.client.session)]
         for status in (401, 403, 500):
             x.script(status=status, body="{}")
@@ -155,7 +156,7 @@ def test_no_error_and_no_repr_tells_a_key(x: LoopbackX) -> None:
 
 
 def test_nobody_listening_is_unknown() -> None:
-    result = XPoster(Credentials(**KEYS), "http://127.0.0.1:9", timeout=(0.5, 0.5)).post("a text")
+    result = X(secret, "http://127.0.0.1:9", timeout=(0.5, 0.5)).post("a text")
     assert isinstance(result, Unknown)
 
 
@@ -164,33 +165,33 @@ SHOWN = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def test_asking_for_the_latest_posts(x: LoopbackX) -> None:
-    assert poster(x).did_post("fish & bread") == NotFound()
+    assert client(x).did_post("fish & bread") == NotFound()
     x.published += ["one", "fish &amp;  bread", "three"]
-    assert poster(x).did_post("fish & bread") == Found("1002", SHOWN)
-    assert poster(x).did_post("two") == NotFound()
+    assert client(x).did_post("fish & bread") == Found("1002", SHOWN)
+    assert client(x).did_post("two") == NotFound()
     x.readable = False
-    assert isinstance(poster(x).did_post("three"), CannotTell)
+    assert isinstance(client(x).did_post("three"), CannotTell)
 
 
 def test_a_page_that_does_not_reach_back_to_the_attempt_tells_nothing(x: LoopbackX) -> None:
     published = SHOWN
     x.published += ["one", "two", "three", "four", "five"]
-    assert isinstance(poster(x).did_post("lost", published - timedelta(hours=1)), CannotTell)
-    assert poster(x).did_post("lost", published + timedelta(hours=1)) == NotFound()
-    assert poster(x).did_post("two", published - timedelta(hours=1)) == Found("1002", SHOWN)
+    assert isinstance(client(x).did_post("lost", published - timedelta(hours=1)), CannotTell)
+    assert client(x).did_post("lost", published + timedelta(hours=1)) == NotFound()
+    assert client(x).did_post("two", published - timedelta(hours=1)) == Found("1002", SHOWN)
     x.published.pop()
-    assert poster(x).did_post("lost", published - timedelta(hours=1)) == NotFound()
+    assert client(x).did_post("lost", published - timedelta(hours=1)) == NotFound()
 
 
 @pytest.mark.parametrize("shown", ["a &lt;text&gt; https://t.co/Ab1", " a  <text>\n"])
 def test_a_post_is_known_again_as_x_shows_it(x: LoopbackX, shown: str) -> None:
     x.published.append(shown)
-    assert poster(x).did_post("a <text>") == Found("1001", SHOWN)
+    assert client(x).did_post("a <text>") == Found("1001", SHOWN)
 
 
 def test_credentials_take_both_spellings_and_hide_their_values() -> None:
     old = {"consumer_key": "a", "consumer_secret": "b1", "access_key": "c1", "access_secret": "d1"}
-    credentials = Credentials.parse(json.dumps(old), "twitter.json")
+    credentials = Credentials.parse(Secret(json.dumps(old), "twitter.json"))
     assert credentials.access_token_secret == "d1" and "d1" not in repr(credentials)
 
 
@@ -198,13 +199,13 @@ def test_credentials_take_both_spellings_and_hide_their_values() -> None:
 @pytest.mark.parametrize("value", [None, "", "  ", 5])
 def test_a_missing_key_is_named_and_no_other_value_shown(missing: str, value: object) -> None:
     with pytest.raises(BadInput, match=f"lacks {missing}") as error:
-        Credentials.parse(json.dumps({**KEYS, missing: value}), "twitter.json")
-    assert not any(secret in str(error.value) for secret in KEYS.values())
+        Credentials.parse(Secret(json.dumps({**KEYS, missing: value}), "twitter.json"))
+    assert not any(value in str(error.value) for value in KEYS.values())
 
 
 def test_signed_headers_are_not_logged(x: LoopbackX, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    poster(x).post("a text")
+    client(x).post("a text")
     assert "oauth_signature" not in caplog.text and KEYS["access_token"] not in caplog.text
 
 

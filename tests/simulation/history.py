@@ -17,32 +17,15 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 LAMBDA_TIMEOUT = 45.0
 X_TIMEOUT = 18.0
 
-FAULTS: dict[type[effects.Request], tuple[str, ...]] = {
+LOST = ("lost", "lost after", "late")
+CONFLICTS = ("conflict", "conflict after")
+FAULTS: dict[type[effects.Effect], tuple[str, ...]] = {
     effects.Load: ("crash", "error", "slow", "sleep after"),
     effects.Read: ("crash", "error", "slow"),
     effects.Connect: ("crash", "error", "slow"),
-    effects.Save: (
-        "crash",
-        "crash after",
-        "error",
-        "error after",
-        "conflict",
-        "conflict after",
-        "slow after",
-        "sleep after",
-    ),
+    effects.Save: ("crash", "crash after", "error", "error after", *CONFLICTS, "slow after", "sleep after"),
     effects.Note: ("crash", "crash after", "error", "error after"),
-    effects.Publish: (
-        "crash",
-        "crash after",
-        "lost",
-        "lost after",
-        "late",
-        "account",
-        "too long",
-        "slow after",
-        "sleep",
-    ),
+    effects.Publish: ("crash", "crash after", *LOST, "account", "too long", "slow after", "sleep"),
     effects.Ask: ("crash", "forbidden", "later", "slow", "sleep after"),
 }
 """What can go wrong at a call. `after`: the call has done its work, and nobody hears of it (crash, error, conflict)

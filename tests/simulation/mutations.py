@@ -25,6 +25,11 @@ class Mutation:
     edits: tuple[tuple[str, str], ...]
     """(as it stands in protocol.py, lost_answer.py or recent.py, as it is broken)"""
 
+    @classmethod
+    def of(cls, name: str, *edits: str) -> Mutation:
+        """`edits`: as it stands, as it is broken, and so on."""
+        return cls(name, tuple(zip(edits[::2], edits[1::2], strict=True)))
+
     def protocol(self) -> Protocol:
         sources = {module: inspect.getsource(module) for module in (lost_answer, recent, protocol)}
         for old, new in self.edits:
@@ -66,129 +71,135 @@ def hunt(mutation: Mutation, histories: int = 20_000) -> Caught:
     return Caught(mutation, histories, None)
 
 
-CLAIM = """            claimed = yield from claiming(call, changed(state, call, claim=fresh))"""
+CLAIM = """            claimed = yield from write_claim(successor(state, call, claim=fresh))"""
 OURS = """    state: State = yield Load()
     ours = new.claim is not None and state.claim == new.claim
     return state if ours else None"""
-LOST = """    assert isinstance(answer, Unknown)
+LOST = """        case Unknown(reason):
 """
-PUBLISH = "    answer = yield Publish(claim.text)\n"
-PROMPTLY = "    if now - when(claim.since) >= call.lease / PROMPT:\n"
+PUBLISH = "    answer: Posted | Refused | Unknown = yield Publish(claim.text)\n"
+PROMPTLY = "    if now - when(claim.since) >= LATEST_START * call.lease:\n"
 MET = 'entry = Settled(before.slot, claim.index, "posted", None, stamp(now), None, before.others)'
-FOUND = "entry = Settled(claim.slot, claim.index, found, tweet_id, stamp(now), reason, others)"
+FOUND = 'entry = Settled(claim.slot, claim.index, "posted", answer.tweet_id, stamp(now), None, claim.others)'
 HEIRS = "        others=tuple(slot for slot in claim.slots if slot != call.slot),\n"
-OWNED = " or (now and (now.index, now.owner) != (entry.index, owner or call.owner)):\n"
+HELD = "        if (state.claim and (state.claim.index, state.claim.owner)) != held:\n"
 SETTLED = 'Settled(call.slot, claim.index, "posted", None, stamp(now))'
 
 MUTATIONS = (
-    Mutation("post first, write afterwards", ((CLAIM, "            claimed = changed(state, call, claim=fresh)"),)),
-    Mutation(
-        "settle first, post afterwards",
-        ((PUBLISH, f"    state = yield from settle(call, state, {SETTLED})\n" + PUBLISH),),
+    Mutation.of("post first, write afterwards", CLAIM, "            claimed = successor(state, call, claim=fresh)"),
+    Mutation.of(
+        "settle first, post afterwards", PUBLISH, f"    state = yield from settle(call, state, {SETTLED})\n" + PUBLISH
     ),
-    Mutation(
-        "take a stale claim over without asking X",
-        (("    answer = yield Ask(claim.text, when(claim.first))\n", "    answer = NotFound()\n"),),
+    Mutation.of(
+        "take a stale claim over without asking X", " = yield Ask(claim.text, when(claim.first))\n", " = NotFound()\n"
     ),
-    Mutation("take every 412 for our own write", ((OURS, "    return new"),)),
-    Mutation("take every 412 for a lost race", ((OURS, "    return None"),)),
-    Mutation("no lease", (("if claim and -CLOCKS <= now - when(claim.since) < call.lease:", "if False:"),)),
-    Mutation("a claim from the future is live", (("if claim and -CLOCKS <= now - when(", "if claim and now - when("),)),
-    Mutation(
+    Mutation.of("take every 412 for our own write", OURS, "    return new"),
+    Mutation.of("take every 412 for a lost race", OURS, "    return None"),
+    Mutation.of("no lease", "if claim and -CLOCK_TOLERANCE <= now - when(claim.since) < call.lease:", "if False:"),
+    Mutation.of(
+        "a claim from the future is live", "if claim and -CLOCK_TOLERANCE <= now - when(", "if claim and now - when("
+    ),
+    Mutation.of(
         "remember the last post alone",
-        (("in MAY_HAVE][:-RECENT]", "in MAY_HAVE][:-1]"), ("limit.isoformat() if limit else None", "None")),
+        "in MAY_HAVE_POSTED][:-RECENT]",
+        "in MAY_HAVE_POSTED][:-1]",
+        "limit.isoformat() if limit else None",
+        "None",
     ),
-    Mutation(
+    Mutation.of(
         "post for a slot however late",
-        (("        if (limit := forgotten(state)) and begun <= limit:\n", "        if False:\n"),),
+        "        if (limit := forgotten_until(state)) and begun <= limit:\n",
+        "        if False:\n",
     ),
-    Mutation(
-        "move `next` at the claim",
-        ((CLAIM, CLAIM.replace("claim=fresh)", "claim=fresh, next=index + 1)")),),
-    ),
-    Mutation(
+    Mutation.of("move `next` at the claim", CLAIM, CLAIM.replace("claim=fresh)", "claim=fresh, next=index + 1)")),
+    Mutation.of(
         "a duplicate after a take-over is a refused text",
-        (('if answer.reason == "duplicate" and before:', "if False:"),),
+        'case Refused("text", "duplicate") if before:',
+        'case Refused("text", "duplicate") if False:',
     ),
-    Mutation(
+    Mutation.of(
         "a duplicate counts for the slot that met it",
-        ((MET, MET.replace("before.slot,", "call.slot,").replace("before.others", "()")),),
+        MET,
+        MET.replace("before.slot,", "call.slot,").replace("before.others", "()"),
     ),
-    Mutation(
+    Mutation.of(
         "a post that is found counts for the slot that found it",
-        ((FOUND, FOUND.replace("claim.slot,", "call.slot,").replace("others", "()")),),
+        FOUND,
+        FOUND.replace("claim.slot,", "call.slot,").replace("claim.others", "()"),
     ),
-    Mutation("a take-over forgets who may have posted before", ((HEIRS, ""),)),
-    Mutation(
+    Mutation.of("a take-over forgets who may have posted before", HEIRS, ""),
+    Mutation.of(
         "a take-over keeps the old slot",
-        (("        slot=call.slot,\n        owner=call.owner,\n", "        owner=call.owner,\n"), (HEIRS, "")),
+        "        slot=call.slot,\n        owner=call.owner,\n",
+        "        owner=call.owner,\n",
+        HEIRS,
+        "",
     ),
-    Mutation(
-        "trust X's check of duplicates for a month", (("TRUST = timedelta(hours=6)", "TRUST = timedelta(days=30)"),)
+    Mutation.of(
+        "trust X's check of duplicates for a month", "age <= promise.repeats_refused_for:", "age <= timedelta(days=30):"
     ),
-    Mutation(
-        "the six hours begin anew with every attempt",
-        (("first=stamp(now) if isinstance(answer, NotFound) else claim.first", "first=stamp(now)"),),
+    Mutation.of(
+        "the six hours begin anew with every attempt", "first=stamp(now) if absent else claim.first", "first=stamp(now)"
     ),
-    Mutation(
+    Mutation.of(
         "a refused account drops a claim taken over",
-        (("let_go(call, state, before)\n        raise Account", "let_go(call, state, None)\n        raise Account"),),
+        "release(call, state, before)\n            raise Account",
+        "release(call, state, None)\n            raise Account",
     ),
-    Mutation("a lost answer drops the claim", ((LOST, LOST + "    yield from let_go(call, state, None)\n"),)),
-    Mutation(
+    Mutation.of("a lost answer drops the claim", LOST, LOST + "            yield from release(call, state, None)\n"),
+    Mutation.of(
         "a lost answer ends the lease",
-        (
-            (
-                LOST,
-                LOST
-                + "    old = stamp(when(claim.since) - call.lease)\n"
-                + "    yield from let_go(call, state, replace(claim, since=old))\n",
-            ),
-        ),
+        LOST,
+        LOST
+        + "            old = stamp(when(claim.since) - call.lease)\n"
+        + "            yield from release(call, state, replace(claim, since=old))\n",
     ),
-    Mutation(
-        "a lost answer counts as posted",
-        ((LOST, LOST + f"    yield from settle(call, state, {SETTLED})\n"),),
+    Mutation.of(
+        "a lost answer counts as posted", LOST, LOST + f"            yield from settle(call, state, {SETTLED})\n"
     ),
-    Mutation(
+    Mutation.of(
         "post again at once when the answer is lost",
-        ((PUBLISH, PUBLISH + "    if isinstance(answer, Unknown):\n    " + PUBLISH),),
+        PUBLISH,
+        PUBLISH + "    if isinstance(answer, Unknown):\n        answer = yield Publish(claim.text)\n",
     ),
-    Mutation("post however old the claim has become", ((PROMPTLY, "    if False:\n"),)),
-    Mutation(
+    Mutation.of("post however old the claim has become", PROMPTLY, "    if False:\n"),
+    Mutation.of(
         "a slot whose text was abandoned posts another",
-        (('MAY_HAVE = ("posted", "abandoned")', 'MAY_HAVE = ("posted",)'),),
+        'MAY_HAVE_POSTED = ("posted", "abandoned")',
+        'MAY_HAVE_POSTED = ("posted",)',
     ),
-    Mutation(
-        "decide without X when it does not know the keys", (('    if answer.kind == "keys":\n', "    if False:\n"),)
+    Mutation.of(
+        "decide without X when it does not know the keys", '    if answer.kind == "keys":\n', "    if False:\n"
     ),
-    Mutation(
-        "give a text up when X is short of breath",
-        (('return "later" if answer.kind == "later" else "abandoned"', 'return "abandoned"'),),
+    Mutation.of(
+        "give a text up when X cannot answer now",
+        'return "later" if answer.kind == "later" else "abandoned"',
+        'return "abandoned"',
     ),
-    Mutation("reckon with a claim from the future", (('        return "wrong-clock"\n', "        pass\n"),)),
-    Mutation("post unfit texts", (("            if why := problems(", "            if why := () and problems("),)),
-    Mutation("settle whoever holds the claim", ((OWNED, ":\n"),)),
-    Mutation(
-        "let a claim go whoever holds it", (("            if state.claim != held:\n", "            if False:\n"),)
+    Mutation.of("reckon with a claim from the future", '        return "wrong-clock"\n', "        pass\n"),
+    Mutation.of(
+        "post unfit texts",
+        "            if why := call.place.problems(",
+        "            if why := () and call.place.problems(",
     ),
-    Mutation("post withdrawn texts", (("    while index in state.withdrawn:\n", "    while False:\n"),)),
-    Mutation(
-        "post again a text withdrawn meanwhile", (('return "refused" if withdrawn else "again"', 'return "again"'),)
+    Mutation.of("settle whoever holds the claim", HELD, "        if (state.claim is None) != (held is None):\n"),
+    Mutation.of("let a claim go whoever holds it", "            if state.claim != held:\n", "            if False:\n"),
+    Mutation.of("post withdrawn texts", "    while index in state.withdrawn:\n", "    while False:\n"),
+    Mutation.of(
+        "post again a text withdrawn meanwhile", 'return "refused" if withdrawn else "again"', 'return "again"'
     ),
-    Mutation("post while paused", (("        if state.paused:\n", "        if False:\n"),)),
-    Mutation(
+    Mutation.of("post while paused", "        if state.paused:\n", "        if False:\n"),
+    Mutation.of(
         "say posted for whoever has posted it",
-        (('if found == "posted" and entry.slots == (call.slot,) and entry in state.recent:', 'if found == "posted":'),),
+        'if entry.outcome == "posted" and entry.slots == (call.slot,) and entry in state.recent:',
+        'if entry.outcome == "posted":',
     ),
-    Mutation("keep no record of a post", (("    yield Note(claim", "    if False:\n        yield Note(claim"),)),
-    Mutation(
+    Mutation.of(
+        "keep no record of a post", "    yield Note(PostRecord(", "    if False:\n        yield Note(PostRecord("
+    ),
+    Mutation.of(
         "believe a settling that met a conflict",
-        (
-            (
-                "        if (yield Save(new)):\n            return new\n        state",
-                "        yield Save(new)\n        return new\n        state",
-            ),
-        ),
+        "        if (yield Save(new)):\n            return new\n        state",
+        "        yield Save(new)\n        return new\n        state",
     ),
 )

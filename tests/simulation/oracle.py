@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
-from post_tweet.state import Settled, State
+from post_tweet.effects import Outcome
+from post_tweet.state import PostRecord, Settled, State
 
 from tests.simulation.history import World
 
 UNFIT = "king.to"
 """A link, in a text that was filled in by mistake."""
-A_MOMENT = "later"
+LATER = "later"
 """Why X does not answer, when it will again."""
 NO_KEYS = "timestamp out of bounds"
 """What X says to a machine whose clock is wrong."""
@@ -86,26 +86,27 @@ class Oracle:
                 self.settled[index] = entry
                 if entry.outcome == "abandoned" and entry.reason == NO_KEYS:
                     self.wrong(f"GIVEN UP: text {index}, by a machine that X does not even know")
-                if entry.outcome == "abandoned" and entry.reason == A_MOMENT and index not in before.withdrawn:
+                if entry.outcome == "abandoned" and entry.reason == LATER and index not in before.withdrawn:
                     self.wrong(f"GIVEN UP: text {index}, although X only wants to be asked later")
             elif index not in before.withdrawn:
                 self.wrong(f"LOST: text {index} is passed over, with no word of what became of it")
             else:
                 self.withdrawn.add(index)
 
-    def returned(self, slot: str, result: dict[str, Any], was_open: bool, next_index: int) -> None:
-        kind = result["outcome"]
-        if kind == "posted" and not any(post.text == result["text"] for post in self.posts):
-            self.wrong(f"UNTRUE: {slot} says it posted {result['text']!r}, and X has no such post")
-        if kind == "posted" and result["index"] >= next_index:
-            self.wrong(f"UNTRUE: {slot} says it posted text {result['index']}, and the state still holds it ready")
+    def returned(self, slot: str, result: Outcome, was_open: bool, next_index: int) -> None:
+        kind = result.outcome
+        if kind == "posted" and not any(post.text == result.text for post in self.posts):
+            self.wrong(f"UNTRUE: {slot} says it posted {result.text!r}, and X has no such post")
         if kind in ("posted", "already-settled"):
-            entry = self.settled.get(result["index"])
-            if kind == "posted" and self.unseen(result["text"]):
-                pass  # the post came so late that its text had been taken out: told truly, and too late for the books
+            assert result.index is not None
+            if kind == "posted" and result.index >= next_index:
+                self.wrong(f"UNTRUE: {slot} says it posted text {result.index}, and the state still holds it ready")
+            entry = self.settled.get(result.index)
+            if kind == "posted" and self.unseen(result.text or ""):
+                pass  # the post came so late that its text had been taken out: a true answer, too late for the books
             elif not entry or entry.outcome != "posted" or slot not in entry.slots:
                 books = f"{entry.outcome} for {entry.slot}" if entry else "nothing"
-                self.wrong(f"UNTRUE: {slot} says {kind}, text {result['index']}, and the books say {books}")
+                self.wrong(f"UNTRUE: {slot} says {kind}, text {result.index}, and the books say {books}")
             elif entry.others and kind == "already-settled":
                 self.wrong(f"UNTRUE: {slot} says it has posted text {entry.index}, and one of {entry.slots} has")
         if kind == "paused":
@@ -116,7 +117,7 @@ class Oracle:
     def books(self) -> list[Settled]:
         return list(self.settled.values())
 
-    def end(self, state: State, notes: dict[int, Any]) -> None:
+    def end(self, state: State, notes: dict[int, PostRecord]) -> None:
         """Everything is over, and everything must be accounted for."""
         mine = {post.text: post for post in self.posts}
         credited = Counter(slot for entry in self.books() if entry.outcome == "posted" for slot in entry.slots)
@@ -133,12 +134,8 @@ class Oracle:
                 self.wrong(f"LOST: text {index} is settled as posted, and X has no such post")
             if entry.outcome == "posted" and index not in notes:
                 self.wrong(f"BOOKS: the post of text {index} has no record")
-            elif entry.outcome == "posted" and notes[index]["slot"] not in (
-                None,
-                *entry.slots,
-                mine[texts[index]].slot,
-            ):
-                self.wrong(f"BOOKS: the post of text {index} is recorded for {notes[index]['slot']}")
+            elif entry.outcome == "posted" and notes[index].slot not in (None, *entry.slots, mine[texts[index]].slot):
+                self.wrong(f"BOOKS: the post of text {index} is recorded for {notes[index].slot}")
             if entry.outcome == "refused" and out and (self.world.tight or entry.reason != "withdrawn"):
                 self.wrong(f"BOOKS: text {index} was published and is settled as refused ({entry.reason})")
         pending = {state.claim.text} if state.claim else set()

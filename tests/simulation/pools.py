@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from post_tweet.pool import Appended, Pool
-from post_tweet.state import Batch, State
+from post_tweet.state import Batch, PostRecord, State
 
 from tests.helpers.fakes import MemoryStore
 from tests.simulation.oracle import text_of
@@ -19,7 +19,7 @@ class StatePool(Pool):
 
     def __init__(self) -> None:
         self.store = SimpleNamespace(url="memory", requests=0)
-        self.state, self.tag, self.notes = State(), 0, dict[int, Any]()
+        self.state, self.tag, self.notes = State(), 0, dict[int, PostRecord]()
 
     def load(self) -> tuple[State, str | None]:
         return self.state, str(self.tag)
@@ -33,9 +33,9 @@ class StatePool(Pool):
     def record(self, state: State, index: int) -> dict[str, Any]:
         return {"id": str(index), "text": text_of(index)}
 
-    def note(self, index: int, record: dict[str, Any], over: bool = True) -> None:
-        if over or index not in self.notes:
-            self.notes[index] = record
+    def note(self, record: PostRecord, overwrite: bool = True) -> None:
+        if overwrite or record.index not in self.notes:
+            self.notes[record.index] = record
 
     def fill(self, count: int) -> None:
         batch = Batch(f"b{len(self.state.batches)}", count, 64, "", "", "")
@@ -48,16 +48,16 @@ class BytesPool(Pool):
 
     def __init__(self) -> None:
         super().__init__(MemoryStore())
-        self.notes = dict[int, Any]()
+        self.notes = dict[int, PostRecord]()
 
     @property
     def state(self) -> State:
         return super().load()[0]
 
-    def note(self, index: int, record: dict[str, Any], over: bool = True) -> None:
-        super().note(index, record, over)
-        (key,) = [key for key in self.store.list("posts/") if key.endswith(f"/{index}.json")][-1:]
-        self.notes[index] = json.loads(self.store.get(key)[0])
+    def note(self, record: PostRecord, overwrite: bool = True) -> None:
+        super().note(record, overwrite)
+        (key,) = [key for key in self.store.list("posts/") if key.endswith(f"/{record.index}.json")][-1:]
+        self.notes[record.index] = PostRecord(**json.loads(self.store.get(key)[0]))
 
     def fill(self, count: int) -> Appended:
         start = self.state.total

@@ -2,7 +2,7 @@
 
 python -m tests.simulation                       all of it, on 2 processes: about 8 minutes
 python -m tests.simulation --slots 20000         fewer random slots
-python -m tests.simulation --seed 309            one life, told event by event
+python -m tests.simulation --seed 309            one life, event by event
 python -m tests.simulation --mutations           the table alone
 """
 

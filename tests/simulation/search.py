@@ -12,15 +12,15 @@ from typing import Any
 
 from post_tweet import protocol as post
 
-from tests.simulation.history import FAULTS, Act, Delivery, FaultKey, History, World, history, named
+from tests.simulation.history import CONFLICTS, FAULTS, LOST, Act, Delivery, FaultKey, History, World, history, named
 from tests.simulation.world import Protocol, Run, Simulation
 
-HARMLESS = ("conflict", "conflict after", "slow")
+HARMLESS = (*CONFLICTS, "slow")
 """One of these alone must not even make a call fail. (A claim that was slow to write is not posted: that may.)"""
 SLOTS = (named("slot 0", 0), named("slot 1", 60))
 POST = 4
 """The number of a call's post among its calls, if nothing goes wrong: state, text, keys, claim, post."""
-LEFT = ("crash", "crash after", "lost", "lost after", "late")
+LEFT = ("crash", "crash after", *LOST)
 """What may leave a claim behind with its text posted or not."""
 PLACES = range(8)
 """Where a call can be interrupted by the other: before each of its calls, and after the last, if nothing goes wrong."""

@@ -12,8 +12,9 @@ from itertools import pairwise
 
 import pytest
 from post_tweet import lost_answer
+from post_tweet.place import CannotTell, Found, NotFound
 from post_tweet.state import due as due_of
-from post_tweet.x import CannotTell, Found, NotFound
+from post_tweet.x import X
 
 from tests.simulation.history import START, History, history
 from tests.simulation.mutations import MUTATIONS, hunt
@@ -131,9 +132,11 @@ def test_the_table_in_the_docs_is_what_the_function_does() -> None:
     for answer in ANSWERS.values():
         for hours in (-1.0, -0.05, 0.0, 5.9, 6.1, 100.0):
             for withdrawn in (False, True):
-                expected = next(said for what, claim, said in rows if covers(what, claim, answer, hours, withdrawn))
-                assert lost_answer.verdict(answer, timedelta(hours=hours), withdrawn) == expected
-    docstring = lost_answer.verdict.__doc__ or ""
+                expected = next(
+                    settled for what, claim, settled in rows if covers(what, claim, answer, hours, withdrawn)
+                )
+                assert lost_answer.settlement(answer, X.promise, timedelta(hours=hours), withdrawn) == expected
+    docstring = lost_answer.settlement.__doc__ or ""
     assert [row[2] for row in rows] == re.findall(
         r"^    (?:hold|do not|keys|cannot)\b.*?  +.*?  +([a-z-]+)  ", docstring, re.MULTILINE
     )

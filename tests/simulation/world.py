@@ -15,18 +15,18 @@ from typing import Any
 from post_tweet import effects, telemetry
 from post_tweet import protocol as post
 from post_tweet.errors import Account, PostError, Unreachable
-from post_tweet.runtime import Performer
+from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Refused, Unknown
+from post_tweet.runtime import Runtime
 from post_tweet.state import when
-from post_tweet.x import CLOCKS, CannotTell, Refused, Unknown
 
+from tests.simulation.describe import describe_answer, describe_effect
 from tests.simulation.history import FAULTS, LAMBDA_TIMEOUT, START, X_TIMEOUT, Act, Delivery, FaultKey, History, named
-from tests.simulation.line import Line
 from tests.simulation.oracle import Oracle, Published
+from tests.simulation.place import SimulatedX
 from tests.simulation.pools import BytesPool, StatePool
-from tests.simulation.telling import answered, brief
 
 LEASE = timedelta(seconds=55)
-Protocol = Callable[[effects.Call], effects.Steps]
+Protocol = Callable[[effects.Call], effects.Effects]
 
 
 class Crash(BaseException):
@@ -41,8 +41,8 @@ class Invocation:
     start: float
     end: float
     """When Lambda ends it."""
-    protocol: effects.Steps
-    performer: Performer
+    protocol: effects.Effects
+    runtime: Runtime
     call: int = 0
     alive: bool = True
 
@@ -83,7 +83,7 @@ class Simulation:
         self.readable = history.world.readable
         self.calm = False
         self.calls = self.faults = 0
-        self.made: list[tuple[FaultKey, type[effects.Request], float]] = []
+        self.made: list[tuple[FaultKey, type[effects.Effect], float]] = []
         """Every call that was made and when, in order: where an exhaustive search puts its faults."""
         self.begun: dict[tuple[int, int], float] = {}
         """When each (delivery, attempt) began."""
@@ -112,7 +112,7 @@ class Simulation:
             what(*arguments)
 
     def recover(self) -> None:
-        """Everything works again, but that in every second life reading X stays forbidden: some more slots must post,
+        """Everything works again, except that in every second life X still cannot be read: some more slots must post,
         without anybody's help."""
         self.calm, self.readable = True, self.history.seed % 2 == 0
         self.act(Act(self.time, "resume"))
@@ -160,10 +160,11 @@ class Simulation:
             return START + timedelta(seconds=self.time) + skew
 
         until = None if delivery.by_hand else clock() + timedelta(seconds=LAMBDA_TIMEOUT)
-        call = effects.Call(delivery.slot, f"{number}.{attempt}", LEASE, until=until)
-        performer = Performer(self.pool, lambda: Line(self, delivery), telemetry.Metrics(), clock)
+        place = SimulatedX(self, delivery)
+        call = effects.Call(delivery.slot, f"{number}.{attempt}", LEASE, place, until=until)
+        runtime = Runtime(self.pool, place, telemetry.Metrics(), clock)
         end = self.time + (1e12 if delivery.by_hand else LAMBDA_TIMEOUT)
-        running = Invocation(number, delivery, attempt, self.time, end, self.protocol(call), performer)
+        running = Invocation(number, delivery, attempt, self.time, end, self.protocol(call), runtime)
         self.oracle.started.add(delivery.slot)
         self.begun[number, attempt] = self.time
         self.calls += 1
@@ -174,15 +175,15 @@ class Simulation:
         """Give the protocol its answer, and find a time for what it wants next."""
         send = running.protocol.throw if isinstance(answer, PostError) else running.protocol.send
         try:
-            request = send(answer)
-            while isinstance(request, effects.Now | effects.Warn):
-                if isinstance(request, effects.Warn):
-                    self.say(running.name, f"warns: {request.message}")
-                    request = running.protocol.send(None)
+            effect = send(answer)
+            while isinstance(effect, effects.Now | effects.Warn):
+                if isinstance(effect, effects.Warn):
+                    self.say(running.name, f"warns: {effect.message}")
+                    effect = running.protocol.send(None)
                 else:
-                    request = running.protocol.send(running.performer.now())
+                    effect = running.protocol.send(running.runtime.now())
         except StopIteration as end:
-            self.say(running.name, f"ends: {end.value['outcome']}, text {end.value['index']}")
+            self.say(running.name, f"ends: {end.value.outcome}, text {end.value.index}")
             self.oracle.returned(
                 running.delivery.slot, end.value, self.open_since < running.start, self.pool.state.next
             )
@@ -192,7 +193,7 @@ class Simulation:
             return
         delay = self.history.delays.get((running.number, running.attempt, running.call), 0.0)
         wait = 0.1 + 0.013 * ((running.number * 7 + running.call * 5) % 11)
-        self.at(self.time + delay + wait, self.perform, running, request)
+        self.at(self.time + delay + wait, self.execute, running, effect)
 
     def failed(self, running: Invocation, how: str) -> None:
         """Lambda calls again after one minute and after two."""
@@ -204,33 +205,36 @@ class Simulation:
 
     # One call, and what may go wrong with it
 
-    def perform(self, running: Invocation, request: effects.Request) -> None:
+    def execute(self, running: Invocation, effect: effects.Effect) -> None:
         if self.time > running.end:
             self.failed(running, "was ended by Lambda")
             return
-        fault = self.fault(running, request)
+        fault = self.fault(running, effect)
         running.call += 1
         if fault == "sleep":
-            self.say(running.name, f"falls asleep before {brief(request)}")
-            self.at(self.time + 1800, self.carry_out, running, request, "")
+            self.say(running.name, f"falls asleep before {describe_effect(effect)}")
+            self.at(self.time + 1800, self.carry_out, running, effect, "")
         else:
-            self.carry_out(running, request, fault)
+            self.carry_out(running, effect, fault)
 
-    def carry_out(self, running: Invocation, request: effects.Request, fault: str) -> None:
-        before = self.pool.state if isinstance(request, effects.Save) else None
+    def carry_out(self, running: Invocation, effect: effects.Effect, fault: str) -> None:
+        before = self.pool.state if isinstance(effect, effects.Save) else None
         answer: Any = None
         try:
-            answer = self.apply(running, request, fault)
+            answer = self.apply(running, effect, fault)
         except PostError as error:
             answer = error
         except Crash:
-            self.failed(running, f"crashes at {brief(request)} ({fault})")
+            self.failed(running, f"crashes at {describe_effect(effect)} ({fault})")
             return
         finally:
             if before is not None and self.pool.state is not before and self.pool.state != before:
                 self.oracle.wrote(before, self.pool.state)
         if self.logging:
-            self.say(running.name, f"{brief(request)} -> {answered(answer)}" + (f" ({fault})" if fault else ""))
+            self.say(
+                running.name,
+                f"{describe_effect(effect)} -> {describe_answer(answer)}" + (f" ({fault})" if fault else ""),
+            )
         slow = {"slow": 16.0, "slow after": 16.0, "late": X_TIMEOUT, "sleep after": 8 * 3600.0}.get(fault, 0.0)
         if slow:
             self.at(self.time + slow, self.later, running, answer)
@@ -243,15 +247,15 @@ class Simulation:
         else:
             self.proceed(running, answer)
 
-    def fault(self, running: Invocation, request: effects.Request) -> str:
+    def fault(self, running: Invocation, effect: effects.Effect) -> str:
         if self.calm:
             return ""
         key = running.number, running.attempt, running.call
-        self.made.append((key, type(request), self.time))
+        self.made.append((key, type(effect), self.time))
         planned = self.history.faults.get(key)
         if planned is None:
             return ""
-        kinds = FAULTS[type(request)]
+        kinds = FAULTS[type(effect)]
         name = planned if isinstance(planned, str) else kinds[int(planned * len(kinds))]
         if name == "sleep" and (self.history.world.blind or not running.delivery.by_hand):
             return ""  # asleep between the look at the clock and the post: X alone can help, if it sees all duplicates
@@ -260,46 +264,46 @@ class Simulation:
         self.faults += 1
         return name
 
-    def apply(self, running: Invocation, request: effects.Request, fault: str) -> Any:
+    def apply(self, running: Invocation, effect: effects.Effect, fault: str) -> Any:
         """Do it, or not, and say so, or not."""
         if fault == "crash":
             raise Crash
-        if isinstance(request, effects.Publish | effects.Ask):
-            return self.at_x(running, request, fault)
+        if isinstance(effect, effects.Publish | effects.Ask):
+            return self.at_x(running, effect, fault)
         if fault == "error":
-            raise Account("keys") if isinstance(request, effects.Connect) else Unreachable("time-out")
+            raise Account("keys") if isinstance(effect, effects.Connect) else Unreachable("time-out")
         if fault == "conflict":
             return False
-        answer = running.performer.do(request)
+        answer = running.runtime.perform(effect)
         if fault == "crash after":
             raise Crash
         if fault == "error after":
             raise Unreachable("time-out")
         return False if fault == "conflict after" else answer
 
-    def at_x(self, running: Invocation, request: effects.Publish | effects.Ask, fault: str) -> Any:
-        if isinstance(request, effects.Ask):
-            if fault in ("forbidden", "later") and abs(running.delivery.skew) <= CLOCKS.total_seconds():
+    def at_x(self, running: Invocation, effect: effects.Publish | effects.Ask, fault: str) -> Any:
+        if isinstance(effect, effects.Ask):
+            if fault in ("forbidden", "later") and abs(running.delivery.skew) <= CLOCK_TOLERANCE.total_seconds():
                 return CannotTell(fault, "later" if fault == "later" else "never")
-            return running.performer.do(request)
+            return running.runtime.perform(effect)
         match fault:
             case "lost":
                 return Unknown("time-out")
             case "late":
-                self.at(self.time + X_TIMEOUT + 4, self.arrive, running, request)
+                self.at(self.time + X_TIMEOUT + 4, self.arrive, running, effect)
                 return Unknown("time-out")
             case "account":
                 return Refused("account", "credits", "no credits")
-            case "too long" if not any(p.text == request.text for p in self.timeline):
-                self.too_long.add(request.text)
-        answer = running.performer.do(request)
+            case "too long" if not any(p.text == effect.text for p in self.timeline):
+                self.too_long.add(effect.text)
+        answer = running.runtime.perform(effect)
         if fault == "crash after":
             raise Crash
         return Unknown("reset") if fault == "lost after" else answer
 
-    def arrive(self, running: Invocation, request: effects.Publish) -> None:
-        self.say("X", f"receives {request.text!r} of {running.name} at last")
-        running.performer.do(request)
+    def arrive(self, running: Invocation, effect: effects.Publish) -> None:
+        self.say("X", f"receives {effect.text!r} of {running.name} at last")
+        running.runtime.perform(effect)
 
     # People
 

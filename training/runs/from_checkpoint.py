@@ -13,7 +13,6 @@ from typing import Any
 from post_tweet import app, telemetry
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
-from post_tweet.x import XPoster
 
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import locked
@@ -38,21 +37,17 @@ def post(url: str, credentials: Path | None, slot: str, dry_run: bool = False) -
     """
     if not dry_run and credentials is None:
         raise WrongUse("Name your X keys with --creds twitter.json (TWITTER_CREDS=… for make), or add --dry-run.")
-    if not dry_run and credentials is not None:
-        app.from_file(credentials)  # a wrong file is said before anything is touched
-    event: dict[str, Any] = {"slot": slot, "dry_run": dry_run}
-
-    def poster() -> XPoster:
-        return XPoster(app.from_file(credentials or Path()), app.api())
-
+    place = app.open_place(lambda: app.from_file(credentials or Path()))
+    if not dry_run:
+        place.connect()  # a wrong file is said before anything is touched
     telemetry.quiet = True
     try:
-        result = app.run(event, url, poster, f"cli-{os.getpid()}")
+        result = app.run({"slot": slot, "dry_run": dry_run}, url, place, f"cli-{os.getpid()}")
     finally:
         telemetry.quiet = False
-    if result["outcome"] == "paused":
+    if result.outcome == "paused":
         raise DeepproverbsError(f"{url} is paused; `deepproverbs pool resume --pool {url}` opens it again.")
-    return result
+    return dataclasses.asdict(result)
 
 
 def checkpoint_folder(path: Path) -> Path:

@@ -1,6 +1,6 @@
 """X as one invocation of a simulated life finds it: it knows its keys or not, publishes, refuses, shows its posts late.
 
-Flows in: requests. Flows out: the answers of x.py, and what was published, for the oracle.
+Flows in: calls. Flows out: the answers of place.py, and what was published, for the oracle.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from post_tweet.x import CLOCKS, CannotTell, Found, Latest, NotFound, Posted, Refused, Unknown, look_for
+from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Found, NotFound, Posted, Refused, Unknown
+from post_tweet.x import LatestPost, find_post
 
+from tests.helpers.fakes import LikeX
 from tests.simulation.history import START, Delivery
 from tests.simulation.oracle import NO_KEYS, Published
 
@@ -19,18 +21,18 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Line:
-    """One invocation's way to X."""
+class SimulatedX(LikeX):
+    """X, for one invocation."""
 
     world: Simulation
     delivery: Delivery
 
-    def _known(self) -> bool:
+    def _knows_us(self) -> bool:
         """X refuses a signature whose time is far off."""
-        return abs(self.delivery.skew) <= CLOCKS.total_seconds()
+        return abs(self.delivery.skew) <= CLOCK_TOLERANCE.total_seconds()
 
     def post(self, text: str) -> Posted | Refused | Unknown:
-        if not self._known():
+        if not self._knows_us():
             return Refused("account", "keys", NO_KEYS)
         if text in self.world.too_long:
             return Refused("text", "too-long", "it is too long")
@@ -43,10 +45,10 @@ class Line:
         return Posted(str(len(self.world.timeline)))
 
     def did_post(self, text: str, since: datetime | None = None) -> Found | NotFound | CannotTell:
-        if not self._known():
+        if not self._knows_us():
             return CannotTell(NO_KEYS, "keys")
         if not self.world.readable:
             return CannotTell("forbidden")
         shown = [p for p in self.world.timeline if p.time <= self.world.time - self.world.history.world.lag][-5:]
-        latest = [Latest("?", p.text, START + timedelta(seconds=p.time)) for p in shown]
-        return look_for(text, latest, since, more=len(self.world.timeline) > 5)
+        latest = [LatestPost("?", p.text, START + timedelta(seconds=p.time)) for p in shown]
+        return find_post(text, latest, since, more=len(self.world.timeline) > 5)

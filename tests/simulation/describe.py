@@ -1,4 +1,4 @@
-"""Requests and answers in a few words, for the log of a life."""
+"""Effects and answers in a few words, for the log of a life."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from typing import Any
 
 from post_tweet import effects
 from post_tweet.errors import PostError
-from post_tweet.state import State
+from post_tweet.state import State, Text
 
 
-def brief(request: effects.Request) -> str:
-    match request:
+def describe_effect(effect: effects.Effect) -> str:
+    match effect:
         case effects.Save(state):
             claim = f"claim of {state.claim.index} for {state.claim.slot}" if state.claim else "no claim"
             return f"Save next {state.next}, {claim}"
         case effects.Publish(text) | effects.Ask(text):
-            return f"{type(request).__name__} {text!r}"
-        case effects.Read(index) | effects.Note(index):
-            return f"{type(request).__name__} {index}"
-    return type(request).__name__
+            return f"{type(effect).__name__} {text!r}"
+        case effects.Read() | effects.Note():
+            return f"{type(effect).__name__} {effects.index_of(effect, None)}"
+    return type(effect).__name__
 
 
-def answered(answer: Any) -> str:
+def describe_answer(answer: Any) -> str:
     match answer:
         case State():
             claim = f", claim of {answer.claim.index} for {answer.claim.slot}" if answer.claim else ""
             return f"next {answer.next} of {answer.total}{claim}" + (", paused" if answer.paused else "")
         case PostError():
             return type(answer).__name__
-        case None | dict():
+        case None | Text():
             return "done"
     return str(answer)
