@@ -105,7 +105,10 @@ def test_shards_are_the_file_of_one_machine(of: int, work: Path, alone: tuple[by
 def test_shards_as_processes_one_of_them_killed(work: Path, alone: tuple[bytes, bytes], tmp_path: Path) -> None:
     """kill -9 in the middle of a shard: started again, it goes on after its last part."""
     place = copy(work, tmp_path / "work")
-    code = "import sys; from training.cli import main as cli; from training.runs import shards; shards.SECONDS = 0.0; sys.exit(cli.main())"
+    code = (
+        "import sys; from training.cli import main as cli; from training.runs import shards; "
+        "shards.SECONDS = 0.0; sys.exit(cli.main())"
+    )
     options = ["--work", str(tmp_path / "work"), "--count", str(20 * COUNT), "--run", str(tmp_path / "run")]
     options += ["--workers", "2", "--batch", "24", "--engine", "native"]
 
