@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +17,10 @@ from tests.helpers.loopback_mirror import LoopbackMirror
 from training.common.errors import DeepproverbsError
 from training.model import download
 from training.model.base import FILES, RELEASES, WEIGHTS, Release, locate
-from training.model.layout import INDEX_END, parameters
+from training.model.layout import INDEX_END, Hparams
 
-HPARAMS = {"n_vocab": 4096, "n_ctx": 1024, "n_embd": 128, "n_head": 2, "n_layer": 2}
-LENGTH = 4 * parameters(HPARAMS)
+HPARAMS = Hparams(n_vocab=4096, n_ctx=1024, n_embd=128, n_head=2, n_layer=2)
+LENGTH = 4 * HPARAMS.parameters
 """4.2 MB: sixteen blocks, so that a download can break in its middle."""
 DATA = f"124M/{WEIGHTS}"
 
@@ -27,7 +28,7 @@ DATA = f"124M/{WEIGHTS}"
 def model_files() -> dict[str, bytes]:
     """A model in OpenAI's layout whose weights are noise."""
     return {
-        "hparams.json": json.dumps(HPARAMS).encode(),
+        "hparams.json": json.dumps(asdict(HPARAMS)).encode(),
         "checkpoint": b'model_checkpoint_path: "model.ckpt"\nall_model_checkpoint_paths: "model.ckpt"\n',
         "encoder.json": json.dumps({"a": 0, "<|endoftext|>": 1}).encode(),
         "vocab.bpe": b"#version: 0.2\na b\n",

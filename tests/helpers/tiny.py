@@ -10,7 +10,7 @@ import numpy as np
 
 from training.common.text import END_OF_TEXT
 from training.model.convert import write_model
-from training.model.converted import _byte_of
+from training.model.converted import byte_of_character
 
 HPARAMS = {"n_vocab": 257, "n_ctx": 64, "n_embd": 64, "n_head": 2, "n_layer": 2}
 END = 256
@@ -37,7 +37,7 @@ def arrays(seed: int = 1, spread: float = 0.25) -> Arrays:
 def source(folder: Path) -> Path:
     """encoder.json, vocab.bpe and hparams.json: a token a byte, and the end token."""
     folder.mkdir(parents=True, exist_ok=True)
-    byte_of = _byte_of()
+    byte_of = byte_of_character()
     encoder = {character: byte for character, byte in byte_of.items()} | {END_OF_TEXT: END}
     (folder / "encoder.json").write_text(json.dumps(encoder))
     (folder / "vocab.bpe").write_text("#version: 0.2\n")

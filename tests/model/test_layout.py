@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,9 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     ("file", "body", "words"),
     [
         ("hparams.json", b"{", "must hold n_vocab"),
-        ("hparams.json", json.dumps({**HPARAMS, "n_head": 3}).encode(), "n_embd a multiple of n_head"),
-        ("hparams.json", json.dumps({**HPARAMS, "n_layer": 3}).encode(), "are cut short"),
-        ("hparams.json", json.dumps({**HPARAMS, "n_embd": "128"}).encode(), "whole numbers"),
+        ("hparams.json", json.dumps({**asdict(HPARAMS), "n_head": 3}).encode(), "n_embd a multiple of n_head"),
+        ("hparams.json", json.dumps({**asdict(HPARAMS), "n_layer": 3}).encode(), "are cut short"),
+        ("hparams.json", json.dumps({**asdict(HPARAMS), "n_embd": "128"}).encode(), "whole numbers"),
         ("encoder.json", b'{"a": 0}', "are no vocabulary"),
         ("encoder.json", b"\xff", "are no vocabulary"),
         ("vocab.bpe", b"", "are no vocabulary"),

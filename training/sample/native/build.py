@@ -17,14 +17,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from training.common.errors import DeepproverbsError
+from training.sample.engine import Unavailable
 
 SOURCES = Path(__file__).resolve().parent
 CACHE = SOURCES.parents[1] / ".native_cache"
 FLAGS = ("-O3", "-std=gnu11", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 
 
-class NoCompiler(DeepproverbsError):
+class NoCompiler(Unavailable):
     """The fast sampler cannot be built here."""
 
 
