@@ -17,17 +17,17 @@ END = 256
 Arrays = dict[str, Any]
 
 
-def arrays(seed: int = 1, spread: float = 0.25) -> Arrays:
+def arrays(seed: int = 1, spread: float = 0.25, hparams: dict[str, int] = HPARAMS) -> Arrays:
     """Weights under the checkpoint's names; `spread` makes the distributions pointed enough to test."""
-    rng, d = np.random.default_rng(seed), HPARAMS["n_embd"]
+    rng, d = np.random.default_rng(seed), hparams["n_embd"]
 
     def random(*shape: int, by: float = spread) -> Any:
         return (rng.standard_normal(shape) * by).astype(np.float32)
 
-    made: Arrays = {"model/wte": random(HPARAMS["n_vocab"], d), "model/wpe": random(HPARAMS["n_ctx"], d)}
-    for norm in ["ln_f", *(f"h{i}/ln_{n}" for i in range(HPARAMS["n_layer"]) for n in (1, 2))]:
+    made: Arrays = {"model/wte": random(hparams["n_vocab"], d), "model/wpe": random(hparams["n_ctx"], d)}
+    for norm in ["ln_f", *(f"h{i}/ln_{n}" for i in range(hparams["n_layer"]) for n in (1, 2))]:
         made[f"model/{norm}/g"], made[f"model/{norm}/b"] = 1 + random(d), random(d)
-    for i in range(HPARAMS["n_layer"]):
+    for i in range(hparams["n_layer"]):
         shapes = {"attn/c_attn": (d, 3 * d), "attn/c_proj": (d, d), "mlp/c_fc": (d, 4 * d), "mlp/c_proj": (4 * d, d)}
         for name, shape in shapes.items():
             made[f"model/h{i}/{name}/w"], made[f"model/h{i}/{name}/b"] = random(1, *shape), random(shape[1])

@@ -15,7 +15,7 @@ from tests.helpers.base_models import TINY, model_files, nano_source, refused, t
 from training.common.errors import DeepproverbsError
 from training.model import base as base_model
 from training.model.base import locate
-from training.model.layout import Hparams, check_layout
+from training.model.layout import check_layout
 from training.model.trainers import TENSORFLOW
 
 LOAD = """
@@ -35,10 +35,10 @@ def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
     monkeypatch.setattr(base_model, "NANO_SOURCE", nano_source(tmp_path / "source"))
     cache = tmp_path / "cache"
     model = locate("nano", cache)
-    assert (model.folder, model.hparams) == (cache / "nano", Hparams(**TINY))
-    assert check_layout(model.folder) == Hparams(**TINY)
+    assert (model.folder, model.hparams) == (cache / "nano", TINY)
+    assert check_layout(model.folder) == TINY
     assert (model.folder / "checkpoint").read_bytes() == model_files()["checkpoint"]  # no path of this machine
-    assert f"nano: built in {cache / 'nano'}, {Hparams(**TINY).parameters:,} parameters" in caplog.text
+    assert f"nano: built in {cache / 'nano'}, {TINY.parameters:,} parameters" in caplog.text
     assert {path.name for path in cache.iterdir()} == {"nano", ".nano.lock"}
 
     subprocess.run(
@@ -60,7 +60,7 @@ def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
         nano_source(tmp_path / "source", seed=2)
         with pytest.raises(DeepproverbsError):
             locate("nano", cache)
-    assert check_layout(cache / "nano") == Hparams(**TINY)
+    assert check_layout(cache / "nano") == TINY
     (cache / ".nano-killed").mkdir()
     other = locate("nano", cache)
     assert other.sha != model.sha and not (cache / ".nano-killed").exists()

@@ -74,11 +74,6 @@ class BaseModel:
     layout: str = OPENAI_LAYOUT
     """How its files are arranged: a trainer takes some layouts and not others."""
 
-    @property
-    def checkpoint(self) -> Path:
-        """The checkpoint's prefix, as TensorFlow's Saver takes it."""
-        return self.folder / checkpoint_name(self.folder)
-
 
 @dataclass(frozen=True)
 class Release:

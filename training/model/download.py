@@ -28,9 +28,9 @@ from training.model.mirror import Dropped, Mark, Wrong, ask
 log = logging.getLogger(__name__)
 
 TRIES = 5
-"""Failures in a row without one new byte before it gives up: 1 + 2 + 4 + 8 = 15 s of pauses."""
+"""It gives up after so many failures in a row without a new byte: 1 + 2 + 4 + 8 = 15 s of pauses."""
 TRIES_UNREACHABLE = 3
-"""The same as long as no server has ever answered: a wrong address should not cost minutes."""
+"""The same while no server has answered yet: a wrong address should not cost minutes."""
 TRIES_IN_ALL = 100
 """However far each try gets."""
 FIRST_PAUSE = 1.0
@@ -68,7 +68,7 @@ def fetch(
     """Download `url` to `target` and return its SHA-256.
 
     Args:
-        size: the length it must have, in bytes; None takes the server's word.
+        size: the length it must have, in bytes; None: believe the server.
         sha256: the checksum it must have; `known_from` says in an error who says so.
         progress: show a bar with bytes, rate and time left, when stderr is a terminal.
 
@@ -138,7 +138,7 @@ def _try(url: str, target: Path, size: int | None, progress: bool) -> tuple[Path
     part, have, mark = _find_part(target)
     if have and have == mark.total:  # killed between the last byte and the check
         return part, digest(part, "sha256")
-    state = hashlib.sha256()
+    state, silent = hashlib.sha256(), None if progress else True  # None: a bar only on a terminal, never in a log
     with ask(url, have, mark) as answer, contextlib.ExitStack() as stack:
         total = answer.mark.total
         if size is not None and total is not None and total != size:
@@ -146,25 +146,15 @@ def _try(url: str, target: Path, size: int | None, progress: bool) -> tuple[Path
         if answer.start:
             log.info("%s: going on from %s", target.name, size_text(answer.start))
             with part.open("rb") as earlier:
-                while block := earlier.read(1 << 20):
-                    state.update(block)
+                state = hashlib.file_digest(earlier, "sha256")
         stack.enter_context(_disk(target))  # before the file: a full disk may show only when it is closed
         check_space(target.parent, (total or 0) - answer.start)
         if not answer.start:
             part = part_path(target, answer.mark)
             _delete_parts(target, but=part)
         file = stack.enter_context(part.open("ab" if answer.start else "wb"))
-        # None: a bar only on a terminal, so that logs stay readable.
-        bar = stack.enter_context(
-            tqdm(
-                total=total,
-                initial=answer.start,
-                unit="B",
-                unit_scale=True,
-                desc=target.name,
-                disable=None if progress else True,
-            )
-        )
+        shown = {"unit": "B", "unit_scale": True, "desc": target.name, "disable": silent}
+        bar = stack.enter_context(tqdm(total=total, initial=answer.start, **shown))
         for block in answer.blocks:
             file.write(block)
             state.update(block)
@@ -204,7 +194,7 @@ def _delete_parts(target: Path, but: Path | None = None) -> None:
 
 @contextlib.contextmanager
 def _disk(path: Path) -> Iterator[None]:
-    """Turn a failure to write into a sentence; what is read comes with sentences of its own."""
+    """Turn a failure to write into an error for the user; reading has errors of its own."""
     try:
         yield
     except OSError as error:

@@ -22,7 +22,7 @@ def sample(
 ) -> Generator[list[Candidate], None, None]:
     """Yield candidates `first`, first + 1, … in order and without end; close the iterator to stop.
 
-    An engine hands out texts as they get done. Those that come early wait here for those before them: a
+    An engine gives texts as they are done. Those that come early wait here for those before them: a
     text is at most max_tokens steps late, so only some hundreds ever wait. `rules`: the id of the stop rules that the
     engine follows.
     """
