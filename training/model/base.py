@@ -164,41 +164,28 @@ def _download(name: str, release: Release, record: Record, progress: bool) -> No
             "%s: downloading %d files, %s of weights, from %s", name, len(absent), size_text(lengths[WEIGHTS]), base
         )
     for file in FILES:
-        target, published, seen = record.folder / file, release.sha256.get(file), record.sum_of(file)
-        known = published or seen
         if record.fresh(file):
             continue
         if file == WEIGHTS:
             _check_small(name, release, record, f"{base}/{name}")
+        target, size, known = record.folder / file, lengths.get(file), release.sha256.get(file) or record.sum_of(file)
+        origin = "published" if file in release.sha256 else "seen first"
         if target.exists():
             log.info("%s: checking %s", name, target)
             found = digest(target, "sha256")
-            if found == known or (known is None and target.stat().st_size == lengths.get(file, target.stat().st_size)):
-                record.add(file, found, "published" if published else "seen first")
+            if found == known or (known is None and target.stat().st_size == (size or target.stat().st_size)):
+                record.add(file, found, origin)
                 record.save()
                 continue
             log.warning("%s: %s is not the right file; downloading it again", name, target)
             target.unlink()
-        found = fetch(
-            f"{base}/{name}/{file}",
-            target,
-            size=lengths.get(file),
-            sha256=known,
-            progress=progress,
-            known_from="published" if published else f"the first one seen, in {record.path},",
-        )
-        record.add(file, found, "published" if published else "seen first")
+        whose = origin if origin == "published" else f"the first one seen, in {record.path},"
+        url = f"{base}/{name}/{file}"
+        found = fetch(url, target, size=size, sha256=known, progress=progress, known_from=whose)
+        record.add(file, found, origin)
         record.save()
-        log.info(
-            "%s: %s downloaded; SHA-256 %s",
-            name,
-            file,
-            "as published"
-            if published
-            else "as seen first"
-            if seen
-            else f"{found}, not published, noted as seen first",
-        )
+        compared = f"as {origin}" if known else f"{found}, not published, noted as seen first"
+        log.info("%s: %s downloaded; SHA-256 %s", name, file, compared)
 
 
 def _check_small(name: str, release: Release, record: Record, source: str) -> None:

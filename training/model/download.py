@@ -17,6 +17,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 from tqdm import tqdm
@@ -153,7 +154,7 @@ def _try(url: str, target: Path, size: int | None, progress: bool) -> tuple[Path
             part = part_path(target, answer.mark)
             _delete_parts(target, but=part)
         file = stack.enter_context(part.open("ab" if answer.start else "wb"))
-        shown = {"unit": "B", "unit_scale": True, "desc": target.name, "disable": silent}
+        shown: dict[str, Any] = {"unit": "B", "unit_scale": True, "desc": target.name, "disable": silent}
         bar = stack.enter_context(tqdm(total=total, initial=answer.start, **shown))
         for block in answer.blocks:
             file.write(block)

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from training.common.errors import WrongUse
@@ -19,6 +19,8 @@ from training.common.text import END_OF_TEXT
 
 OPENAI_LAYOUT = "openai"
 RECORD = "sha256.json"
+SUM_KEYS = ("sha256", "from", "size", "mtime_ns")
+"""Of a file in sha256.json."""
 INDEX_END = bytes.fromhex("57fb808b247547db")
 """The last 8 bytes of every TensorFlow index file (LevelDB's table magic): an error page has others."""
 
@@ -154,10 +156,7 @@ class Record:
         self.source = source
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             raw = json.loads(self.path.read_text(encoding="utf-8"))
-            self.files = {
-                file: Sum(facts["sha256"], facts["from"], facts["size"], facts["mtime_ns"])
-                for file, facts in raw["files"].items()
-            }
+            self.files = {file: Sum(*(facts[key] for key in SUM_KEYS)) for file, facts in raw["files"].items()}
             self.source = source or raw["source"]
 
     def fresh(self, file: str) -> bool:
@@ -192,10 +191,7 @@ class Record:
         return sha_of({file: known.sha256 for file, known in self.files.items() if not file.endswith(".meta")})
 
     def save(self) -> None:
-        files = {
-            file: {"sha256": known.sha256, "from": known.origin, "size": known.size, "mtime_ns": known.mtime_ns}
-            for file, known in self.files.items()
-        }
+        files = {file: dict(zip(SUM_KEYS, astuple(known), strict=True)) for file, known in self.files.items()}
         write_whole(self.path, json.dumps({"source": self.source, "files": files}, indent=1) + "\n")
 
 
