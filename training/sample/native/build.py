@@ -17,10 +17,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from training.common.paths import ROOT
 from training.sample.engine import Unavailable
 
 SOURCES = Path(__file__).resolve().parent
-CACHE = SOURCES.parents[1] / ".native_cache"
+CACHE = ROOT / ".native_cache"
 FLAGS = ("-O3", "-std=gnu11", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 
 
