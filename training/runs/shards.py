@@ -14,6 +14,7 @@ half a minute's worth each. A shard that is killed loses what it drew since its 
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from contextlib import closing
@@ -117,7 +118,7 @@ class Parts:
     def of(self, part: Part, first: int) -> list[Candidate]:
         """Candidates of one part from number `first` on."""
         lines = self.work.get(part.key)[0].split(b"\n")[:-1]
-        return [Candidate.of(line) for line in lines[first - part.first :]]
+        return [Candidate.of(json.loads(line)) for line in lines[first - part.first :]]
 
 
 def sample_shard(bot: Bot, folder: Path, model: Path, shard: Shard, work: Store, say: Say = print) -> int:

@@ -14,6 +14,7 @@ import os
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from training.common.errors import DeepproverbsError
 from training.common.files import write_whole
@@ -49,18 +50,15 @@ class Candidate:
         )
 
     @classmethod
-    def of(cls, line: bytes) -> Candidate:
-        """One line of a candidate file, ours or anyone's: a candidate, any object with a "text", or a bare string.
+    def of(cls, value: Any) -> Candidate:
+        """The candidate that a line's JSON holds, ours or anyone's: a candidate, any object with a "text", or a string.
 
         Raises:
             ValueError, TypeError, OverflowError: it is none of these.
         """
-        value = json.loads(line)
-        record = value if isinstance(value, dict) else {"text": value}
-        if not isinstance(record.get("text"), str):
-            raise ValueError('neither a string nor an object with a "text"')
+        record = value if isinstance(value, dict) else {}
         return cls(
-            _whole_characters(record["text"]),
+            text_of(value),
             int(record.get("tokens", 0)),
             float(record["logprob"] if "logprob" in record else record.get("score", math.nan)),
             bool(record.get("finished", True)),
@@ -70,8 +68,16 @@ class Candidate:
         )
 
 
-def _whole_characters(text: str) -> str:
-    """JSON may hold half a character (`"\\ud83d"`), which no file can: U+FFFD stands for it."""
+def text_of(value: Any) -> str:
+    """The text that a line's JSON holds. JSON may have half a character (`"\\ud83d"`), which no file can: it becomes
+    U+FFFD.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    text = value.get("text") if isinstance(value, dict) else value
+    if not isinstance(text, str):
+        raise ValueError('neither a string nor an object with a "text"')
     if text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
