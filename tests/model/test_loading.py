@@ -19,7 +19,9 @@ MODULES = sorted(
 )
 
 
-@pytest.mark.parametrize("modules", [["training.judge.judge"], ["training.runs.filter_file"], MODULES], ids=str)
+@pytest.mark.parametrize(
+    "modules", [["training.judge.judge"], ["training.runs.filter_file"], MODULES], ids=["judge", "filter", "all"]
+)
 def test_imports_load_no_model_library(modules: list[str]) -> None:
     code = f"import sys, {', '.join(modules)}; print(*{{name.split('.')[0] for name in sys.modules}})"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"}
