@@ -28,10 +28,10 @@ from training.judge.early import stop_rules
 from training.judge.judge import PASSED, Screen
 from training.model.converted import Converted
 from training.runs import stages
-from training.sample import plan as calibrate
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
 from training.sample.engines.native import NativeEngine
+from training.sample.plan import choose_plan, make_engine
 
 
 def once(
@@ -40,10 +40,10 @@ def once(
     """One run of so many seconds from an empty candidate file."""
     (folder / "candidates.jsonl").unlink(missing_ok=True)
     converted, store = Converted(model), Candidates(folder, model, bot.sample)
-    plan = calibrate.choose(converted, bot.sample, lambda _: None)
+    plan = choose_plan(converted, bot.sample, lambda _: None)
     screen = Screen(bot.filter, originals)
     rules = stop_rules(screen) if early else None
-    engine = calibrate.make(plan, converted, bot.sample, rules, folder)
+    engine = make_engine(plan, converted, bot.sample, rules, folder)
     assert isinstance(engine, NativeEngine)
     spent = Counter[str]()
     texts = tokens = kept = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 
 from training.common.paths import MODELS
 from training.model import base as base_model
-from training.model.convert import write_model
-from training.model.trainers import run_program
+from training.model.convert import export, write_model
+from training.model.events import Written
+from training.model.trainers import TENSORFLOW
 
 TRIMMED = 8192
 """Rows of the trimmed vocabulary, about what a bot of proverbs needs of GPT-2's 50,257."""
@@ -58,14 +60,15 @@ def prepare(name: str, folder: Path) -> dict[str, int]:
             checkpoint.mkdir(parents=True)
             _stand_in_vocabulary(checkpoint, hparams)
             np.savez(weights, **random_weights(hparams))
-            list(run_program("build_checkpoint", {"weights": weights.resolve(), "folder": checkpoint.resolve()}, log))
+            arguments = {"weights": weights.resolve(), "folder": checkpoint.resolve()}
+            TENSORFLOW.result("build_checkpoint", arguments, log, Written)
     else:
         base = base_model.locate(name, MODELS)
-        hparams = base.hparams
+        hparams = asdict(base.hparams)
         if not (folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(base.folder, checkpoint)
-            list(run_program("export", {"folder": checkpoint.resolve(), "out": weights.resolve()}, log))
+            export(checkpoint, weights, log)
     if not (folder / "done").exists():
         with np.load(weights) as file:
             arrays = dict(file)
@@ -75,7 +78,7 @@ def prepare(name: str, folder: Path) -> dict[str, int]:
         end = json.loads((checkpoint / "encoder.json").read_text(encoding="utf-8"))["<|endoftext|>"]
         write_model(arrays, checkpoint, folder / "trimmed", [*rows[:-1], max(end, rows[-1])])
         (folder / "done").touch()
-    return {key: int(value) for key, value in hparams.items()}
+    return hparams
 
 
 def _stand_in_vocabulary(folder: Path, hparams: dict[str, int]) -> None:

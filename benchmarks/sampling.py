@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks import models
 from training.common.machine import cores, processor
 from training.common.paths import ROOT
-from training.model.trainers import tf1_python
+from training.model.trainers import TENSORFLOW
 from training.sample.native.sampler import decoder
 
 PEERS = ROOT / "benchmarks" / "peers"
@@ -93,10 +93,10 @@ def peers(model: str, folder: Path, length: int) -> list[Peer]:
     kinds = ["float32", "bfloat16"] if _has("avx512_bf16") or _has("amx_bf16") else ["float32"]
     tutorial = {"folder": checkpoint, "way": "tutorial", "tutorial": 200}
     found = [
-        Peer("gpt-2-simple, as the tutorial calls it", tf1_python(), "simple", common | tutorial),
+        Peer("gpt-2-simple, as the tutorial calls it", TENSORFLOW.interpreter(), "simple", common | tutorial),
         Peer(
             "gpt-2-simple at its best batch",
-            tf1_python(),
+            TENSORFLOW.interpreter(),
             "simple",
             common | {"folder": checkpoint, "way": "batched", "batches": batches},
         ),

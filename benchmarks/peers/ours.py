@@ -1,4 +1,4 @@
-"""The native engine of this project, with the settings that its own calibration chooses (.venvs/project)."""
+"""The native engine of this project, with the plan that its own trial chooses (.venvs/project)."""
 
 import dataclasses
 from contextlib import closing
@@ -7,8 +7,8 @@ from pathlib import Path
 import common
 
 from training.model.converted import Converted
-from training.sample import plan as calibrate
 from training.sample.draw import sample
+from training.sample.plan import choose_plan, make_engine
 from training.settings import SampleSettings
 
 a = common.arguments()
@@ -16,8 +16,8 @@ settings = SampleSettings(
     max_tokens=a["length"], temperatures=(1.0,), batch=a.get("batch", 0), workers=a.get("workers", 0)
 )
 converted = Converted(Path(a["folder"]))
-plan = calibrate.choose(converted, settings, lambda _: None)
-engine = calibrate.make(plan, converted, settings, None, Path(a["folder"]))
+plan = choose_plan(converted, settings, lambda _: None)
+engine = make_engine(plan, converted, settings, None, Path(a["folder"]))
 
 
 def run():

@@ -6,20 +6,22 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from tests.helpers import tiny
 from tests.helpers.loopback_mirror import LoopbackMirror
 from training.common.errors import DeepproverbsError
 from training.model import download
 from training.model.base import FILES, RELEASES, WEIGHTS, Release, locate
-from training.model.layout import INDEX_END, parameters
+from training.model.layout import INDEX_END, Hparams
 
-HPARAMS = {"n_vocab": 4096, "n_ctx": 1024, "n_embd": 128, "n_head": 2, "n_layer": 2}
-LENGTH = 4 * parameters(HPARAMS)
+HPARAMS = Hparams(n_vocab=4096, n_ctx=1024, n_embd=128, n_head=2, n_layer=2)
+LENGTH = 4 * HPARAMS.parameters
 """4.2 MB: sixteen blocks, so that a download can break in its middle."""
 DATA = f"124M/{WEIGHTS}"
 
@@ -27,7 +29,7 @@ DATA = f"124M/{WEIGHTS}"
 def model_files() -> dict[str, bytes]:
     """A model in OpenAI's layout whose weights are noise."""
     return {
-        "hparams.json": json.dumps(HPARAMS).encode(),
+        "hparams.json": json.dumps(asdict(HPARAMS)).encode(),
         "checkpoint": b'model_checkpoint_path: "model.ckpt"\nall_model_checkpoint_paths: "model.ckpt"\n',
         "encoder.json": json.dumps({"a": 0, "<|endoftext|>": 1}).encode(),
         "vocab.bpe": b"#version: 0.2\na b\n",
@@ -85,26 +87,12 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "sha256.json"}
 
 
-TINY = {"n_vocab": 64, "n_ctx": 32, "n_embd": 8, "n_head": 2, "n_layer": 2}
+TINY = Hparams(n_vocab=64, n_ctx=32, n_embd=8, n_head=2, n_layer=2)
 
 
 def tiny_arrays(seed: int) -> dict[str, np.ndarray]:
-    """Weights of shape TINY under the checkpoint's names, in half precision as nano's are stored."""
-    d = TINY["n_embd"]
-    shapes: dict[str, tuple[int, ...]] = {
-        "model/wte": (TINY["n_vocab"], d),
-        "model/wpe": (TINY["n_ctx"], d),
-        "model/ln_f/g": (d,),
-        "model/ln_f/b": (d,),
-    }
-    for layer in range(TINY["n_layer"]):
-        for name, width in (("ln_1", 0), ("ln_2", 0), ("attn/c_attn", 3 * d), ("attn/c_proj", d), ("mlp/c_fc", 4 * d)):
-            key = f"model/h{layer}/{name}"
-            shapes |= {f"{key}/w": (1, d, width)} if width else {f"{key}/g": (d,)}
-            shapes[f"{key}/b"] = (width or d,)
-        shapes |= {f"model/h{layer}/mlp/c_proj/w": (1, 4 * d, d), f"model/h{layer}/mlp/c_proj/b": (d,)}
-    rng = np.random.default_rng(seed)
-    return {name: rng.normal(size=shape).astype(np.float16) for name, shape in shapes.items()}
+    """Weights of shape TINY, in half precision as nano's are stored."""
+    return {name: value.astype(np.float16) for name, value in tiny.arrays(seed, hparams=asdict(TINY)).items()}
 
 
 def nano_source(folder: Path, seed: int = 1, changed: dict[str, np.ndarray] | None = None) -> Path:
@@ -113,7 +101,7 @@ def nano_source(folder: Path, seed: int = 1, changed: dict[str, np.ndarray] | No
     write(
         folder,
         {
-            "hparams.json": json.dumps(TINY).encode(),
+            "hparams.json": json.dumps(asdict(TINY)).encode(),
             "encoder.json": files["encoder.json"],
             "vocab.bpe": files["vocab.bpe"],
         },

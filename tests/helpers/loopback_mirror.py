@@ -19,6 +19,11 @@ from time import sleep
 from typing import Any
 
 
+def tag_of(body: bytes) -> str:
+    """The ETag of a file."""
+    return f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+
+
 @dataclass(frozen=True)
 class Fault:
     """How one request goes wrong."""
@@ -56,7 +61,6 @@ class LoopbackMirror:
         self.folder = folder
         self.faults: dict[str, list[Fault]] = {}
         self.requests: list[Request] = []
-        self.etags = True
         mirror = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -94,7 +98,7 @@ class LoopbackMirror:
             handler.send_error(fault.status or 404)
             return
         body = file.read_bytes() if fault.body is None else fault.body
-        tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+        tag = tag_of(body)
         start, span = 0, re.fullmatch(r"bytes=(\d+)-", asked or "")
         if span and not fault.ignore_range and (condition in (None, tag) or fault.ignore_if_range):
             start = int(span[1])
@@ -109,8 +113,7 @@ class LoopbackMirror:
         rest = body[start:]
         if not fault.no_length:
             handler.send_header("Content-Length", str(len(rest)))
-        if self.etags:
-            handler.send_header("ETag", tag)
+        handler.send_header("ETag", tag)
         handler.end_headers()
         rest = rest[: fault.drop_after]
         try:

@@ -11,10 +11,10 @@ from data.proverbs import prepare
 from training.common.paths import ROOT
 from training.corpus.read import load_corpus
 from training.model.converted import Converted
-from training.sample import plan as calibrate
 from training.sample.candidates import Candidate
 from training.sample.draw import sample
-from training.sample.plan import Plan
+from training.sample.engine import Plan
+from training.sample.plan import make_engine
 from training.sample.stop_rules import StopRules
 from training.settings import Bot, CorpusSettings, FilterSettings, SampleSettings
 
@@ -29,7 +29,7 @@ def some(
 ) -> list[Candidate]:
     """Candidates `first` to `first` + `count`."""
     converted = Converted(folder)
-    engine = calibrate.make(plan, converted, settings, rules, folder)
+    engine = make_engine(plan, converted, settings, rules, folder)
     found: list[Candidate] = []
     with closing(sample(engine, converted, settings, first)) as batches:
         for batch in batches:

@@ -10,24 +10,24 @@ import numpy as np
 
 from training.common.text import END_OF_TEXT
 from training.model.convert import write_model
-from training.model.converted import _byte_of
+from training.model.converted import byte_of_character
 
 HPARAMS = {"n_vocab": 257, "n_ctx": 64, "n_embd": 64, "n_head": 2, "n_layer": 2}
 END = 256
 Arrays = dict[str, Any]
 
 
-def arrays(seed: int = 1, spread: float = 0.25) -> Arrays:
+def arrays(seed: int = 1, spread: float = 0.25, hparams: dict[str, int] = HPARAMS) -> Arrays:
     """Weights under the checkpoint's names; `spread` makes the distributions pointed enough to test."""
-    rng, d = np.random.default_rng(seed), HPARAMS["n_embd"]
+    rng, d = np.random.default_rng(seed), hparams["n_embd"]
 
     def random(*shape: int, by: float = spread) -> Any:
         return (rng.standard_normal(shape) * by).astype(np.float32)
 
-    made: Arrays = {"model/wte": random(HPARAMS["n_vocab"], d), "model/wpe": random(HPARAMS["n_ctx"], d)}
-    for norm in ["ln_f", *(f"h{i}/ln_{n}" for i in range(HPARAMS["n_layer"]) for n in (1, 2))]:
+    made: Arrays = {"model/wte": random(hparams["n_vocab"], d), "model/wpe": random(hparams["n_ctx"], d)}
+    for norm in ["ln_f", *(f"h{i}/ln_{n}" for i in range(hparams["n_layer"]) for n in (1, 2))]:
         made[f"model/{norm}/g"], made[f"model/{norm}/b"] = 1 + random(d), random(d)
-    for i in range(HPARAMS["n_layer"]):
+    for i in range(hparams["n_layer"]):
         shapes = {"attn/c_attn": (d, 3 * d), "attn/c_proj": (d, d), "mlp/c_fc": (d, 4 * d), "mlp/c_proj": (4 * d, d)}
         for name, shape in shapes.items():
             made[f"model/h{i}/{name}/w"], made[f"model/h{i}/{name}/b"] = random(1, *shape), random(shape[1])
@@ -37,7 +37,7 @@ def arrays(seed: int = 1, spread: float = 0.25) -> Arrays:
 def source(folder: Path) -> Path:
     """encoder.json, vocab.bpe and hparams.json: a token a byte, and the end token."""
     folder.mkdir(parents=True, exist_ok=True)
-    byte_of = _byte_of()
+    byte_of = byte_of_character()
     encoder = {character: byte for character, byte in byte_of.items()} | {END_OF_TEXT: END}
     (folder / "encoder.json").write_text(json.dumps(encoder))
     (folder / "vocab.bpe").write_text("#version: 0.2\n")

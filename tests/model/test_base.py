@@ -7,8 +7,8 @@ import json
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,6 @@ from tests.helpers.base_models import (
 from tests.helpers.loopback_mirror import Fault
 from training.model import base as base_model
 from training.model.base import FILES, RELEASES, SIZES, WEIGHTS, locate
-from training.model.layout import parameters
 
 
 @pytest.fixture
@@ -43,7 +42,6 @@ def test_a_size_is_downloaded_once(
     caplog.set_level(logging.INFO)
     model = locate("124M", cloud.cache, progress=False)
     assert (model.name, model.folder, model.hparams) == ("124M", cloud.cache / "124M", HPARAMS)
-    assert model.checkpoint == cloud.cache / "124M/model.ckpt"
     assert content(model.folder) == cloud.files
     assert "downloading 7 files, 4.2 MB of weights" in caplog.text
     asked = len(cloud.mirror.requests)
@@ -53,9 +51,7 @@ def test_a_size_is_downloaded_once(
         raise AssertionError(f"{path} was read again")
 
     monkeypatch.setattr(base_model, "digest", no_sum)
-    started = time.perf_counter()
     assert locate("124M", cloud.cache) == model
-    assert time.perf_counter() - started < 0.1
     assert len(cloud.mirror.requests) == asked
     assert "nothing to download" in caplog.text
 
@@ -67,7 +63,7 @@ def test_a_model_has_the_same_sha_in_the_cache_and_in_a_folder(cloud: Cloud, tmp
 
 def test_two_runs_at_once_download_once(cloud: Cloud) -> None:
     cloud.mirror.faults[DATA] = [Fault(block_pause=0.005)]
-    runs = [threading.Thread(target=locate, args=("124M", cloud.cache, None, False)) for _ in range(3)]
+    runs = [threading.Thread(target=locate, args=("124M", cloud.cache, False)) for _ in range(3)]
     for run in runs:
         run.start()
     for run in runs:
@@ -111,7 +107,7 @@ def test_sums_that_nobody_published_hold_from_the_first_time(cloud: Cloud, caplo
     ("file", "body"),
     [
         ("hparams.json", b"<html>"),
-        ("hparams.json", json.dumps({**HPARAMS, "n_layer": 3}).encode()),
+        ("hparams.json", json.dumps({**asdict(HPARAMS), "n_layer": 3}).encode()),
         ("checkpoint", b"<html>"),
         ("model.ckpt.index", b"<html>"),
     ],
@@ -125,7 +121,7 @@ def test_an_error_page_is_noticed_before_the_weights(cloud: Cloud, file: str, bo
 
 def test_what_is_known_of_the_sizes() -> None:
     assert tuple(RELEASES) == SIZES
-    assert [parameters(RELEASES[size].hparams) for size in SIZES] == [
+    assert [RELEASES[size].hparams.parameters for size in SIZES] == [
         124_439_808,
         354_823_168,
         774_030_080,
@@ -137,5 +133,5 @@ def test_what_is_known_of_the_sizes() -> None:
     small = RELEASES["124M"]
     assert set(small.sha256) == set(FILES)
     assert small.sha256["checkpoint"] == hashlib.sha256(model_files()["checkpoint"]).hexdigest()
-    text = json.dumps(small.hparams, indent=2) + "\n"
+    text = json.dumps(asdict(small.hparams), indent=2) + "\n"
     assert small.sha256["hparams.json"] == hashlib.sha256(text.encode()).hexdigest()

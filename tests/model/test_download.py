@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -16,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.base_models import DATA, LENGTH, Cloud, content, mirrored, refused, write
-from tests.helpers.loopback_mirror import Fault
+from tests.helpers.loopback_mirror import Fault, tag_of
 from training.common.errors import WrongUse
 from training.common.paths import ROOT
 from training.model import download
 from training.model.base import WEIGHTS, locate
-from training.model.mirror import BLOCK
+from training.model.mirror import BLOCK, Mark
 
 
 @pytest.fixture
@@ -49,11 +48,10 @@ def test_a_server_without_ranges_sends_all_of_it_again(cloud: Cloud) -> None:
     assert cloud.mirror.asked(DATA)[1].sent == LENGTH
 
 
-def leave_part(cloud: Cloud, path: str, body: bytes, tag: str | None, total: int) -> Path:
+def leave_part(cloud: Cloud, path: str, body: bytes, tag: str | None, total: int | None) -> None:
     """A broken-off download of `path` in the cache."""
-    part = cloud.cache / f"{path}.part"
-    write(part.parent, {part.name: body, f"{part.name}.json": json.dumps({"tag": tag, "total": total}).encode()})
-    return part
+    part = download.part_path(cloud.cache / path, Mark(tag, total))
+    write(part.parent, {part.name: body})
 
 
 def test_a_file_that_changed_meanwhile_is_not_mixed(cloud: Cloud) -> None:
@@ -75,7 +73,9 @@ def test_nor_when_the_server_knows_no_if_range(cloud: Cloud, total: int) -> None
 
 
 def test_a_part_without_its_mark_is_not_trusted(cloud: Cloud) -> None:
-    leave_part(cloud, f"774M/{WEIGHTS}", b"x" * 1000, None, LENGTH).with_name(WEIGHTS + ".part.json").unlink()
+    leave_part(cloud, f"774M/{WEIGHTS}", b"x" * 1000, None, None)
+    leave_part(cloud, f"774M/{WEIGHTS}", b"x" * 1000, "0" * 300, LENGTH)  # too long for a file's name
+    write(cloud.cache / "774M", {f"{WEIGHTS}.part.json": b"", f"{WEIGHTS}.new.part": b"x"})
     assert content(locate("774M", cloud.cache, progress=False).folder) == cloud.files
 
 
@@ -172,10 +172,11 @@ def test_a_full_disk_is_noticed_before(cloud: Cloud, monkeypatch: pytest.MonkeyP
 def test_a_disk_that_fills_up_meanwhile(cloud: Cloud) -> None:
     """/dev/full takes no byte and says ENOSPC, as a full disk does."""
     folder = write(cloud.cache / "124M", {})
-    (folder / (WEIGHTS + ".part")).symlink_to("/dev/full")
+    part = download.part_path(folder / WEIGHTS, Mark(tag_of(cloud.files[WEIGHTS]), LENGTH))
+    part.symlink_to("/dev/full")
     message = refused("124M", cloud.cache)
     assert message.startswith(f"The disk of {folder} is full") and "start again" in message
-    (folder / (WEIGHTS + ".part")).unlink()
+    part.unlink()
     assert content(locate("124M", cloud.cache, progress=False).folder) == cloud.files
 
 
@@ -202,13 +203,13 @@ def test_a_killed_download_goes_on(cloud: Cloud, how: signal.Signals) -> None:
         # A shell's background jobs ignore SIGINT and hand that down; a terminal's do not.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    part = cloud.cache / "124M" / (WEIGHTS + ".part")
-    deadline = time.monotonic() + 30
+    part = download.part_path(cloud.cache / DATA, Mark(tag_of(cloud.files[WEIGHTS]), LENGTH))
+    deadline = time.monotonic() + 60
     while not (part.exists() and part.stat().st_size >= 2 * BLOCK):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(how)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     have = part.stat().st_size
     assert process.returncode != 0 and 2 * BLOCK <= have < LENGTH
     assert ("are kept" in errors) == (how == signal.SIGINT)

@@ -18,8 +18,10 @@ import pytest
 
 from tests.helpers.fine_tuned import QUIET, Line, metrics
 from training.common.paths import ROOT
-from training.model.finetune import finetune, plan
-from training.model.trainers import run_program, tf1_python
+from training.model.convert import export
+from training.model.events import Done, Resumed, Step
+from training.model.finetune import finetune, training_arguments
+from training.model.trainers import TENSORFLOW
 from training.settings import FinetuneSettings
 
 
@@ -39,7 +41,7 @@ def test_gpt_2_simple_itself_loads_and_samples_the_checkpoint(tuned: Path) -> No
     )
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     result = subprocess.run(
-        [str(tf1_python()), "-W", "ignore", "-c", code, str(tuned.parent)],
+        [str(TENSORFLOW.interpreter()), "-W", "ignore", "-c", code, str(tuned.parent)],
         capture_output=True,
         text=True,
         env=environment,
@@ -53,7 +55,7 @@ def test_windows_is_gpt_2_simple_s_finetune(line: Line) -> None:
     folder.mkdir()
     shutil.copy(line.folder / "corpus.npz", folder)
     settings = FinetuneSettings(recipe="windows", epochs=1)
-    assert plan(settings, line.base, folder / "corpus.npz").steps_per_epoch in (4, 5)
+    assert training_arguments(settings, line.base, folder / "corpus.npz").steps_per_epoch in (4, 5)
     checkpoint = finetune(folder, line.base, settings, QUIET.append)
     before, after = metrics(folder)
     assert after["held_out"] < before["held_out"]
@@ -78,11 +80,15 @@ def test_kill_9_during_fine_tuning_goes_on_where_it_was(line: Line) -> None:
     def folders(name: str) -> dict[str, Any]:
         at = line.folder.parent / name
         at.mkdir()
-        return {**arguments, "checkpoint": at / "checkpoint", "resume": at / "resume", "metrics": at / "metrics.jsonl"}
+        return {**arguments, "checkpoint": at / "checkpoint", "resume": at / "resume"}
 
     whole, killed = folders("whole"), folders("killed")
-    list(run_program("finetune_texts", whole, line.folder / "tf1.log"))
-    program = [str(tf1_python()), str(ROOT / "training" / "tf1" / "finetune_texts.py"), json.dumps(killed, default=str)]
+    theirs = TENSORFLOW.result("finetune_texts", whole, line.folder / "tf1.log", Done).epochs
+    program = [
+        str(TENSORFLOW.interpreter()),
+        str(ROOT / "training" / "tf1" / "finetune_texts.py"),
+        json.dumps(killed, default=str),
+    ]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     for text in process.stdout:
@@ -91,13 +97,12 @@ def test_kill_9_during_fine_tuning_goes_on_where_it_was(line: Line) -> None:
     time.sleep(0.3)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    events = list(run_program("finetune_texts", killed, line.folder / "tf1.log"))
-    resumed = events[0]
-    assert resumed["event"] == "resumed" and resumed["batch"] >= 4
-    first = next(e["step"] for e in events if e["event"] == "step")
-    assert first == 7 * (resumed["epoch"] - 1) + resumed["batch"] + 1
-    ours, theirs = ([json.loads(text) for text in Path(f["metrics"]).read_text().splitlines()] for f in (killed, whole))
-    assert [x["held_out"] for x in ours] == pytest.approx([x["held_out"] for x in theirs], abs=2e-3)
+    resumed, *events = TENSORFLOW.events("finetune_texts", killed, line.folder / "tf1.log")
+    assert isinstance(resumed, Resumed) and resumed.batch >= 4
+    first = next(event.step for event in events if isinstance(event, Step))
+    assert first == 7 * (resumed.epoch - 1) + resumed.batch + 1
+    assert isinstance(events[-1], Done)
+    assert [x.held_out for x in events[-1].epochs] == pytest.approx([x.held_out for x in theirs], abs=2e-3)
 
 
 def test_memory_saving_and_fixed_embeddings_train_too(line: Line) -> None:
@@ -110,7 +115,7 @@ def test_memory_saving_and_fixed_embeddings_train_too(line: Line) -> None:
     assert after["held_out"] < before["held_out"]
     arrays = []
     for folder in (line.base.folder, checkpoint):
-        list(run_program("export", {"folder": folder, "out": at / "weights.npz"}, at / "tf1.log"))
+        export(folder, at / "weights.npz", at / "tf1.log")
         arrays.append(dict(np.load(at / "weights.npz")))
     same = {name for name in arrays[0] if np.array_equal(arrays[0][name], arrays[1][name])}
     assert same == {"model/wte", "model/wpe", "model/ln_f/g", "model/ln_f/b"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.helpers.base_models import HPARAMS, model_files, refused, write
 from training.common.errors import WrongUse
 from training.model.base import FILES, WEIGHTS, locate
+from training.model.layout import checkpoint_name
 
 
 def test_a_folder_of_gpt_2_simple_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -18,7 +20,7 @@ def test_a_folder_of_gpt_2_simple_is_taken_as_it_is(tmp_path: Path) -> None:
     files["checkpoint"] = b'model_checkpoint_path: "model-123"\nall_model_checkpoint_paths: "model-123"\n'
     folder = write(tmp_path / "run1", {**files, "counter": b"123\n"})
     model = locate(str(folder), tmp_path / "cache")
-    assert (model.folder, model.hparams, model.checkpoint) == (folder, HPARAMS, folder / "model-123")
+    assert (model.folder, model.hparams, checkpoint_name(folder)) == (folder, HPARAMS, "model-123")
     assert {path.name for path in folder.iterdir()} == {*files, "counter"}
     (folder / "vocab.bpe").write_bytes(b"#version: 0.2\nb a\n")
     os.utime(folder / "vocab.bpe", (2, 2))
@@ -39,9 +41,9 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     ("file", "body", "words"),
     [
         ("hparams.json", b"{", "must hold n_vocab"),
-        ("hparams.json", json.dumps({**HPARAMS, "n_head": 3}).encode(), "n_embd a multiple of n_head"),
-        ("hparams.json", json.dumps({**HPARAMS, "n_layer": 3}).encode(), "are cut short"),
-        ("hparams.json", json.dumps({**HPARAMS, "n_embd": "128"}).encode(), "whole numbers"),
+        ("hparams.json", json.dumps({**asdict(HPARAMS), "n_head": 3}).encode(), "n_embd a multiple of n_head"),
+        ("hparams.json", json.dumps({**asdict(HPARAMS), "n_layer": 3}).encode(), "are cut short"),
+        ("hparams.json", json.dumps({**asdict(HPARAMS), "n_embd": "128"}).encode(), "whole numbers"),
         ("encoder.json", b'{"a": 0}', "are no vocabulary"),
         ("encoder.json", b"\xff", "are no vocabulary"),
         ("vocab.bpe", b"", "are no vocabulary"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from tests.helpers.base_models import TINY, model_files, nano_source, refused, t
 from training.common.errors import DeepproverbsError
 from training.model import base as base_model
 from training.model.base import locate
-from training.model.layout import check_layout, parameters
-from training.model.trainers import tf1_python
+from training.model.layout import check_layout
+from training.model.trainers import TENSORFLOW
 
 LOAD = """
 import sys, warnings; warnings.filterwarnings("ignore")
@@ -37,11 +38,13 @@ def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
     assert (model.folder, model.hparams) == (cache / "nano", TINY)
     assert check_layout(model.folder) == TINY
     assert (model.folder / "checkpoint").read_bytes() == model_files()["checkpoint"]  # no path of this machine
-    assert f"nano: built in {cache / 'nano'}, {parameters(TINY):,} parameters" in caplog.text
+    assert f"nano: built in {cache / 'nano'}, {TINY.parameters:,} parameters" in caplog.text
     assert {path.name for path in cache.iterdir()} == {"nano", ".nano.lock"}
 
     subprocess.run(
-        [str(tf1_python()), "-c", LOAD, str(cache), str(tmp_path / "loaded.npz")], check=True, capture_output=True
+        [str(TENSORFLOW.interpreter()), "-c", LOAD, str(cache), str(tmp_path / "loaded.npz")],
+        check=True,
+        capture_output=True,
     )
     with np.load(tmp_path / "loaded.npz") as loaded:
         assert set(loaded.files) == set(tiny_arrays(1))
@@ -49,13 +52,14 @@ def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
             assert loaded[name].dtype == np.float32
             assert np.array_equal(loaded[name], value.astype(np.float32)), name
 
-    # Ready: TensorFlow is not started again.
-    no_tf1 = Path(sys.executable)
-    assert locate("nano", cache, no_tf1) == model
-    # Other weights, or a damaged copy: built anew, and the old one stays until the new one is whole.
-    nano_source(tmp_path / "source", seed=2)
-    with pytest.raises(DeepproverbsError):
-        locate("nano", cache, no_tf1)
+    with monkeypatch.context() as patch:
+        patch.setattr(base_model, "TENSORFLOW", replace(TENSORFLOW, python=Path(sys.executable)))  # has no TensorFlow
+        # Ready: TensorFlow is not started again.
+        assert locate("nano", cache) == model
+        # Other weights, or a damaged copy: built anew, and the old one stays until the new one is whole.
+        nano_source(tmp_path / "source", seed=2)
+        with pytest.raises(DeepproverbsError):
+            locate("nano", cache)
     assert check_layout(cache / "nano") == TINY
     (cache / ".nano-killed").mkdir()
     other = locate("nano", cache)
@@ -88,7 +92,8 @@ def test_damaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_nano_without_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = nano_source(tmp_path / "source")
     monkeypatch.setattr(base_model, "NANO_SOURCE", source)
-    with pytest.raises(DeepproverbsError, match=r"TensorFlow 1\.15 is not installed, .* run `make setup`"):
-        locate("nano", tmp_path / "cache", tmp_path / "python")
+    with monkeypatch.context() as patch:
+        patch.setattr(base_model, "TENSORFLOW", replace(TENSORFLOW, python=tmp_path / "python"))
+        assert "TensorFlow 1.15 environment is missing; run `make setup`" in refused("nano", tmp_path / "cache")
     (source / "weights.npz").unlink()
     assert "weights.npz is missing" in refused("nano", tmp_path / "cache")

@@ -61,7 +61,7 @@ def rows_of(model: Path, texts: list[str] = SAYINGS) -> list[list[str]]:
 
 def test_rows_that_the_model_does_not_write_are_left_out(padded: Path) -> None:
     said: list[str] = []
-    found = trim.choose(padded, SAYINGS, rows_of(padded), SETTINGS, said.append)
+    found = trim.choose_rows(padded, SAYINGS, rows_of(padded), SETTINGS, said.append)
     assert found is not None, said
     converted = Converted(padded)
     assert found.of == len(converted.ids) and len(found.rows) % trim.ROUND == 0
@@ -86,7 +86,7 @@ def test_the_mass_that_is_cut_off_is_what_it_says(whole: Path) -> None:
 
 def test_a_vocabulary_that_is_needed_stays(whole: Path) -> None:
     said: list[str] = []
-    assert trim.choose(whole, SAYINGS, rows_of(whole), SETTINGS, said.append) is None
+    assert trim.choose_rows(whole, SAYINGS, rows_of(whole), SETTINGS, said.append) is None
     assert "all 4,096 tokens stay" in said[0]
 
 
@@ -95,7 +95,7 @@ def test_small_gains_are_not_worth_it(tmp_path: Path) -> None:
     said: list[str] = []
     every = [chr(c) for c in range(32, 127)] + ["".join(chr(c) for c in range(161, 500))]
     assert trim._saved(Converted(model), 250) < trim.WORTH
-    assert trim.choose(model, every, rows_of(model, every), SETTINGS, said.append) is None
+    assert trim.choose_rows(model, every, rows_of(model, every), SETTINGS, said.append) is None
 
 
 def test_a_trimmed_model_decodes_encodes_and_refuses(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ from training.corpus.read import load_corpus
 from training.judge.judge import PASSED, Screen
 from training.runs import jobs, shards, stages
 from training.runs.shards import Parts, Shard
-from training.sample import plan
 from training.sample.candidates import Candidate
 from training.settings import Bot, load
 
@@ -165,7 +164,7 @@ def test_a_shard_that_never_came_costs_no_text(work: Path, alone: tuple[bytes, b
 
 def test_ctranslate2_s_shards_are_as_good(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its texts are other ones with another N (its streams are seeded by where they start), and as many are kept."""
-    monkeypatch.setattr(plan, "choose", lambda *_: CT2)
+    monkeypatch.setattr(shards, "choose_plan", lambda *_: CT2)
     kept: dict[int, float] = {}
     count = 200
     for of in (1, 3):

@@ -33,6 +33,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.model(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("a text", "a text"), ({"text": "a", "score": -2, "more": []}, "a"), ("half \ud83d", "half \ufffd")],
+)
+def test_lines_of_other_programs_are_read(value: object, text: str) -> None:
+    assert Candidate.of(value).text == text and Candidate.of(value).finished
+
+
+@pytest.mark.parametrize("value", [[], 7, {"txt": "a"}, {"text": 1}, {"text": "a", "tokens": "many"}])
+def test_what_is_no_candidate_is_refused(value: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        Candidate.of(value)
+
+
 @given(
     st.builds(
         Candidate,
@@ -48,7 +62,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_line_is_json_and_comes_back(candidate: Candidate) -> None:
     candidate = replace(candidate, rules=candidate.rules if candidate.stopped else "")
     assert candidate.line().count("\n") == 1 and candidate.line().endswith("\n")
-    assert Candidate(**json.loads(candidate.line())) == candidate
+    assert Candidate.of(json.loads(candidate.line())) == candidate
 
 
 def test_a_file_cut_at_any_byte_is_repaired(model: Path, tmp_path: Path) -> None:
@@ -61,19 +75,19 @@ def test_a_file_cut_at_any_byte_is_repaired(model: Path, tmp_path: Path) -> None
         ends.append(ends[-1] + len(line))
     for cut in range(len(whole) + 1):
         store.path.write_bytes(whole[:cut])
-        again = Candidates(tmp_path, model, SETTINGS)
-        read = list(again.read())
-        kept = max(end for end in ends if end <= cut)
-        assert store.path.stat().st_size == kept
-        assert read == SOME[: again.count] and again.count == ends.index(kept)
+        again, kept = Candidates(tmp_path, model, SETTINGS), max(end for end in ends if end <= cut)
+        assert again.recover() == store.path.stat().st_size == kept
+        assert again.count == ends.index(kept)
+        assert [Candidate.of(json.loads(line)) for line in store.path.read_bytes().splitlines()] == SOME[: again.count]
+        assert again.recover(25) == min(kept, ends[25])
 
 
 def test_other_samples_start_a_new_file_and_another_way_of_sampling_does_not(model: Path, tmp_path: Path) -> None:
     Candidates(tmp_path, model, SETTINGS).append(SOME)
     same = replace(SETTINGS, budget=99, workers=3, batch=7, engine="ctranslate2", early_stop=False)
-    assert len(list(Candidates(tmp_path, model, same).read())) == len(SOME)
     whole = (tmp_path / "candidates.jsonl").read_bytes()
-    assert list(Candidates(tmp_path, model, replace(SETTINGS, top_k=5)).read()) == []
+    assert Candidates(tmp_path, model, same).recover() == len(whole)
+    assert Candidates(tmp_path, model, replace(SETTINGS, top_k=5)).recover() == 0
     assert (tmp_path / "candidates-before.jsonl").read_bytes() == whole, "hours of sampling are not deleted"
 
 
@@ -146,7 +160,8 @@ def test_fifty_kills_leave_the_file_of_an_undisturbed_run(model: Path, tmp_path:
         process.wait()
         data = file.read_bytes() if file.exists() else b""
         for line in data.splitlines(keepends=True)[:-1][-50:]:
-            Candidate(**json.loads(line))
+            value = json.loads(line)
+            assert set(value) == {"text", "tokens", "logprob", "finished", "temperature"} and Candidate.of(value)
         grown += len(data) > last
         last = len(data)
     assert grown >= 40

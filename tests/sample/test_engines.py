@@ -14,15 +14,14 @@ import pytest
 
 from tests.helpers import tiny
 from tests.helpers.sampling import CT2, NATIVE, PLANS, SETTINGS, some, texts
-from tests.sample.test_native import CASES, chi_square, joint
+from tests.sample.test_native import CASES, CHANCE, chi_square, joint
 from training.common.errors import DeepproverbsError
 from training.common.text import END_OF_TEXT
 from training.model.converted import Converted
-from training.sample import plan as calibrate
 from training.sample.draw import sample
-from training.sample.engine import Drawn
-from training.sample.engines.ctranslate2 import CTranslate2Engine, Partial, Replica
-from training.sample.plan import Plan
+from training.sample.engine import Drawn, Plan
+from training.sample.engines.ctranslate2 import Batch, CTranslate2Engine, Replica
+from training.sample.plan import make_engine
 from training.settings import SampleSettings
 
 
@@ -83,14 +82,14 @@ def test_ctranslate2s_frequencies_are_the_exact_probabilities(small: Path, name:
         top_k=case.get("top_k", 0),
         top_p=case.get("top_p", 1.0),
     )
-    engine = calibrate.make(replace(CT2, batch=500), Converted(small), settings, None, small)
+    engine = make_engine(replace(CT2, batch=500), Converted(small), settings, None, small)
     counts: dict[tuple[int, ...], int] = {}
     with closing(engine.draw(0)) as batches:
         drawn: list[Drawn] = [d for batch in islice(batches, total // 2000) for d in batch]
     for text in drawn:
         counts[tuple(text.rows)] = counts.get(tuple(text.rows), 0) + 1
     exact = joint(lambda tokens: tiny.logits(tiny.arrays(), tokens), [tiny.END], tiny.END, **case)
-    assert chi_square(counts, exact, len(drawn)) > 1e-4
+    assert chi_square(counts, exact, len(drawn)) > CHANCE
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -99,7 +98,7 @@ def test_stages_of_a_call_change_no_distribution(small: Path, workers: int) -> N
     number comes once, with its prefix and temperature."""
     settings = SampleSettings(max_tokens=2, temperatures=(0.8, 1.2), prefixes=("hi", ""))
     converted = Converted(small)
-    engine = calibrate.make(replace(CT2, batch=500, workers=workers), converted, settings, None, small)
+    engine = make_engine(replace(CT2, batch=500, workers=workers), converted, settings, None, small)
     assert isinstance(engine, CTranslate2Engine)
     engine.steps = 1
     drawn: list[Drawn] = []
@@ -119,7 +118,7 @@ def test_stages_of_a_call_change_no_distribution(small: Path, workers: int) -> N
             tiny.END,
             temperature=temperature,
         )
-        assert chi_square(counts, exact, len(mine)) > 1e-4
+        assert chi_square(counts, exact, len(mine)) > CHANCE
 
 
 def test_stages_keep_batches_full_and_nobody_waits_for_ever(model: Path) -> None:
@@ -127,20 +126,20 @@ def test_stages_keep_batches_full_and_nobody_waits_for_ever(model: Path) -> None
     step are taken, and the log-probabilities, which are summed up over the stages."""
     settings, shares = replace(SETTINGS, max_tokens=60), {}
     for steps in (8, 60):
-        engine = calibrate.make(replace(CT2, batch=32), Converted(model), settings, None, model)
+        engine = make_engine(replace(CT2, batch=32), Converted(model), settings, None, model)
         assert isinstance(engine, CTranslate2Engine)
         engine.steps = steps
         calls: list[tuple[int, int]] = []
-        further = Replica.further
+        extend = Replica.extend
 
-        def watched(self: Replica, texts: list[Partial], *rest: Any) -> None:
-            before = [len(text.rows) for text in texts]
-            further(self, texts, *rest)  # noqa: B023
-            grown = [len(text.rows) - old for text, old in zip(texts, before, strict=True)]
-            calls.append((sum(grown), max(grown) * engine.batch))  # noqa: B023
+        def watched(self: Replica, batch: Batch, *rest: Any) -> None:
+            before = [len(text.rows) for text in batch.texts]
+            extend(self, batch, *rest)  # noqa: B023
+            grown = [len(text.rows) - old for text, old in zip(batch.texts, before, strict=True)]
+            calls.append((sum(grown), max(grown) * engine.plan.batch))  # noqa: B023
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Replica, "further", watched)
+            patch.setattr(Replica, "extend", watched)
             patch.setattr("training.sample.engines.ctranslate2.LAG", 12)
             with closing(sample(engine, Converted(model), settings)) as batches:
                 found = []

@@ -15,18 +15,17 @@ import pytest
 
 from tests.helpers import tiny
 from tests.helpers.fine_tuned import Line, metrics
-from tests.sample.test_native import chi_square
+from tests.sample.test_native import CHANCE, chi_square
 from training.common.errors import WrongUse
 from training.common.paths import ROOT
 from training.corpus.read import load_corpus
 from training.corpus.tokenizer import load_tokenizer
-from training.model import convert
 from training.model.converted import Converted, vocabulary
-from training.model.trainers import run_program, tf1_python
-from training.sample import plan
-from training.sample.engine import Drawn
+from training.model.score import precision
+from training.model.trainers import TENSORFLOW
+from training.sample.engine import Drawn, Plan
 from training.sample.native.sampler import Model, Sampler
-from training.sample.plan import Plan
+from training.sample.plan import make_engine
 from training.settings import SampleSettings
 
 
@@ -38,7 +37,7 @@ def test_the_tokens_are_gpt_2_simple_s_own(line: Line) -> None:
     texts = [*load_corpus(line.bot.corpus_file)[:40], "Größe, 12 o'clock!  two  spaces 🙂 ", " x\ty"]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     theirs = subprocess.run(
-        [str(tf1_python()), "-W", "ignore", "-c", code, str(line.base.folder), json.dumps(texts)],
+        [str(TENSORFLOW.interpreter()), "-W", "ignore", "-c", code, str(line.base.folder), json.dumps(texts)],
         capture_output=True,
         text=True,
         check=True,
@@ -53,14 +52,14 @@ def test_the_converted_model_s_logits_are_tensorflow_s(line: Line, tuned: Path, 
     tokenizer = load_tokenizer(tuned)
     rows = [[4095, *tokenizer.encode(t).ids][:12] for t in load_corpus(line.bot.corpus_file) if len(t) > 100][:8]
     out = line.folder / "logits.npy"
-    list(run_program("logits", {"folder": tuned, "rows": rows, "out": out}, line.folder / "tf1.log"))
+    list(TENSORFLOW.events("logits", {"folder": tuned, "rows": rows, "out": out}, line.folder / "tf1.log"))
     theirs = np.load(out)
     generator = ctranslate2.Generator(str(tuned_model), compute_type="float32")
     tokens = vocabulary(tuned_model)
     ours = np.array(generator.forward_batch([[tokens[t] for t in row] for row in rows]))
     assert theirs.shape == ours.shape == (8, 12, 4096)
     assert np.abs(ours - theirs).max() < 1e-4
-    report = convert.precision(tuned_model, line.folder / "corpus.npz")
+    report = precision(tuned_model, line.folder / "corpus.npz")
     assert abs(report.loss_float32 - metrics(line.folder)[-1]["held_out"]) < 0.01
     assert 0 < report.mean_difference < 0.1 and abs(report.loss - report.loss_float32) < 0.05
 
@@ -70,8 +69,8 @@ def test_the_native_engine_s_logits_are_tensorflow_s(line: Line, tuned: Path, tu
     converted = Converted(tuned_model)
     row = [converted.end, *converted.tokenizer.encode(load_corpus(line.bot.corpus_file)[0]).ids]
     out = line.folder / "logits.npy"
-    list(run_program("logits", {"folder": tuned, "rows": [row], "out": out}, line.folder / "tf1.log"))
-    native = Model(tuned_model, converted.hparams["n_head"], converted.end)
+    list(TENSORFLOW.events("logits", {"folder": tuned, "rows": [row], "out": out}, line.folder / "tf1.log"))
+    native = Model(tuned_model, converted.hparams.n_head, converted.end)
     ours = Sampler(native, seats=1, most=64, prefixes=[[converted.end]], temperatures=[1.0]).logits(row)
     names = converted.token_names()
     generator = ctranslate2.Generator(str(tuned_model), compute_type="int8")
@@ -90,14 +89,14 @@ def test_gpt_2_simple_s_engine_draws_from_the_same_distribution(line: Line, tune
     TensorFlow's logits, all four pairs apart; and the log-probabilities against CTranslate2's."""
     settings = SampleSettings(max_tokens=6, temperatures=(0.7, 1.3), prefixes=("", "he that"), top_k=30)
     converted = Converted(tuned_model)
-    engine = plan.make(Plan("gpt-2-simple", batch=250), converted, settings, None, line.folder)
+    engine = make_engine(Plan("gpt-2-simple", batch=250), converted, settings, None, line.folder)
     drawn: list[Drawn] = []
     with closing(engine.draw(0)) as batches:
         while len(drawn) < 6000:
             drawn += next(batches)
     assert sorted(d.number for d in drawn) == list(range(6000)), "every number once"
     native = Sampler(
-        Model(tuned_model, converted.hparams["n_head"], converted.end),
+        Model(tuned_model, converted.hparams.n_head, converted.end),
         seats=1,
         most=16,
         prefixes=[[converted.end]],
@@ -106,13 +105,17 @@ def test_gpt_2_simple_s_engine_draws_from_the_same_distribution(line: Line, tune
     rows = [converted.prompt(prefix) for prefix in settings.prefixes]
     out = line.folder / "logits.npy"
     for pair in range(4):
-        list(run_program("logits", {"folder": tuned, "rows": [rows[pair % 2]], "out": out}, line.folder / "tf1.log"))
+        list(
+            TENSORFLOW.events(
+                "logits", {"folder": tuned, "rows": [rows[pair % 2]], "out": out}, line.folder / "tf1.log"
+            )
+        )
         exact = tiny.distribution(np.load(out)[0, -1].astype(np.float64), settings.temperatures[pair // 2], top_k=30)
         counts: dict[tuple[int, ...], int] = {}
         mine = [d for d in drawn if d.number % 4 == pair]
         for d in mine:
             counts[(d.rows[0],)] = counts.get((d.rows[0],), 0) + 1
-        assert chi_square(counts, {(t,): exact[t] for t in np.flatnonzero(exact).tolist()}, len(mine)) > 1e-4
+        assert chi_square(counts, {(t,): exact[t] for t in np.flatnonzero(exact).tolist()}, len(mine)) > CHANCE
     assert {d.status for d in drawn} == {"finished", "unfinished"}
     for d in drawn[:20]:
         assert (d.rows[-1] == converted.end) == (d.status == "finished") and len(d.rows) <= 6
@@ -124,7 +127,7 @@ def test_gpt_2_simple_s_engine_draws_from_the_same_distribution(line: Line, tune
 def test_a_trimmed_model_is_not_for_gpt_2_simple(tmp_path: Path) -> None:
     converted = Converted(tiny.model(tmp_path, [*range(100), tiny.END]))
     with pytest.raises(WrongUse, match="convert --vocabulary full"):
-        plan.make(Plan("gpt-2-simple"), converted, SampleSettings(max_tokens=8), None, tmp_path)
+        make_engine(Plan("gpt-2-simple"), converted, SampleSettings(max_tokens=8), None, tmp_path)
 
 
 def test_the_tensorflow_programs_are_python_3_7() -> None:
@@ -132,4 +135,4 @@ def test_the_tensorflow_programs_are_python_3_7() -> None:
     files = [str(path) for path in (ROOT / "training" / "tf1").glob("*.py")]
     assert len(files) >= 6 and sys.version_info >= (3, 11)
     code = "import sys, ast; [ast.parse(open(f, encoding='utf-8').read(), f) for f in sys.argv[1:]]"
-    subprocess.run([str(tf1_python()), "-c", code, *files], check=True)
+    subprocess.run([str(TENSORFLOW.interpreter()), "-c", code, *files], check=True)

@@ -76,7 +76,7 @@ def corpus_command(args: argparse.Namespace) -> None:
 
 def base_command(args: argparse.Namespace) -> None:
     base = base_model.locate(bot_of(args).model, MODELS)
-    say(f"{base.name}: {base.folder} {json.dumps(base.hparams)}")
+    say(f"{base.name}: {base.folder} {json.dumps(dataclasses.asdict(base.hparams))}")
 
 
 def finetune_command(args: argparse.Namespace) -> None:

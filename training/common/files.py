@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -55,24 +55,43 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
+def lock(path: Path, on_wait: Callable[[], object] | None = None) -> Iterator[None]:
+    """Hold the lock file `path`, which is made if it is missing; the system lets go of it when the process dies.
+
+    on_wait: called once when another process holds the lock; then wait for it. Without it do not wait.
+
+    Raises:
+        BlockingIOError: another process holds it, and there is no `on_wait`.
+        OSError: the file or its folder cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait is None:
+                raise
+            on_wait()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
 def locked(run: Path) -> Iterator[None]:
     """Hold the run's folder: two runs that write the same files would spoil both.
 
     Raises:
         DeepproverbsError: another run holds it, or the folder cannot be made.
     """
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        file = (run / ".lock").open("w")
-    except OSError as error:
-        raise DeepproverbsError(
-            f"Cannot write in the run's folder {run}: {error.strerror}; choose another with --run."
-        ) from error
-    with file:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.enter_context(lock(run / ".lock"))
         except BlockingIOError as error:
             raise DeepproverbsError(
                 f"Another run is at work in {run}; wait for it or choose another folder with --run."
+            ) from error
+        except OSError as error:
+            raise DeepproverbsError(
+                f"Cannot write in the run's folder {run}: {error.strerror}; choose another with --run."
             ) from error
         yield

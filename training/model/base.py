@@ -10,49 +10,49 @@ The layout: checkpoint, encoder.json, hparams.json, vocab.bpe, and the files tha
 names (model.ckpt.*, or gpt-2-simple's model-<step>.*).
 
 What is checked. encoder.json and vocab.bpe are the same for every size and have published
-SHA-256 sums; so have all files of 124M. For the other sizes no sum of the weights could be found:
-their length is known to the byte (4 bytes a parameter), hparams.json must say the right shape, and
-the sum seen first is written to sha256.json beside the files and holds from then on.
+SHA-256 sums, and so have all files of 124M. For the other sizes no published sum of the weights could be found:
+their length is known to the byte (4 bytes a parameter), hparams.json must have the right shape, and
+the sum of the first download is written to sha256.json beside the files and must be the same from then on.
 
-sha256.json also keeps each file's length and time, so a second start reads no weights: milliseconds.
+sha256.json also has each file's length and time, so a second start takes milliseconds: it reads no weights.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from training.common.errors import DeepproverbsError, WrongUse
-from training.common.files import digest
-from training.common.paths import ROOT
-from training.model.download import check_space, fetch, size_text
+from training.common.files import digest, lock
+from training.common.paths import NANO as NANO_SOURCE
+from training.model.download import check_space, fetch, kept, size_text
+from training.model.events import Written
 from training.model.layout import (
-    HPARAMS,
+    OPENAI_LAYOUT,
+    Hparams,
     Record,
     check_layout,
     checkpoint_name,
     index_is_whole,
-    parameters,
     read_hparams,
     sha_of,
     weight_files,
 )
-from training.model.trainers import run_program
+from training.model.trainers import TENSORFLOW
 
 log = logging.getLogger(__name__)
 
 OPENAI = "https://openaipublic.blob.core.windows.net/gpt-2/models"
 SIZES = ("124M", "355M", "774M", "1558M")
 NANO = "nano"
-NANO_SOURCE = ROOT / "data/base/nano"
 
 VOCABULARY = ("hparams.json", "encoder.json", "vocab.bpe")
 WEIGHTS = "model.ckpt.data-00000-of-00001"
@@ -65,33 +65,25 @@ class BaseModel:
     """A base model on the disk."""
 
     name: str
-    """As it was asked for."""
+    """As the user named it."""
     folder: Path
-    """OpenAI's layout. gpt-2-simple's `model_dir` is its parent, `model_name` its name."""
-    hparams: dict[str, int]
-    """n_vocab, n_ctx, n_embd, n_head, n_layer."""
+    """For gpt-2-simple its parent is `model_dir`, its name `model_name`."""
+    hparams: Hparams
     sha: str
-    """SHA-256 over the sums of the files that matter: the same model, the same sha, on any machine."""
-
-    @property
-    def checkpoint(self) -> Path:
-        """The checkpoint's prefix, as TensorFlow's Saver takes it."""
-        return self.folder / checkpoint_name(self.folder)
+    """SHA-256 over the sums of the files that matter: the same model has the same sha on any machine."""
+    layout: str = OPENAI_LAYOUT
+    """How its files are arranged: a trainer takes some layouts and not others."""
 
 
 @dataclass(frozen=True)
 class Release:
-    """What is known of a size before a byte of it has come."""
+    """What is known of a size before its download begins."""
 
-    hparams: dict[str, int]
+    hparams: Hparams
     lengths: dict[str, int] = field(default_factory=dict)
     """File → bytes, beside that of the weights, which follows from hparams."""
     sha256: dict[str, str] = field(default_factory=dict)
     """File → published sum."""
-
-
-def _hparams(width: int, heads: int, layers: int) -> dict[str, int]:
-    return dict(zip(HPARAMS, (50257, 1024, width, heads, layers), strict=True))
 
 
 _ENCODER = {
@@ -104,7 +96,7 @@ RELEASES = {
     # those of checkpoint and hparams.json were recomputed from their text. Lengths: the tests of
     # "Build a Large Language Model (From Scratch)" ask OpenAI's server for 124M's and 355M's.
     "124M": Release(
-        _hparams(768, 12, 12),
+        Hparams(50257, 1024, 768, 12, 12),
         _ENCODER_LENGTHS,
         {
             **_ENCODER,
@@ -116,7 +108,7 @@ RELEASES = {
         },
     ),
     "355M": Release(
-        _hparams(1024, 16, 24),
+        Hparams(50257, 1024, 1024, 16, 24),
         {
             **_ENCODER_LENGTHS,
             "checkpoint": 77,
@@ -126,31 +118,27 @@ RELEASES = {
         },
         _ENCODER,
     ),
-    "774M": Release(_hparams(1280, 20, 36), _ENCODER_LENGTHS, _ENCODER),
-    "1558M": Release(_hparams(1600, 25, 48), _ENCODER_LENGTHS, _ENCODER),
+    "774M": Release(Hparams(50257, 1024, 1280, 20, 36), _ENCODER_LENGTHS, _ENCODER),
+    "1558M": Release(Hparams(50257, 1024, 1600, 25, 48), _ENCODER_LENGTHS, _ENCODER),
 }
 
 
-def locate(name_or_path: str, cache: Path, tf1_python: Path | None = None, progress: bool = True) -> BaseModel:
-    """Find, download or build the base model `name_or_path` and say in the log what was done.
+def locate(name_or_path: str, cache: Path, progress: bool = True) -> BaseModel:
+    """Find, download or build the base model `name_or_path` and log what was done.
 
     Args:
         cache: where downloaded and built models lie, a folder each.
-        tf1_python: TensorFlow 1.15's interpreter, which only `nano` needs; default .venvs/tf1.
         progress: show a bar while downloading.
 
     Raises:
         WrongUse: no such name, or a folder that does not hold a model.
-        DeepproverbsError: the download or the building failed; starting again goes on from there.
+        DeepproverbsError: the download or the building failed; the next start continues from there.
     """
     if name_or_path == NANO:
-        return _nano(cache, tf1_python)
+        return _nano(cache)
     if name_or_path in RELEASES:
         return _released(name_or_path, cache, progress)
     return _folder(name_or_path, cache)
-
-
-# -- OpenAI's sizes ------------------------------------------------------------------------------
 
 
 def _released(name: str, cache: Path, progress: bool) -> BaseModel:
@@ -167,55 +155,41 @@ def _released(name: str, cache: Path, progress: bool) -> BaseModel:
 
 def _download(name: str, release: Release, record: Record, progress: bool) -> None:
     base = (os.environ.get("DEEPPROVERBS_MIRROR") or OPENAI).rstrip("/")
-    lengths = {**release.lengths, WEIGHTS: 4 * parameters(release.hparams)}
+    lengths = {**release.lengths, WEIGHTS: 4 * release.hparams.parameters}
     record.folder.mkdir(parents=True, exist_ok=True)
     absent = [file for file in FILES if not (record.folder / file).exists()]
     if WEIGHTS in absent:
-        part = record.folder / (WEIGHTS + ".part")
-        check_space(record.folder, lengths[WEIGHTS] - (part.stat().st_size if part.is_file() else 0))
+        check_space(record.folder, lengths[WEIGHTS] - kept(record.folder / WEIGHTS))
         log.info(
             "%s: downloading %d files, %s of weights, from %s", name, len(absent), size_text(lengths[WEIGHTS]), base
         )
     for file in FILES:
-        target, published, seen = record.folder / file, release.sha256.get(file), record.sum_of(file)
-        known = published or seen
         if record.fresh(file):
             continue
         if file == WEIGHTS:
             _check_small(name, release, record, f"{base}/{name}")
+        target, size, known = record.folder / file, lengths.get(file), release.sha256.get(file) or record.sum_of(file)
+        origin = "published" if file in release.sha256 else "seen first"
         if target.exists():
             log.info("%s: checking %s", name, target)
             found = digest(target, "sha256")
-            if found == known or (known is None and target.stat().st_size == lengths.get(file, target.stat().st_size)):
-                record.add(file, found, "published" if published else "seen first")
+            if found == known or (known is None and target.stat().st_size == (size or target.stat().st_size)):
+                record.add(file, found, origin)
                 record.save()
                 continue
             log.warning("%s: %s is not the right file; downloading it again", name, target)
             target.unlink()
-        found = fetch(
-            f"{base}/{name}/{file}",
-            target,
-            size=lengths.get(file),
-            sha256=known,
-            progress=progress,
-            known_from="published" if published else f"the first one seen, in {record.path},",
-        )
-        record.add(file, found, "published" if published else "seen first")
+        whose = origin if origin == "published" else f"the first one seen, in {record.path},"
+        url = f"{base}/{name}/{file}"
+        found = fetch(url, target, size=size, sha256=known, progress=progress, known_from=whose)
+        record.add(file, found, origin)
         record.save()
-        log.info(
-            "%s: %s downloaded; SHA-256 %s",
-            name,
-            file,
-            "as published"
-            if published
-            else "as seen first"
-            if seen
-            else f"{found}, not published, noted as seen first",
-        )
+        compared = f"as {origin}" if known else f"{found}, not published, noted as seen first"
+        log.info("%s: %s downloaded; SHA-256 %s", name, file, compared)
 
 
 def _check_small(name: str, release: Release, record: Record, source: str) -> None:
-    """Look into the files that have no published sum before gigabytes follow them."""
+    """Check the small files that have no published sum before gigabytes follow."""
     try:
         right = (
             read_hparams(record.folder) == release.hparams
@@ -233,10 +207,7 @@ def _check_small(name: str, release: Release, record: Record, source: str) -> No
         )
 
 
-# -- nano ----------------------------------------------------------------------------------------
-
-
-def _nano(cache: Path, tf1_python: Path | None) -> BaseModel:
+def _nano(cache: Path) -> BaseModel:
     sources = [NANO_SOURCE / file for file in (*VOCABULARY, "weights.npz")]
     for path in sources:
         if not path.is_file():
@@ -244,14 +215,13 @@ def _nano(cache: Path, tf1_python: Path | None) -> BaseModel:
                 f"The weights of nano are incomplete, {path} is missing; check the files out again "
                 "or train them with `make nano`."
             )
-    if tf1_python is not None and not tf1_python.exists():
-        raise DeepproverbsError(f"TensorFlow 1.15 is not installed, {tf1_python} is missing; run `make setup`.")
     sha = sha_of({path.name: digest(path, "sha256") for path in sources})
     folder = cache / NANO
     record = Record(folder)
     if record.source == sha and all(record.fresh(file) for file in FILES):
         log.info("nano: ready in %s, nothing to build", folder)
         return BaseModel(NANO, folder, read_hparams(folder), sha)
+    started = time.monotonic()
     with _held(cache, NANO):
         (cache / "nano.log").unlink(missing_ok=True)
         for old in cache.glob(".nano-*"):  # left by a kill
@@ -261,14 +231,8 @@ def _nano(cache: Path, tf1_python: Path | None) -> BaseModel:
             new.mkdir()
             for path in sources[:3]:
                 shutil.copyfile(path, new / path.name)
-            events = list(
-                run_program(
-                    "build_checkpoint",
-                    {"weights": sources[3].resolve(), "folder": new.resolve()},
-                    cache / "nano.log",
-                    tf1_python,
-                )
-            )
+            arguments = {"weights": sources[3].resolve(), "folder": new.resolve()}
+            built = TENSORFLOW.result("build_checkpoint", arguments, cache / "nano.log", Written)
             (cache / "nano.log").unlink()
             check_layout(new)
             record = Record(new, source=sha)
@@ -278,11 +242,8 @@ def _nano(cache: Path, tf1_python: Path | None) -> BaseModel:
             if folder.exists():
                 folder.rename(Path(scratch) / "old")
             new.rename(folder)
-    log.info("nano: built in %s, %s parameters, %s s", folder, f"{events[-1]['parameters']:,}", events[-1]["seconds"])
+    log.info("nano: built in %s, %s parameters, %.1f s", folder, f"{built.parameters:,}", time.monotonic() - started)
     return BaseModel(NANO, folder, read_hparams(folder), sha)
-
-
-# -- any folder ----------------------------------------------------------------------------------
 
 
 def _folder(name: str, cache: Path) -> BaseModel:
@@ -298,7 +259,7 @@ def _folder(name: str, cache: Path) -> BaseModel:
         path = folder.resolve()
         known = Record(path, keep=cache / ".folders" / (hashlib.sha256(str(path).encode()).hexdigest()[:16] + ".json"))
         files = ["checkpoint", *VOCABULARY, *weight_files(path, checkpoint_name(path))]
-        known.forget(files)
+        known.keep_only(files)
         stale = [file for file in files if not known.fresh(file)]
         for file in stale:
             known.add(file, digest(path / file, "sha256"), "as found")
@@ -307,7 +268,7 @@ def _folder(name: str, cache: Path) -> BaseModel:
     with contextlib.suppress(OSError):  # a read-only cache only costs the time to sum again
         if stale:
             known.save()
-    log.info("%s: a model of %s parameters", folder, f"{parameters(hparams):,}")
+    log.info("%s: a model of %s parameters", folder, f"{hparams.parameters:,}")
     return BaseModel(name, folder, hparams, known.sha())
 
 
@@ -315,13 +276,7 @@ def _folder(name: str, cache: Path) -> BaseModel:
 def _held(cache: Path, name: str) -> Iterator[None]:
     """Let one run at a time download or build `name`; the others wait and then find it ready."""
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with (cache / f".{name}.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info("%s: another run is fetching it; waiting", name)
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with lock(cache / f".{name}.lock", lambda: log.info("%s: another run is fetching it; waiting", name)):
             yield
     except OSError as error:
         raise DeepproverbsError(

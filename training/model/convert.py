@@ -13,66 +13,26 @@ import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import ctranslate2
 import numpy as np
-from ctranslate2.specs import common_spec, transformer_spec
 
 from training.common.files import write_whole
 from training.common.manifest import Manifest, digest_of, key_of
+from training.common.progress import Say
 from training.common.text import END_OF_TEXT
-from training.model import trim
 from training.model.converted import Converted, held_out, named, vocabulary
-from training.model.trainers import run_program
+from training.model.events import Written
+from training.model.layout import Hparams, read_hparams
+from training.model.trainers import TENSORFLOW
+from training.model.trim import choose_rows
 from training.settings import SampleSettings
 
 
-class OpenAIConverter(ctranslate2.converters.Converter):  # type: ignore[misc]
-    """GPT-2 weights under OpenAI's names → CTranslate2's specification of a decoder.
-
-    `arrays` has `model/wte` [V, D], `model/wpe` [T, D], a layer's linear weights as [1, in, out]
-    (CTranslate2 wants [out, in]) and the layer norms as `g`, `b`. `tokens` names the rows of wte.
-    """
-
-    def __init__(self, arrays: Mapping[str, Any], hparams: dict[str, int], tokens: list[str]) -> None:
-        self.arrays, self.hparams, self.tokens = arrays, hparams, tokens
-
-    def _load(self) -> Any:
-        a, n = self.arrays, self.hparams
-        spec = transformer_spec.TransformerDecoderModelSpec.from_config(
-            n["n_layer"], n["n_head"], pre_norm=True, activation=common_spec.Activation.GELUTanh
-        )
-        decoder = spec.decoder
-        decoder.scale_embeddings = False
-        decoder.embeddings.weight = a["model/wte"]
-        decoder.position_encodings.encodings = a["model/wpe"]
-        decoder.projection.weight = decoder.embeddings.weight
-        self._norm(decoder.layer_norm, "model/ln_f")
-        for i, layer in enumerate(decoder.layer):
-            at = f"model/h{i}"
-            self._norm(layer.self_attention.layer_norm, f"{at}/ln_1")
-            self._linear(layer.self_attention.linear[0], f"{at}/attn/c_attn")
-            self._linear(layer.self_attention.linear[1], f"{at}/attn/c_proj")
-            self._norm(layer.ffn.layer_norm, f"{at}/ln_2")
-            self._linear(layer.ffn.linear_0, f"{at}/mlp/c_fc")
-            self._linear(layer.ffn.linear_1, f"{at}/mlp/c_proj")
-        spec.register_vocabulary(self.tokens)
-        spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = END_OF_TEXT
-        return spec
-
-    def _norm(self, spec: Any, name: str) -> None:
-        spec.gamma, spec.beta = self.arrays[f"{name}/g"], self.arrays[f"{name}/b"]
-
-    def _linear(self, spec: Any, name: str) -> None:
-        spec.weight = np.ascontiguousarray(self.arrays[f"{name}/w"][0].T)
-        spec.bias = self.arrays[f"{name}/b"]
-
-
 def convert(
-    run: Path, checkpoint: Path, say: Any = print, originals: Sequence[str] = (), sampling: SampleSettings | None = None
+    run: Path, checkpoint: Path, say: Say = print, originals: Sequence[str] = (), sampling: SampleSettings | None = None
 ) -> Path:
     """Convert `checkpoint`. Returns the model's folder, with encoder.json and vocab.bpe in it.
 
@@ -95,27 +55,27 @@ def convert(
     started = time.monotonic()
     weights, part, full = run / "weights.npz", run / ".model.part", run / ".model.full"
     run.mkdir(parents=True, exist_ok=True)
-    facts = list(run_program("export", {"folder": checkpoint.resolve(), "out": weights.resolve()}, run / "tf1.log"))[-1]
-    with np.load(weights) as arrays:
-        loaded = dict(arrays)
-    write_model(loaded, checkpoint, full)
+    parameters = export(checkpoint, weights, run / TENSORFLOW.log)
+    with np.load(weights) as file:
+        arrays = dict(file)
+    write_model(arrays, checkpoint, full)
     trimmed = None
     if settings.vocabulary != "full":
         texts = [row[1:-1] for row in held_out(Converted(full), run / "corpus.npz")]
-        trimmed = trim.choose(full, originals, texts, settings, say)
+        trimmed = choose_rows(full, originals, texts, settings, say)
     for folder in (part, model):
         shutil.rmtree(folder, ignore_errors=True)
     if trimmed is None:
         full.rename(part)
     else:
-        write_model(loaded, checkpoint, part, trimmed.rows, max(settings.temperatures))
+        write_model(arrays, checkpoint, part, trimmed.rows, max(settings.temperatures))
         shutil.rmtree(full)
     part.rename(model)
     weights.unlink()
-    say(f"Converted {facts['parameters']:,} parameters to {model}.")
+    say(f"Converted {parameters:,} parameters to {model}.")
     cut = {"trimmed": asdict(trimmed) | {"rows": len(trimmed.rows)}} if trimmed else {}
     manifest.record(
-        "convert", key, matters, started, parameters=facts["parameters"], checkpoint=str(checkpoint.resolve()), **cut
+        "convert", key, matters, started, parameters=parameters, checkpoint=str(checkpoint.resolve()), **cut
     )
     return model
 
@@ -129,9 +89,9 @@ def convert_base(run: Path, base: Path, model: Path) -> Path:
         return out
     started = time.monotonic()
     weights = run / "weights.npz"
-    list(run_program("export", {"folder": base.resolve(), "out": weights.resolve()}, run / "tf1.log"))
-    with np.load(weights) as arrays:
-        write_model(dict(arrays), base, part, rows)
+    export(base, weights, run / TENSORFLOW.log)
+    with np.load(weights) as file:
+        write_model(dict(file), base, part, rows)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
     weights.unlink()
@@ -139,45 +99,67 @@ def convert_base(run: Path, base: Path, model: Path) -> Path:
     return out
 
 
+def export(checkpoint: Path, out: Path, log: Path) -> int:
+    """Write the arrays of a checkpoint in OpenAI's layout to an .npz file. Returns how many weights they are."""
+    arguments = {"folder": checkpoint.resolve(), "out": out.resolve()}
+    return TENSORFLOW.result("export", arguments, log, Written).parameters
+
+
 def write_model(
     arrays: dict[str, Any], source: Path, out: Path, rows: list[int] | None = None, hottest: float = math.inf
 ) -> None:
-    """Write the CTranslate2 model of a checkpoint's arrays to `out`; `rows`: the tokens that stay, all without it;
-    `hottest`: up to which temperature they are enough.
+    """Write the CTranslate2 model of a checkpoint's arrays to `out`.
 
-    `source` has the encoder.json, vocab.bpe and hparams.json that go with the arrays.
+    source: has the encoder.json, vocab.bpe and hparams.json that belong to the arrays.
+    rows: the tokens that stay; None: all. hottest: the highest temperature for which they suffice.
     """
     names = named(vocabulary(source), len(arrays["model/wte"]))
     if rows is not None:
         arrays = {**arrays, "model/wte": np.ascontiguousarray(arrays["model/wte"][rows])}
         names = [names[row] for row in rows]
-    hparams = json.loads((source / "hparams.json").read_text(encoding="utf-8"))
     shutil.rmtree(out, ignore_errors=True)
-    OpenAIConverter(arrays, hparams, names).convert(str(out))
+    out.mkdir(parents=True)
+    spec = _specification(arrays, read_hparams(source), names)
+    spec.validate()
+    spec.optimize()
+    spec.save(str(out))
     for name in ("encoder.json", "vocab.bpe", "hparams.json"):
         shutil.copyfile(source / name, out / name)
     if rows is not None:
         write_whole(out / "kept.json", json.dumps({"rows": rows, "hottest": hottest}) + "\n")
 
 
-@dataclass(frozen=True)
-class Precision:
-    """How far a compute type is from float32 on the held-out texts."""
+def _specification(arrays: Mapping[str, Any], hparams: Hparams, tokens: list[str]) -> Any:
+    """GPT-2's weights under OpenAI's names → CTranslate2's specification of a decoder.
 
-    compute_type: str
-    loss: float
-    loss_float32: float
-    mean_difference: float
-    """Mean absolute difference of a token's log-probability, nats."""
+    arrays: `model/wte` [V, D], `model/wpe` [T, D], a layer's linear weights as [1, in, out] (CTranslate2 wants
+    [out, in]), layer norms as `g` and `b`. tokens: names of the rows of wte.
+    """
+    from ctranslate2.specs import common_spec, transformer_spec
 
+    def norm(spec: Any, name: str) -> None:
+        spec.gamma, spec.beta = arrays[f"{name}/g"], arrays[f"{name}/b"]
 
-def precision(model: Path, corpus: Path, compute_type: str = "int8", most: int = 200) -> Precision:
-    """Score held-out texts (the first `most`) in float32 and in `compute_type`."""
-    rows = held_out(Converted(model), corpus)
-    scores = {}
-    for kind in ("float32", compute_type):
-        generator = ctranslate2.Generator(str(model), compute_type=kind)
-        results = generator.score_batch(rows[:most], max_batch_size=32)
-        scores[kind] = np.concatenate([result.log_probs for result in results])
-    difference = float(np.abs(scores[compute_type] - scores["float32"]).mean())
-    return Precision(compute_type, -float(scores[compute_type].mean()), -float(scores["float32"].mean()), difference)
+    def linear(spec: Any, name: str) -> None:
+        spec.weight, spec.bias = np.ascontiguousarray(arrays[f"{name}/w"][0].T), arrays[f"{name}/b"]
+
+    spec = transformer_spec.TransformerDecoderModelSpec.from_config(
+        hparams.n_layer, hparams.n_head, pre_norm=True, activation=common_spec.Activation.GELUTanh
+    )
+    decoder = spec.decoder
+    decoder.scale_embeddings = False
+    decoder.embeddings.weight = arrays["model/wte"]
+    decoder.position_encodings.encodings = arrays["model/wpe"]
+    decoder.projection.weight = decoder.embeddings.weight
+    norm(decoder.layer_norm, "model/ln_f")
+    for i, layer in enumerate(decoder.layer):
+        at = f"model/h{i}"
+        norm(layer.self_attention.layer_norm, f"{at}/ln_1")
+        linear(layer.self_attention.linear[0], f"{at}/attn/c_attn")
+        linear(layer.self_attention.linear[1], f"{at}/attn/c_proj")
+        norm(layer.ffn.layer_norm, f"{at}/ln_2")
+        linear(layer.ffn.linear_0, f"{at}/mlp/c_fc")
+        linear(layer.ffn.linear_1, f"{at}/mlp/c_proj")
+    spec.register_vocabulary(tokens)
+    spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = END_OF_TEXT
+    return spec

@@ -1,9 +1,9 @@
-"""A converted model's folder, as the engines and the sampler use it.
+"""A converted model's folder, as the engines use it.
 
-model/: model.bin, vocabulary.json, config.json (CTranslate2's), encoder.json, vocab.bpe, hparams.json (of
-the checkpoint) and, when the vocabulary was trimmed, kept.json: the checkpoint's ids of the rows that are
-left, in order, and the highest temperature for which they were chosen. A *row* is a token's place in the
-converted model, an *id* its place in the checkpoint.
+model/: model.bin, vocabulary.json, config.json (CTranslate2's), encoder.json, vocab.bpe, hparams.json (the
+checkpoint's) and, if the vocabulary was trimmed, kept.json: the checkpoint's ids of the rows that are
+left, in order, and the highest temperature for which they were chosen. A *row* is a token's index in the
+converted model, an *id* its index in the checkpoint.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ def vocabulary(folder: Path) -> list[str]:
 
 
 def named(tokens: list[str], rows: int) -> list[str]:
-    """A name for each of `rows` embeddings: those padded to a round number have no token."""
+    """A name for each of `rows` embeddings: those that pad the table to a round number have no token."""
     return tokens + [f"<unused-{i}>" for i in range(len(tokens), rows)]
 
 
 class Converted:
-    """What there is to know of a converted model but its weights."""
+    """Everything about a converted model but its weights."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.hparams = folder, read_hparams(folder)
         self.tokenizer = load_tokenizer(folder)
-        self.names = named(vocabulary(folder), self.hparams["n_vocab"])
+        self.names = named(vocabulary(folder), self.hparams.n_vocab)
         kept = folder / "kept.json"
         trimmed = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
         self.ids = np.array(trimmed.get("rows", range(len(self.names))), dtype=np.int64)
         self.hottest = float(trimmed.get("hottest", "inf"))
-        """Up to which temperature the rows are enough."""
+        """The highest temperature for which the rows suffice."""
         self.row = {int(token): row for row, token in enumerate(self.ids)}
         self.end = self.row[self.names.index(END_OF_TEXT)]
 
@@ -74,7 +74,7 @@ class Converted:
 
     def token_bytes(self) -> list[bytes]:
         """The bytes that each row stands for; none for the end token and those without a token."""
-        byte_of = _byte_of()
+        byte_of = byte_of_character()
         return [
             bytes(map(byte_of.__getitem__, name)) if row != self.end and not name.startswith("<unused-") else b""
             for row, name in enumerate(self.token_names())
@@ -89,9 +89,9 @@ def held_out(converted: Converted, corpus: Path) -> list[list[str]]:
     return [[names[end], *(names[int(t)] for t in held[a:b])] for a, b in pairwise(offsets)]
 
 
-def _byte_of() -> dict[str, int]:
-    """GPT-2 writes each byte as a printable character: those that are printable in Latin-1 as themselves,
-    the others, in order, as the characters from 256 on."""
+def byte_of_character() -> dict[str, int]:
+    """GPT-2's names of tokens have a printable character for each byte: itself where it is printable in Latin-1; the
+    other bytes, in order, are the characters from 256 on."""
     plain = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or 174 <= b <= 255]
     others = [b for b in range(256) if b not in plain]
     return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(others)}

@@ -1,8 +1,8 @@
 """One large file from a mirror to the disk: resumed, checked, put in place whole.
 
-`fetch(url, target)` writes `target.part` and renames it at the end. Beside the part lies
-`target.part.json` with the length and the ETag (or date) of what it is a part of, so that a later
-start, even after kill -9, asks only for the rest, and only of the same file (training/model/mirror.py).
+`fetch(url, target)` writes `target.<length>.<tag>.part` and renames it at the end. The name says which file it is a
+part of: its length in bytes and its ETag (or date). So a later start, even after kill -9, asks only for the rest, and
+only of the same file (training/model/mirror.py).
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
 
 from tqdm import tqdm
 
@@ -28,13 +29,15 @@ from training.model.mirror import Dropped, Mark, Wrong, ask
 log = logging.getLogger(__name__)
 
 TRIES = 5
-"""Failures in a row without one new byte before it gives up: 1 + 2 + 4 + 8 = 15 s of pauses."""
+"""It gives up after so many failures in a row without a new byte: 1 + 2 + 4 + 8 = 15 s of pauses."""
 TRIES_UNREACHABLE = 3
-"""The same as long as no server has ever answered: a wrong address should not cost minutes."""
+"""The same while no server has answered yet: a wrong address should not cost minutes."""
 TRIES_IN_ALL = 100
 """However far each try gets."""
 FIRST_PAUSE = 1.0
 """Seconds; doubles with every failure in a row."""
+LONGEST_TAG = 150
+"""Bytes of a tag in a part's name, of which a file system takes 255; with a longer tag nothing is resumed."""
 
 
 def check_space(folder: Path, need: int) -> None:
@@ -66,7 +69,7 @@ def fetch(
     """Download `url` to `target` and return its SHA-256.
 
     Args:
-        size: the length it must have, in bytes; None takes the server's word.
+        size: the length it must have, in bytes; None: believe the server.
         sha256: the checksum it must have; `known_from` says in an error who says so.
         progress: show a bar with bytes, rate and time left, when stderr is a terminal.
 
@@ -75,26 +78,23 @@ def fetch(
             the wrong content (a wrong file is deleted). Except in that last case the part stays.
         KeyboardInterrupt: the part stays.
     """
-    part = target.with_name(target.name + ".part")
     wrong: Wrong | None = None
     for _ in range(2):
         try:
-            found = _persist(url, part, size, progress)
+            part, found = _persist(url, target, size, progress)
             if sha256 is not None and found != sha256:
                 raise Wrong(f"its SHA-256 is {found[:12]}…, {known_from} is {sha256[:12]}…")
-            with _disk(part):
+            with _disk(target):
                 part.replace(target)
-                _mark_path(part).unlink(missing_ok=True)
             return found
         except Wrong as error:
             wrong = error
-            with _disk(part):
-                part.unlink(missing_ok=True)
-                _mark_path(part).unlink(missing_ok=True)
+            with _disk(target):
+                _delete_parts(target)
             log.warning("%s: %s; deleted", target.name, error)
         except KeyboardInterrupt:
             log.warning(
-                "%s: stopped; %s are kept and the next start goes on from there", target.name, size_text(_length(part))
+                "%s: stopped; %s are kept and the next start goes on from there", target.name, size_text(kept(target))
             )
             raise
     raise DeepproverbsError(
@@ -103,79 +103,99 @@ def fetch(
     )
 
 
-def _persist(url: str, part: Path, size: int | None, progress: bool) -> str:
-    """Try until `part` is whole; return its SHA-256."""
-    failures, furthest, answered = 0, _length(part), False
+def kept(target: Path) -> int:
+    """Bytes of an interrupted download of `target` from which the next one can continue."""
+    return _find_part(target)[1]
+
+
+def _persist(url: str, target: Path, size: int | None, progress: bool) -> tuple[Path, str]:
+    """Try until the whole file is there. Returns the part, now whole, and its SHA-256."""
+    failures, furthest, answered = 0, kept(target), False
     for _ in range(TRIES_IN_ALL):
         try:
-            return _try(url, part, size, progress)
+            return _try(url, target, size, progress)
         except Dropped as drop:
             reason, answered = str(drop), answered or drop.answered
-        failures = 1 if _length(part) > furthest else failures + 1
-        furthest = max(furthest, _length(part))
+        have = kept(target)
+        failures = 1 if have > furthest else failures + 1
+        furthest = max(furthest, have)
         if failures >= (TRIES if answered else TRIES_UNREACHABLE):
             break
         pause = FIRST_PAUSE * 2 ** (failures - 1)
-        log.warning("%s: %s; next try in %.0f s", part.stem, reason, pause)
+        log.warning("%s: %s; next try in %.0f s", target.name, reason, pause)
         time.sleep(pause)
     if not answered:
         raise DeepproverbsError(
             f"Cannot reach {url} ({reason}): check the network, or name a mirror in DEEPPROVERBS_MIRROR."
         )
     raise DeepproverbsError(
-        f"The download of {url} broke off again and again ({reason}); {size_text(_length(part))} "
+        f"The download of {url} broke off again and again ({reason}); {size_text(kept(target))} "
         "are kept: start again to go on from there."
     )
 
 
-def _try(url: str, part: Path, size: int | None, progress: bool) -> str:
-    """One connection: append to `part` what is missing; return its SHA-256 when it is whole."""
-    have, mark = _kept(part)
-    state = hashlib.sha256()
+def _try(url: str, target: Path, size: int | None, progress: bool) -> tuple[Path, str]:
+    """One connection: append what is missing. Returns the part and its SHA-256 when it is whole."""
+    part, have, mark = _find_part(target)
     if have and have == mark.total:  # killed between the last byte and the check
-        return digest(part, "sha256")
+        return part, digest(part, "sha256")
+    state, silent = hashlib.sha256(), None if progress else True  # None: a bar only on a terminal, never in a log
     with ask(url, have, mark) as answer, contextlib.ExitStack() as stack:
         total = answer.mark.total
         if size is not None and total is not None and total != size:
             raise Wrong(f"it has {total:,} bytes, not {size:,}")
         if answer.start:
-            log.info("%s: going on from %s", part.stem, size_text(answer.start))
+            log.info("%s: going on from %s", target.name, size_text(answer.start))
             with part.open("rb") as earlier:
-                while block := earlier.read(1 << 20):
-                    state.update(block)
-        stack.enter_context(_disk(part))  # before the file: a full disk may show only when it is closed
-        check_space(part.parent, (total or 0) - answer.start)
+                state = hashlib.file_digest(earlier, "sha256")
+        stack.enter_context(_disk(target))  # before the file: a full disk may show only when it is closed
+        check_space(target.parent, (total or 0) - answer.start)
+        if not answer.start:
+            part = part_path(target, answer.mark)
+            _delete_parts(target, but=part)
         file = stack.enter_context(part.open("ab" if answer.start else "wb"))
-        if not answer.start:  # only now: the mark must never describe the bytes of an earlier file
-            _mark_path(part).write_text(json.dumps(asdict(answer.mark)), encoding="utf-8")
-        # None: a bar only on a terminal, so that logs stay readable.
-        bar = stack.enter_context(
-            tqdm(
-                total=total,
-                initial=answer.start,
-                unit="B",
-                unit_scale=True,
-                desc=part.stem,
-                disable=None if progress else True,
-            )
-        )
+        shown: dict[str, Any] = {"unit": "B", "unit_scale": True, "desc": target.name, "disable": silent}
+        bar = stack.enter_context(tqdm(total=total, initial=answer.start, **shown))
         for block in answer.blocks:
             file.write(block)
             state.update(block)
             bar.update(len(block))
         file.flush()
         os.fsync(file.fileno())
-    have = _length(part)
+    have = part.stat().st_size
     if total is not None and have < total:
         raise Dropped(f"the connection ended after {have:,} of {total:,} bytes")
     if (total is not None and have != total) or (size is not None and have != size):
         raise Wrong(f"it has {have:,} bytes, not {size or total:,}")
-    return state.hexdigest()
+    return part, state.hexdigest()
+
+
+def part_path(target: Path, mark: Mark) -> Path:
+    """Where the part of a file with this mark lies."""
+    tag = quote(mark.tag or "", safe="")
+    known = mark.total is not None and len(tag) <= LONGEST_TAG
+    return target.with_name(f"{target.name}.{mark.total}.{tag}.part" if known else f"{target.name}.part")
+
+
+def _find_part(target: Path) -> tuple[Path, int, Mark]:
+    """The part, its bytes (0 when it is not known what it is a part of), and its mark."""
+    for part in target.parent.glob(f"{target.name}.*.part"):
+        if found := re.fullmatch(r"\.(\d+)\.(.*)\.part", part.name.removeprefix(target.name)):
+            have, total = part.stat().st_size, int(found[1])
+            if 0 < have <= total:
+                return part, have, Mark(unquote(found[2]) or None, total)
+    return target, 0, Mark(None, None)
+
+
+def _delete_parts(target: Path, but: Path | None = None) -> None:
+    for part in target.parent.glob(f"{target.name}.*part*"):
+        if part != but:
+            part.unlink()
 
 
 @contextlib.contextmanager
 def _disk(path: Path) -> Iterator[None]:
-    """Turn a failure to write into a sentence; what is read comes with sentences of its own."""
+    """Turn a failure to write into an error for the user; reading has errors of its own."""
     try:
         yield
     except OSError as error:
@@ -186,25 +206,3 @@ def _disk(path: Path) -> Iterator[None]:
         raise DeepproverbsError(
             f"Cannot write {path}: {error.strerror or error}; make the folder writable or choose another cache."
         ) from error
-
-
-def _mark_path(part: Path) -> Path:
-    return part.with_name(part.name + ".json")
-
-
-def _kept(part: Path) -> tuple[int, Mark]:
-    """Bytes to go on from, and what they are a part of; 0 when that is not known."""
-    try:
-        raw = json.loads(_mark_path(part).read_text(encoding="utf-8"))
-        mark = Mark(raw["tag"], raw["total"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0, Mark(None, None)
-    have = _length(part)
-    return (have, mark) if mark.total is not None and have <= mark.total else (0, mark)
-
-
-def _length(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

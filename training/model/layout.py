@@ -10,24 +10,50 @@ import contextlib
 import hashlib
 import json
 import re
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from training.common.errors import WrongUse
+from training.common.files import write_whole
 from training.common.text import END_OF_TEXT
 
+OPENAI_LAYOUT = "openai"
 RECORD = "sha256.json"
-HPARAMS = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
+SUM_KEYS = ("sha256", "from", "size", "mtime_ns")
+"""Of a file in sha256.json."""
 INDEX_END = bytes.fromhex("57fb808b247547db")
 """The last 8 bytes of every TensorFlow index file (LevelDB's table magic): an error page has others."""
 
 
-def parameters(hparams: dict[str, int]) -> int:
-    """Weights of a GPT-2 of this shape; 124,439,808 for 124M."""
-    d = hparams["n_embd"]
-    return (hparams["n_vocab"] + hparams["n_ctx"] + 2) * d + hparams["n_layer"] * (12 * d * d + 13 * d)
+@dataclass(frozen=True)
+class Hparams:
+    """The shape of a GPT-2, as hparams.json has it."""
+
+    n_vocab: int
+    n_ctx: int
+    n_embd: int
+    n_head: int
+    n_layer: int
+
+    @property
+    def parameters(self) -> int:
+        """Its weights; 124,439,808 for 124M."""
+        d = self.n_embd
+        return (self.n_vocab + self.n_ctx + 2) * d + self.n_layer * (12 * d * d + 13 * d)
 
 
-def check_layout(folder: Path) -> dict[str, int]:
+@dataclass(frozen=True)
+class Sum:
+    """A file's SHA-256, whose word that is, and the length and time that the file had when it was summed."""
+
+    sha256: str
+    origin: str
+    """published, seen first, built, as found."""
+    size: int
+    mtime_ns: int
+
+
+def check_layout(folder: Path) -> Hparams:
     """Return the hparams of the model in `folder`, or raise WrongUse with what is missing or wrong."""
     missing = [
         file for file in ("checkpoint", "encoder.json", "hparams.json", "vocab.bpe") if not (folder / file).is_file()
@@ -53,16 +79,16 @@ def check_layout(folder: Path) -> dict[str, int]:
         )
     try:
         encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-        if not isinstance(encoder, dict) or END_OF_TEXT not in encoder or len(encoder) > hparams["n_vocab"]:
+        if not isinstance(encoder, dict) or END_OF_TEXT not in encoder or len(encoder) > hparams.n_vocab:
             raise ValueError
         if "\n" not in (folder / "vocab.bpe").read_text(encoding="utf-8"):
             raise ValueError
     except ValueError as error:
         raise WrongUse(
-            f"encoder.json and vocab.bpe in {folder} are no vocabulary of at most {hparams['n_vocab']:,} "
+            f"encoder.json and vocab.bpe in {folder} are no vocabulary of at most {hparams.n_vocab:,} "
             f"tokens with {END_OF_TEXT}; copy them again."
         ) from error
-    have, need = sum((folder / shard).stat().st_size for shard in shards), 4 * parameters(hparams)
+    have, need = sum((folder / shard).stat().st_size for shard in shards), 4 * hparams.parameters
     if have < need or not index_is_whole(folder / f"{prefix}.index"):
         raise WrongUse(
             f"The weights in {folder} are cut short ({have:,} bytes; hparams.json asks for {need:,}) or "
@@ -102,35 +128,35 @@ def weight_files(folder: Path, prefix: str) -> list[str]:
     )
 
 
-def read_hparams(folder: Path) -> dict[str, int]:
-    """The model's shape: n_vocab, n_ctx, n_embd, n_head, n_layer.
+def read_hparams(folder: Path) -> Hparams:
+    """The model's shape.
 
     Raises:
         WrongUse: the file is missing or describes no model.
     """
-    path = folder / "hparams.json"
+    path, names = folder / "hparams.json", [field.name for field in fields(Hparams)]
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        hparams = {name: raw[name] for name in HPARAMS}
-        if any(type(value) is not int or value < 1 for value in hparams.values()) or raw["n_embd"] % raw["n_head"]:
+        hparams = Hparams(**{name: raw[name] for name in names})
+        if any(type(raw[name]) is not int or raw[name] < 1 for name in names) or hparams.n_embd % hparams.n_head:
             raise ValueError("they describe no model")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WrongUse(
-            f"{path} must hold {', '.join(HPARAMS)} as whole numbers, n_embd a multiple of n_head; copy it again."
+            f"{path} must hold {', '.join(names)} as whole numbers, n_embd a multiple of n_head; copy it again."
         ) from error
     return hparams
 
 
 class Record:
-    """sha256.json: the sum of each file, with the length and time it had when it was summed."""
+    """sha256.json: the sums of a folder's files."""
 
     def __init__(self, folder: Path, source: str | None = None, keep: Path | None = None) -> None:
         self.folder, self.path = folder, keep or folder / RECORD
-        self.files: dict[str, dict[str, str | int]] = {}
+        self.files: dict[str, Sum] = {}
         self.source = source
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             raw = json.loads(self.path.read_text(encoding="utf-8"))
-            self.files = {str(file): dict(facts) for file, facts in raw["files"].items()}
+            self.files = {file: Sum(*(facts[key] for key in SUM_KEYS)) for file, facts in raw["files"].items()}
             self.source = source or raw["source"]
 
     def fresh(self, file: str) -> bool:
@@ -139,17 +165,16 @@ class Record:
             status = (self.folder / file).stat()
         except OSError:
             return False
-        facts = self.files.get(file, {})
-        return (facts.get("size"), facts.get("mtime_ns")) == (status.st_size, status.st_mtime_ns)
+        known = self.files.get(file)
+        return known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns)
 
     def sum_of(self, file: str) -> str | None:
-        value = self.files.get(file, {}).get("sha256")
-        return str(value) if value else None
+        return self.files[file].sha256 if file in self.files else None
 
     def add(self, file: str, sha256: str, origin: str) -> None:
-        """Note a file's sum; `origin` says whose word that is: published, seen first, built, as found."""
+        """Note a file's sum."""
         status = (self.folder / file).stat()
-        self.files[file] = {"sha256": sha256, "from": origin, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+        self.files[file] = Sum(sha256, origin, status.st_size, status.st_mtime_ns)
 
     def drop(self, file: str) -> None:
         """Delete a file and what is known of it."""
@@ -157,19 +182,17 @@ class Record:
         self.save()
         (self.folder / file).unlink(missing_ok=True)
 
-    def forget(self, but: list[str]) -> None:
-        """Keep only what is known of the files `but`."""
-        self.files = {file: facts for file, facts in self.files.items() if file in but}
+    def keep_only(self, files: list[str]) -> None:
+        """Forget what is known of other files."""
+        self.files = {file: known for file, known in self.files.items() if file in files}
 
     def sha(self) -> str:
         # The meta file is left out: it is a graph that nothing reads, and it differs from build to build.
-        return sha_of({file: str(facts["sha256"]) for file, facts in self.files.items() if not file.endswith(".meta")})
+        return sha_of({file: known.sha256 for file, known in self.files.items() if not file.endswith(".meta")})
 
     def save(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(f".{self.path.name}.part")
-        part.write_text(json.dumps({"source": self.source, "files": self.files}, indent=1) + "\n", encoding="utf-8")
-        part.replace(self.path)
+        files = {file: dict(zip(SUM_KEYS, astuple(known), strict=True)) for file, known in self.files.items()}
+        write_whole(self.path, json.dumps({"source": self.source, "files": files}, indent=1) + "\n")
 
 
 def sha_of(sums: dict[str, str]) -> str:

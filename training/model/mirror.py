@@ -1,7 +1,7 @@
-"""One file of a mirror, from some byte on: `with ask(url, have, mark) as answer`.
+"""Read one file of a mirror from some byte on: `with ask(url, have, mark) as answer`.
 
-`url` is a http, https or file address, or a plain path. Of a http server only the rest is asked for (`Range`), and only
-of the same file (`If-Range`). What is worth another try is Dropped; what never will be is a sentence for people.
+`url` is an http, https or file address, or a plain path. An http server is asked only for the rest (`Range`), and only
+of the same file (`If-Range`). What is worth another try raises Dropped; anything else is an error for the user.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import requests
 from training.common.errors import DeepproverbsError, WrongUse
 
 BLOCK = 1 << 18
-"""Bytes a read. A kill loses at most one block: 256 KiB, 0.05 % of the smallest model."""
+"""Bytes read at a time. A kill loses at most one block: 256 KiB, 0.05 % of the smallest model."""
 TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and to wait for the next bytes."""
 
 
 class Dropped(Exception):
-    """Worth another try. `answered`: a server was there."""
+    """Worth another try. `answered`: a server has answered."""
 
     def __init__(self, reason: str, answered: bool = True) -> None:
         super().__init__(reason)
@@ -33,12 +33,12 @@ class Dropped(Exception):
 
 
 class Wrong(Exception):
-    """The whole file came, or would come, and it is not the one that was wanted."""
+    """The file that came, or would come, is not the one that was wanted."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a part is a part of."""
+    """Which file a part belongs to."""
 
     tag: str | None
     """A strong ETag or a Last-Modified date, fit for If-Range."""
@@ -57,7 +57,7 @@ class Answer:
 
 @contextlib.contextmanager
 def ask(url: str, have: int, mark: Mark) -> Iterator[Answer]:
-    """Open `url` at byte `have` if it still is the file of `mark`, else at its beginning."""
+    """Open `url` at byte `have` if it is still the file of `mark`, else at its beginning."""
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -83,7 +83,7 @@ def ask(url: str, have: int, mark: Mark) -> Iterator[Answer]:
 
 
 def _reading(path: Path, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """`blocks`, with a failure to read told from a failure to write."""
+    """`blocks`; a failure to read becomes an error of its own, so that it is not taken for a failure to write."""
     try:
         yield from blocks
     except OSError as error:

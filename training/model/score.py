@@ -1,12 +1,13 @@
-"""Texts → their mean log-probability under a converted model.
+"""Texts → their mean log-probability under a converted model, and what rounding the weights changes in it.
 
 In:  RUN/model/, RUN/base/ (the base model, converted with the same tokens), RUN/corpus.npz.
-Out: numbers, nats a token, the end token counted.
+Out: nats a token, the end token included.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,9 @@ class Scorer:
         results = self.generator.score_batch(list(rows), max_batch_size=BATCH)
         return np.array([float(np.mean(result.log_probs)) for result in results])
 
-    def texts(self, texts: Sequence[str], told: Callable[[int], object] = lambda n: None) -> Floats:
-        """Mean log-probability of each; NaN where the model lacks one of its tokens. `told`: how many more are done."""
+    def texts(self, texts: Sequence[str], on_progress: Callable[[int], object] = lambda more: None) -> Floats:
+        """Mean log-probability of each; NaN where the model lacks one of its tokens. `on_progress` is called with how
+        many more are done."""
         scores = np.full(len(texts), np.nan)
         end = self.names[self.converted.end]
         for at in range(0, len(texts), BLOCK):
@@ -58,7 +60,7 @@ class Scorer:
                     places.append(place)
             if rows:
                 scores[places] = self.rows(rows)
-            told(len(some))
+            on_progress(len(some))
         return scores
 
 
@@ -72,3 +74,28 @@ def text_scores(model: Path, texts: Sequence[str]) -> Floats:
     """Scores under a model, with a progress bar."""
     with tqdm(total=len(texts), unit="text", desc=f"scored under the {model.name}", delay=2) as bar:
         return Scorer(model).texts(texts, bar.update)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How far a compute type is from float32 on the held-out texts."""
+
+    compute_type: str
+    loss: float
+    loss_float32: float
+    mean_difference: float
+    """Mean absolute difference of a token's log-probability, nats."""
+
+
+def precision(model: Path, corpus: Path, compute_type: str = "int8", most: int = 200) -> Precision:
+    """Score held-out texts (the first `most`) in float32 and in `compute_type`."""
+    import ctranslate2
+
+    rows = held_out(Converted(model), corpus)
+    scores = {}
+    for kind in ("float32", compute_type):
+        generator = ctranslate2.Generator(str(model), compute_type=kind)
+        results = generator.score_batch(rows[:most], max_batch_size=32)
+        scores[kind] = np.concatenate([result.log_probs for result in results])
+    difference = float(np.abs(scores[compute_type] - scores["float32"]).mean())
+    return Precision(compute_type, -float(scores[compute_type].mean()), -float(scores["float32"].mean()), difference)

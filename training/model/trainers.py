@@ -1,7 +1,13 @@
-"""Start a TensorFlow 1.15 program and read its events.
+"""Trainers: programs in environments of their own, which speak one protocol. TensorFlow 1.15 is the only one so far.
 
-`run_program("evaluate", {...}, root)` yields the JSON events of `training/tf1/evaluate.py` as they
-come. The program's own prints go to `log`, whose end is quoted when it fails.
+A program takes one JSON object as its argument and writes events to its standard output, a line each
+(training/model/events.py); whatever else it prints goes to a log, whose end is quoted when it fails. To add a trainer,
+write its programs and add a `Trainer` to TRAINERS.
+
+Its fine-tuning programs are given {base, corpus, checkpoint, resume, epochs, batch_size, learning_rate, layers,
+memory_saving, seed, save_seconds}. They leave the checkpoint of the best epoch in the folder `checkpoint`, and in
+`resume` what they need to continue; they send `step` and `epoch` as they go, `resumed` first when they continue,
+`interrupted` after SIGINT, and `done` at the end.
 """
 
 from __future__ import annotations
@@ -13,61 +19,157 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from training.common.errors import DeepproverbsError
+from training.common.errors import DeepproverbsError, WrongUse
 from training.common.paths import ROOT, TF1_PYTHON
+from training.model.events import BadEvent, Event, parse
+from training.model.layout import OPENAI_LAYOUT
 
-PROGRAMS = ROOT / "training" / "tf1"
-
-
-def tf1_python() -> Path:
-    """The interpreter that has TensorFlow 1.15."""
-    if not TF1_PYTHON.exists():
-        raise DeepproverbsError("The TensorFlow 1.15 environment is missing; run `make setup`.")
-    return TF1_PYTHON
+E = TypeVar("E", bound=Event)
 
 
-def run_program(
-    name: str, arguments: dict[str, Any], log: Path, python: Path | None = None
-) -> Generator[dict[str, Any], None, None]:
-    """Yield the events of one program until it ends.
+@dataclass(frozen=True)
+class Trainer:
+    """One environment with its programs."""
+
+    name: str
+    title: str
+    """As sentences name it."""
+    python: Path
+    """The environment's interpreter."""
+    programs: Path
+    """The folder of its programs, NAME.py each."""
+    recipes: Mapping[str, str]
+    """Recipe → the program that fine-tunes by it."""
+    bases: frozenset[str]
+    """Layouts of the base models that it can train."""
+    checkpoint: str
+    """The layout of what it leaves."""
+    checkpoint_file: str
+    """A file that every checkpoint in that layout has."""
+    log: str
+    """Where its programs' own output goes, in the run's folder."""
+
+    def interpreter(self) -> Path:
+        """Its Python.
+
+        Raises:
+            DeepproverbsError: the environment is missing.
+        """
+        if not self.python.exists():
+            raise DeepproverbsError(f"The {self.title} environment is missing; run `make setup`.")
+        return self.python
+
+    def events(self, program: str, arguments: Mapping[str, Any], log: Path) -> Generator[Event, None, None]:
+        """Run a program and yield its events until it ends.
+
+        Raises:
+            DeepproverbsError: it failed, or wrote something that is no event; the sentence names the log.
+            KeyboardInterrupt: Ctrl-C; the program has been given time to save.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        with log.open("a", encoding="utf-8") as errors:
+            # A session of its own: the terminal's Ctrl-C reaches the program once, through us, and cannot
+            # break into the save that it starts.
+            process = subprocess.Popen(
+                [self.interpreter(), self.programs / f"{program}.py", json.dumps(dict(arguments), default=str)],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                encoding="utf-8",
+                env=environment,
+                start_new_session=True,
+            )
+            assert process.stdout is not None
+            with _passing_on_interrupts(process) as interrupts:
+                try:
+                    for line in process.stdout:
+                        if line.endswith("\n"):  # else the program died in the middle of it
+                            yield parse(line)
+                    code = process.wait()
+                except BadEvent as error:
+                    raise DeepproverbsError(
+                        f"The {self.title} program {program} does not speak our protocol: {error} (its log: {log})."
+                    ) from error
+                finally:
+                    if process.poll() is None:
+                        process.terminate()
+                        process.wait()
+                    process.stdout.close()
+        if interrupts:
+            raise KeyboardInterrupt
+        if code:
+            raise DeepproverbsError(self._failure(program, code, log))
+
+    def result(
+        self,
+        program: str,
+        arguments: Mapping[str, Any],
+        log: Path,
+        kind: type[E],
+        on_event: Callable[[Event], object] = lambda event: None,
+    ) -> E:
+        """Run a program to its end and return its last event, which must be of this kind.
+
+        Raises: as `events`.
+        """
+        last: Event | None = None
+        for last in self.events(program, arguments, log):
+            on_event(last)
+        if not isinstance(last, kind):
+            raise DeepproverbsError(
+                f"The {self.title} program {program} ended without saying {kind.__name__.lower()!r} (its log: {log})."
+            )
+        return last
+
+    def _failure(self, program: str, code: int, log: Path) -> str:
+        text = log.read_text(encoding="utf-8", errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()][-60:]
+        # TensorFlow calls a full disk an exhausted resource too, and a full disk may hold no log at all.
+        if "No space left" in "\n".join(lines) or shutil.disk_usage(log.parent).free < 1 << 20:
+            return f"The disk is full: free some space and start again, it goes on from there ({log})."
+        if code == -9 or any(word in line for line in lines for word in ("ResourceExhausted", "OOM")):
+            return (
+                f"Out of memory in {program}: choose a smaller --batch-size or --model, "
+                f'or memory_saving = "on" ({log}).'
+            )
+        last = lines[-1] if lines else "no message"
+        return f"The {self.title} program {program} failed (code {code}): {last} (all of it: {log})."
+
+
+TENSORFLOW = Trainer(
+    name="tensorflow",
+    title="TensorFlow 1.15",
+    python=TF1_PYTHON,
+    programs=ROOT / "training" / "tf1",
+    recipes={"texts": "finetune_texts", "windows": "finetune_windows"},
+    bases=frozenset({OPENAI_LAYOUT}),
+    checkpoint=OPENAI_LAYOUT,
+    checkpoint_file="checkpoint",
+    log="tf1.log",
+)
+TRAINERS = {trainer.name: trainer for trainer in (TENSORFLOW,)}
+"""The preferred ones first."""
+
+
+def trainer_for(layout: str, recipe: str) -> Trainer:
+    """The first trainer that can train a base in this layout by this recipe.
 
     Raises:
-        DeepproverbsError: the program failed; the sentence names the log and quotes its last line.
-        KeyboardInterrupt: Ctrl-C; the program has been given time to save.
+        WrongUse: none can.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    with log.open("a", encoding="utf-8") as errors:
-        # A session of its own: the terminal's Ctrl-C reaches the program once, through us, and cannot
-        # break into the save that it starts.
-        process = subprocess.Popen(
-            [str(python or tf1_python()), str(PROGRAMS / f"{name}.py"), json.dumps(arguments, default=str)],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            encoding="utf-8",
-            env=environment,
-            start_new_session=True,
-        )
-        assert process.stdout is not None
-        with _passing_on_interrupts(process) as interrupts:
-            try:
-                for line in process.stdout:
-                    yield json.loads(line)
-                code = process.wait()
-            finally:
-                if process.poll() is None:
-                    process.terminate()
-                    process.wait()
-                process.stdout.close()
-    if interrupts:
-        raise KeyboardInterrupt
-    if code:
-        raise DeepproverbsError(_failure(name, code, log))
+    for trainer in TRAINERS.values():
+        if layout in trainer.bases and recipe in trainer.recipes:
+            return trainer
+    raise WrongUse(
+        f"No trainer here can train a base in the layout {layout} by the recipe {recipe}; choose another --model or "
+        "--recipe."
+    )
 
 
 @contextlib.contextmanager
@@ -88,15 +190,3 @@ def _passing_on_interrupts(process: subprocess.Popen[str]) -> Iterator[list[int]
         yield came
     finally:
         signal.signal(signal.SIGINT, old)
-
-
-def _failure(name: str, code: int, log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    text = "\n".join(lines[-60:])
-    # TensorFlow calls a full disk an exhausted resource too, and a full disk may hold no log at all.
-    if "No space left" in text or shutil.disk_usage(log.parent).free < 1 << 20:
-        return f"The disk is full: free some space and start again, it goes on from there ({log})."
-    if code == -9 or "ResourceExhausted" in text or "OOM" in text:
-        return f'Out of memory in {name}: choose a smaller --batch-size or --model, or memory_saving = "on" ({log}).'
-    last = lines[-1] if lines else "no message"
-    return f"The TensorFlow program {name} failed (code {code}): {last} (all of it: {log})."

@@ -30,9 +30,9 @@ from training.judge.early import stop_rules
 from training.judge.judge import Screen
 from training.model.converted import Converted
 from training.runs import stages
-from training.sample import plan
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
+from training.sample.plan import choose_plan, make_engine
 from training.settings import Bot
 
 SECONDS = 30.0
@@ -118,7 +118,7 @@ class Parts:
     def of(self, part: Part, first: int) -> list[Candidate]:
         """Candidates of one part from number `first` on."""
         lines = self.work.get(part.key)[0].split(b"\n")[:-1]
-        return [Candidate(**json.loads(line)) for line in lines[first - part.first :]]
+        return [Candidate.of(json.loads(line)) for line in lines[first - part.first :]]
 
 
 def sample_shard(bot: Bot, folder: Path, model: Path, shard: Shard, work: Store, say: Say = print) -> int:
@@ -135,7 +135,7 @@ def sample_shard(bot: Bot, folder: Path, model: Path, shard: Shard, work: Store,
     screen = Screen(bot.filter, originals, [], bot.folder)
     rules = stop_rules(screen) if bot.sample.early_stop else None
     converted = Converted(model)
-    engine = plan.make(plan.choose(converted, bot.sample, say), converted, bot.sample, rules, folder)
+    engine = make_engine(choose_plan(converted, bot.sample, say), converted, bot.sample, rules, folder)
     say(f"Sampling: {engine.about}.")
     drawn, kept, written = 0, list[Candidate](), time.monotonic()
     with (

@@ -32,12 +32,12 @@ from training.judge.early import stop_rules
 from training.judge.judge import Screen
 from training.judge.rules import Context, Text, characters
 from training.model import base as base_model
-from training.model import convert, finetune
+from training.model import convert, finetune, score
 from training.model.converted import Converted
 from training.runs import filter_file
-from training.sample import plan as calibrate
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
+from training.sample.plan import choose_plan, make_engine
 from training.sample.stop_rules import StopRules
 from training.settings import Bot, plain
 
@@ -182,8 +182,8 @@ class Source:
     def fresh(self, say: Say) -> Generator[list[Candidate], None, None]:
         """New candidates, not yet written, without end."""
         converted = Converted(self.model)
-        plan = calibrate.choose(converted, self.bot.sample, say)
-        engine = calibrate.make(plan, converted, self.bot.sample, self.rules, self.run)
+        plan = choose_plan(converted, self.bot.sample, say)
+        engine = make_engine(plan, converted, self.bot.sample, self.rules, self.run)
         say(f"Sampling: {engine.about}.")
         rules = self.rules.id if self.rules else ""
         with closing(sample(engine, converted, self.bot.sample, self.store.count, rules)) as batches:
@@ -260,7 +260,7 @@ def train(bot: Bot, run: Path, say: Say = print) -> tuple[Path, Path | None]:
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
     checkpoint = finetune.finetune(run, base, bot.finetune, say)
     model = convert_model(bot, run, checkpoint, say)
-    p = convert.precision(model, run / "corpus.npz")
+    p = score.precision(model, run / "corpus.npz")
     say(
         f"{p.compute_type}: held-out loss {p.loss:.3f}, float32 {p.loss_float32:.3f}; a token's log-probability "
         f"differs by {p.mean_difference:.4f} in the mean."

@@ -1,39 +1,45 @@
-"""The candidate file: RUN/candidates.jsonl, a line a sampled text, in the order of their numbers.
+"""The candidate file: RUN/candidates.jsonl, one sampled text a line, in the order of their numbers.
 
-{"text", "tokens" (with the end token), "logprob" (mean, nats a token, at temperature 1), "finished",
-"temperature"}; and where a text was given up while it was written, "stopped", the filters' rule that it broke, and
-"rules", the id of the settings and originals that the rule had.
+This is the only place that writes and reads such a line: the fields of `Candidate` as JSON, `stopped` and `rules` only
+where a text was given up.
 
-Line n is text n, so the number of whole lines says where to go on. What a killed run left of a line is cut off.
+Line n is text n, so the number of whole lines says where to continue. What a killed run left of a line is cut off.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from training.common.errors import DeepproverbsError
 from training.common.files import write_whole
+from training.common.jsonl import cut_half_line
 from training.common.manifest import key_of
 from training.settings import SampleSettings, plain
 
-HOW = ("budget", "engine", "device", "compute_type", "workers", "threads", "batch", "vocabulary", "early_stop")
-"""Settings that say how and how much to sample, not from which distribution: with others, the same file goes on."""
+NOT_IN_KEY = ("budget", "engine", "device", "compute_type", "workers", "threads", "batch", "vocabulary", "early_stop")
+"""Settings that say how and how much to sample, not from which distribution: a run with others continues the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     text: str
     tokens: int
+    """With the end token."""
     logprob: float
+    """Mean over the tokens, nats, at temperature 1; NaN where it is not known."""
     finished: bool
+    """The end token came."""
     temperature: float
     stopped: str = ""
+    """The filters' rule that it broke while it was written, when it was given up."""
     rules: str = ""
+    """The id of the stop rules that it was given up under."""
 
     def line(self) -> str:
         stopped = f', "stopped": "{self.stopped}", "rules": "{self.rules}"' if self.stopped else ""
@@ -43,60 +49,69 @@ class Candidate:
             f"{self.temperature!r}{stopped}}}\n"
         )
 
+    @classmethod
+    def of(cls, value: Any) -> Candidate:
+        """The candidate that a line's JSON holds, ours or anyone's: a candidate, any object with a "text", or a string.
+
+        Raises:
+            ValueError, TypeError, OverflowError: it is none of these.
+        """
+        record = value if isinstance(value, dict) else {}
+        return cls(
+            text_of(value),
+            int(record.get("tokens", 0)),
+            float(record["logprob"] if "logprob" in record else record.get("score", math.nan)),
+            bool(record.get("finished", True)),
+            float(record.get("temperature", 1.0)),
+            str(record.get("stopped", "")),
+            str(record.get("rules", "")),
+        )
+
+
+def text_of(value: Any) -> str:
+    """The text that a line's JSON holds. JSON may have half a character (`"\\ud83d"`), which no file can: it becomes
+    U+FFFD.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    text = value.get("text") if isinstance(value, dict) else value
+    if not isinstance(text, str):
+        raise ValueError('neither a string nor an object with a "text"')
+    if text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
 
 class Candidates:
-    """Reads what is there, appends what comes."""
+    """A run's candidate file."""
 
     def __init__(self, run: Path, model: Path, settings: SampleSettings) -> None:
         self.path, self.mark = run / "candidates.jsonl", run / "candidates.json"
-        about = {name: value for name, value in plain(settings).items() if name not in HOW}
+        about = {name: value for name, value in plain(settings).items() if name not in NOT_IN_KEY}
         self.key = key_of(about, model / "model.bin", model / "encoder.json")
         try:
             known = json.loads(self.mark.read_text(encoding="utf-8"))["key"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             known = None
         if known != self.key:
-            # Other settings or another model: those samples are not of this run. The last such file is kept aside.
+            # Other settings or another model: those samples do not belong to this run. The last such file is kept.
             if self.path.exists():
                 self.path.replace(run / "candidates-before.jsonl")
             write_whole(self.mark, json.dumps({"key": self.key, "settings": about}, default=str) + "\n")
         self.count = 0
-        """Candidates read and appended so far; the next one's number, once all are read."""
-
-    def read(self) -> Iterator[Candidate]:
-        """Yield the candidates that are there; then cut off what a killed run left of a line."""
-        whole = 0
-        if not self.path.exists():
-            return
-        with self.path.open("rb") as file:
-            for line in file:
-                try:
-                    candidate = Candidate(**json.loads(line))
-                except (ValueError, TypeError):
-                    break
-                if not line.endswith(b"\n"):
-                    break
-                whole += len(line)
-                self.count += 1
-                yield candidate
-        if whole < self.path.stat().st_size:
-            os.truncate(self.path, whole)
+        """Candidates in the file, once `recover` has been called; the next one's number."""
 
     def recover(self, most: int | None = None) -> int:
-        """Cut off what a killed run left of a line; return the number of bytes that are there, or of the first `most`
+        """Cut off what a killed run left of a line. Returns the bytes that are there, or those of the first `most`
         candidates."""
-        if not self.path.exists():
-            return 0
-        with self.path.open("rb") as file:
-            whole = count = first = 0
-            for line in file:
-                if line.endswith(b"\n"):
-                    whole, count = whole + len(line), count + 1
-                    first = whole if count == most else first
-        if whole < self.path.stat().st_size:
-            os.truncate(self.path, whole)
-        self.count = count
-        return first or whole
+        whole, first = cut_half_line(self.path), 0
+        if whole:
+            with self.path.open("rb") as file:
+                for self.count, line in enumerate(file, 1):
+                    if most is None or self.count <= most:
+                        first += len(line)
+        return first
 
     def append(self, candidates: list[Candidate]) -> list[int]:
         """Write some candidates, all or none. Returns where each line begins, bytes."""

@@ -13,7 +13,7 @@ from contextlib import closing
 
 from training.model.converted import Converted
 from training.sample.candidates import Candidate
-from training.sample.engine import CUT, ENDED, Drawn, Engine, pair
+from training.sample.engine import FINISHED, UNFINISHED, Drawn, Engine, pair
 from training.settings import SampleSettings
 
 
@@ -22,9 +22,9 @@ def sample(
 ) -> Generator[list[Candidate], None, None]:
     """Yield candidates `first`, first + 1, … in order and without end; close the iterator to stop.
 
-    An engine hands out texts as they get done. Those that come early wait here for those before them: a
-    text is at most max_tokens steps late, so only some hundreds ever wait. `rules`: the id of those under which the
-    engine gives texts up.
+    An engine gives texts as they are done. Those that come early wait here for those before them: a
+    text is at most max_tokens steps late, so only some hundreds ever wait. `rules`: the id of the stop rules that the
+    engine follows.
     """
     prefixes = settings.prefixes or ("",)
     waiting: dict[int, Drawn] = {}
@@ -48,8 +48,8 @@ def _candidates(
     made: list[Candidate] = []
     for drawn, text in zip(ready, texts, strict=True):
         temperature, prefix = pair(drawn.number, temperatures, prefixes)
-        stopped = "" if drawn.status in (ENDED, CUT) else drawn.status
-        finished = drawn.status == ENDED
+        stopped = "" if drawn.status in (FINISHED, UNFINISHED) else drawn.status
+        finished = drawn.status == FINISHED
         made.append(
             Candidate(
                 prefix + text,

@@ -1,4 +1,4 @@
-"""What an engine may know of the filters: the rules by which a text can be given up while it is written."""
+"""What an engine knows of the filters: the rules by which a text can be given up while it is written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from training.common.manifest import digest_of
 
 @dataclass(frozen=True)
 class StopRules:
-    """What lets a text be given up while it is written: the filters' rules, as far as bytes tell."""
+    """The filters' rules, as far as a text's bytes show that one is broken."""
 
     allowed: bytes
     """Every byte that a text may hold."""
@@ -19,12 +19,12 @@ class StopRules:
     vocabulary: bool
     """Every word must occur in the originals."""
     run: int
-    """So many words in a row of the originals are a copy; 0: not looked at."""
+    """This many words in a row of the originals are a copy; 0: not checked."""
     originals: tuple[str, ...]
     """Corpus and references in normal form."""
 
     @cached_property
     def id(self) -> str:
-        """8 hex digits: other rules, other id."""
+        """8 hex digits; other rules have another id."""
         about = f"{self.allowed.hex()} {self.longest} {self.vocabulary} {self.run}"
         return digest_of([about, *self.originals])[:8]

@@ -5,18 +5,16 @@
 In:  weights, arrays of any float type under checkpoint names (model/wte, model/h0/attn/c_attn/w, …),
      and folder/hparams.json, which says their shapes.
 Out: folder/checkpoint and folder/model.ckpt.{data-00000-of-00001,index,meta} in float32; on stdout
-     the events "start" and "saved". What is wrong with the weights is the last line of stderr.
+     the event "written". What is wrong with the weights is the last line of stderr.
 
 4.5 million parameters take 4 s, of which importing TensorFlow takes 3.
 """
 
 import os
-import time
 
-STARTED = time.time()
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # writing a file needs no GPU, and a busy one would stop it
 
-from common import arguments, emit, gpt2, hparams, np, tf  # noqa: E402
+from common import arguments, emit, gpt2, hparams, np, tf
 
 
 def mismatch(variables, arrays):
@@ -35,7 +33,6 @@ def mismatch(variables, arrays):
 def build(weights, folder):
     gpt2.model(hparams=hparams(folder), X=tf.compat.v1.placeholder(tf.int32, [1, None]))
     variables = {variable.op.name: variable for variable in tf.compat.v1.global_variables()}
-    emit("start", variables=len(variables))
     try:
         with np.load(weights, allow_pickle=False) as file:
             arrays = dict(file.items())
@@ -49,12 +46,7 @@ def build(weights, folder):
             variables[name].load(value.astype(np.float32), session)
         # Relative: the folder is renamed afterwards, and a user may move it.
         tf.compat.v1.train.Saver(save_relative_paths=True).save(session, os.path.join(folder, "model.ckpt"))
-    emit(
-        "saved",
-        variables=len(variables),
-        parameters=int(sum(value.size for value in arrays.values())),
-        seconds=round(time.time() - STARTED, 1),
-    )
+    emit("written", parameters=int(sum(value.size for value in arrays.values())))
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ from gpt_2_simple.src import model as gpt2  # noqa: E402
 
 tf.compat.v1.logging.set_verbosity(tf.compat.v1.logging.ERROR)
 _parent = os.getppid()
-# A shell's background job hands "ignore" down; the parent's word must count all the same.
+# A background job of a shell inherits "ignore"; the parent's SIGINT must reach us all the same.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def emit(event, **facts):
-    """Write one JSON line. Ends the program when nobody listens any more."""
+    """Write one event as a JSON line. Ends the program when nobody reads any more."""
     try:
         _events.write(json.dumps(dict(event=event, **facts)) + "\n")
         _events.flush()
@@ -33,7 +33,7 @@ def emit(event, **facts):
 
 
 def leave_with_parent():
-    """End when the starting process is gone: a killed run must not go on writing unseen."""
+    """End when the process that started this one is gone: a killed run must not keep writing unseen."""
     if os.getppid() != _parent:
         os._exit(1)
 

@@ -10,4 +10,4 @@ arrays = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape
 with open(a["out"] + ".part", "wb") as file:
     np.savez(file, **arrays)
 os.replace(a["out"] + ".part", a["out"])
-emit("done", arrays=len(arrays), parameters=int(sum(v.size for v in arrays.values())))
+emit("written", parameters=int(sum(v.size for v in arrays.values())))

@@ -1,10 +1,8 @@
 """Fine-tune on whole texts: the recipe `texts`.
 
-Argument: {base, corpus, checkpoint, resume, metrics, epochs, batch_size, learning_rate, layers,
-memory_saving, seed, save_seconds}. Every text stands alone from position 0 after the end token,
-padding counts for nothing, the rate warms up and falls along a cosine to a tenth. `resume/` holds
-everything (weights, Adam's moments, the place in the data); `checkpoint/` the best epoch alone,
-in gpt-2-simple's layout.
+Arguments and events as training/model/trainers.py says. Every text stands alone from position 0 after the end token,
+padding counts for nothing, and the rate warms up and then falls along a cosine to a tenth. `resume/` holds everything
+(weights, Adam's moments, the place in the data); `checkpoint/` only the best epoch, in gpt-2-simple's layout.
 """
 
 import glob
@@ -85,7 +83,7 @@ class Keeper:
 
 def main():
     a = arguments()
-    # Ctrl-C waits for the end of a step: an exception between a step and its count would repeat it.
+    # Ctrl-C takes effect at the end of a step: an exception between a step and its count would repeat the step.
     stop = []
     signal.signal(signal.SIGINT, lambda *_: stop.append(True))
     for folder in (a["checkpoint"], a["resume"]):
@@ -157,10 +155,7 @@ def main():
         keeper.save(place)
         emit("interrupted", epoch=place["epoch"], batch=place["batch"])
         raise SystemExit(130) from None
-    with open(a["metrics"] + ".part", "w") as file:
-        file.writelines(json.dumps(line) + "\n" for line in place["lines"])
-    os.replace(a["metrics"] + ".part", a["metrics"])
-    emit("done", seconds=round(place["seconds"], 1), best=place["best"])
+    emit("done", epochs=place["lines"])
 
 
 def keep_best(sess, saver, a, step):

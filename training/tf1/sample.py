@@ -3,7 +3,7 @@ top_p, seed} → events "texts" {numbers, rows, logprobs}, without end.
 
 prefixes are token ids, the end token first; rows are the tokens after the prefix, up to and with the next end
 token. Text n has prefix n % P and temperature n // P % T. The sampler itself draws `length` tokens for every text,
-whether it has ended or not; the log-probabilities (mean a token, nats, temperature 1) take another pass.
+whether it has ended or not; the log-probabilities (mean a token, nats, temperature 1) take a second pass.
 """
 
 from common import arguments, emit, gpt2, hparams, latest, leave_with_parent, model_variables, np, session, tf
@@ -34,7 +34,6 @@ def main(a):
     nll = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tokens[:, 1:], logits=logits)
     sess = session()
     tf.compat.v1.train.Saver(var_list=model_variables()).restore(sess, latest(a["folder"]))
-    emit("start")
     first, temperatures = a["first"], a["temperatures"]
     while True:
         numbers = np.arange(first, first + batch * len(prefixes))

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import product
 
-import ctranslate2
-
+from training.common.machine import cores
 from training.common.text import END_OF_TEXT
 from training.model.converted import Converted
-from training.sample.engine import CUT, ENDED, Drawn, pair
+from training.sample.engine import FINISHED, UNFINISHED, Drawn, EngineKind, Plan, Task, given, pair, seed_of
 from training.settings import SampleSettings
 
 STAGE = 16
-"""Steps of a call on a GPU. CTranslate2 lets nobody in where a text has ended, so a batch thins out: with lengths like
-the proverbs' (20 tokens in the mean, 56 at most), run to its end, to 36 % in the mean. So a call takes its texts 16
-tokens further, and those not at their end wait until as many of the same length fill a batch again; reading them
-in anew is one step for a GPU. For a processor it would cost as much as all those tokens: there a call goes to the
-end."""
+"""Tokens that a call adds on a GPU. CTranslate2 does not refill the place of a text that has ended, so a batch thins
+out: with lengths like the proverbs' (20 tokens in the mean, 56 at most) and run to its end, to 36 % in the mean. So a
+call adds 16 tokens, and unfinished texts wait until enough of the same length fill a batch again; a GPU reads them
+in again in one step. On a processor that would cost as much as all those tokens: there a call goes to the end."""
 LAG = 40
 """A text waits for others of its length until it is this many batches behind; then a call may run with fewer."""
 
 
 @dataclass
 class Partial:
-    """A text under way."""
+    """An unfinished text."""
 
     number: int
     rows: list[int] = field(default_factory=list)
@@ -35,15 +33,28 @@ class Partial:
     """Sum over its tokens."""
 
 
-class Replica:
-    """One copy of the model with one stream of work and a random stream of its own.
+@dataclass(frozen=True)
+class Batch:
+    """Texts of one length, for one call of CTranslate2."""
 
-    CTranslate2 keeps a generator a thread and seeds it at that thread's first draw from one global
+    texts: list[Partial]
+    prefix: str
+    temperature: float
+    steps: int
+    """Tokens to add to each."""
+
+
+class Replica:
+    """One copy of the model with one worker thread and a random stream of its own.
+
+    CTranslate2 has a random generator for each thread, seeded at that thread's first draw from one global
     value: two workers inside one Generator would draw the same texts. So each worker is a
-    Generator with a single worker thread, made and drawn from once under its own seed.
+    Generator with a single worker thread, which draws once right after its own seed is set.
     """
 
     def __init__(self, converted: Converted, seed: int, device: str, compute_type: str, threads: int) -> None:
+        import ctranslate2
+
         self.converted = converted
         ctranslate2.set_random_seed(seed)
         self.generator = ctranslate2.Generator(
@@ -52,154 +63,154 @@ class Replica:
         self.generator.generate_batch([[END_OF_TEXT]], max_length=2, sampling_topk=0)
         self.executor = ThreadPoolExecutor(1)
 
-    def further(self, texts: list[Partial], prefix: str, temperature: float, steps: int, s: SampleSettings) -> None:
-        """Take texts of one length up to `steps` tokens further, all in one batch."""
+    def extend(self, batch: Batch, s: SampleSettings) -> None:
+        """Draw up to `batch.steps` more tokens of each text."""
         names = self.converted.token_names()
-        prompt = self.converted.prompt(prefix)
+        prompt = self.converted.prompt(batch.prefix)
         results = self.generator.generate_batch(
-            [[names[row] for row in (*prompt, *text.rows)] for text in texts],
-            max_length=steps,
+            [[names[row] for row in (*prompt, *text.rows)] for text in batch.texts],
+            max_length=batch.steps,
             sampling_topk=min(s.top_k, len(names)),
             sampling_topp=s.top_p,
-            sampling_temperature=temperature,
+            sampling_temperature=batch.temperature,
             end_token=END_OF_TEXT,
             return_scores=True,
             return_end_token=True,
             include_prompt_in_result=False,
         )
-        for text, result in zip(texts, results, strict=True):
+        for text, result in zip(batch.texts, results, strict=True):
             rows = result.sequences_ids[0]
             text.rows += rows
             text.logprob += result.scores[0] * len(rows)
 
 
-@dataclass(frozen=True)
-class Call:
-    """Texts of one length to be taken `steps` further; `back` takes those that are then not at their end."""
-
-    texts: list[Partial]
-    prefix: str
-    temperature: float
-    steps: int
-    back: Callable[[list[Partial]], None]
-
-
 class CTranslate2Engine:
-    """Args:
-    device: cpu or cuda.
-    compute_type: int8, float32, float16, int8_float16 …
-    workers: calls at a time, each over a copy of the weights.
-    threads: processor threads of a call.
-    batch: texts that a call decodes side by side.
-    """
+    """The plan's workers are calls at a time, each over a copy of the weights."""
 
-    def __init__(
-        self,
-        converted: Converted,
-        settings: SampleSettings,
-        device: str,
-        compute_type: str,
-        workers: int,
-        threads: int,
-        batch: int,
-    ) -> None:
-        self.converted, self.settings, self.device, self.compute_type = converted, settings, device, compute_type
-        self.workers, self.threads, self.batch = workers, threads, batch
-        self.steps = STAGE if device == "cuda" else settings.max_tokens
+    def __init__(self, plan: Plan, task: Task, weights: None = None) -> None:
+        self.plan, self.converted, self.settings, self.weights = plan, task.converted, task.settings, weights
+        self.steps = STAGE if plan.device == "cuda" else task.settings.max_tokens
 
     @property
     def about(self) -> str:
-        many = f"{self.workers} worker{'s' * (self.workers != 1)}"
-        threads = "" if self.device == "cuda" else f" of {self.threads} thread{'s' * (self.threads != 1)}"
-        return f"CTranslate2, {self.device} {self.compute_type}, {many}{threads} x {self.batch} texts"
+        plan = self.plan
+        many = f"{plan.workers} worker{'s' * (plan.workers != 1)}"
+        threads = "" if plan.device == "cuda" else f" of {plan.threads} thread{'s' * (plan.threads != 1)}"
+        return f"CTranslate2, {plan.device} {plan.compute_type}, {many}{threads} x {plan.batch} texts"
 
     def draw(self, first: int) -> Generator[list[Drawn], None, None]:
-        seeds = [_seed(self.settings.seed, first, n) for n in range(self.workers)]
-        replicas = [Replica(self.converted, seed, self.device, self.compute_type, self.threads) for seed in seeds]
-        calls = self._calls(first)
-        ahead: deque[tuple[Call, Future[None]]] = deque()
+        plan = self.plan
+        queue = Queue(self.settings, plan.batch, self.steps, first)
+        replicas = [
+            Replica(self.converted, seed_of(self.settings.seed, first, n), plan.device, plan.compute_type, plan.threads)
+            for n in range(plan.workers)
+        ]
+        ahead: deque[tuple[Batch, Future[None]]] = deque()
         turn = 0
         try:
             while True:
-                # Two calls in hand for every worker: it never waits for the writer or the filters.
-                while len(ahead) < 2 * self.workers:
-                    call, replica = calls(), replicas[turn % self.workers]
-                    work = (call.texts, call.prefix, call.temperature, call.steps, self.settings)
-                    ahead.append((call, replica.executor.submit(replica.further, *work)))
+                # Two batches in hand for every worker: it never waits for the writer or the filters.
+                while len(ahead) < 2 * plan.workers:
+                    batch, replica = queue.take(), replicas[turn % plan.workers]
+                    ahead.append((batch, replica.executor.submit(replica.extend, batch, self.settings)))
                     turn += 1
-                call, done = ahead.popleft()
+                batch, done = ahead.popleft()
                 done.result()
-                ended = [self._drawn(text) for text in call.texts if self._over(text)]
-                call.back([text for text in call.texts if not self._over(text)])
-                yield ended
+                queue.give_back([text for text in batch.texts if not self._ended(text)], batch)
+                yield [self._drawn(text) for text in batch.texts if self._ended(text)]
         finally:
             for replica in replicas:
                 replica.executor.shutdown(wait=True, cancel_futures=True)
 
-    def _over(self, text: Partial) -> bool:
+    def _ended(self, text: Partial) -> bool:
         return text.rows[-1:] == [self.converted.end] or len(text.rows) >= self.settings.max_tokens
 
     def _drawn(self, text: Partial) -> Drawn:
-        status = ENDED if text.rows[-1] == self.converted.end else CUT
+        status = FINISHED if text.rows[-1] == self.converted.end else UNFINISHED
         return Drawn(text.number, text.rows, text.logprob / len(text.rows), status)
 
-    def _calls(self, first: int) -> Callable[[], Call]:
-        """What to run next: a full batch of texts that wait, or one of new texts.
 
-        Texts wait by temperature, prefix and length, for one call has one of each.
-        """
-        s, prefixes = self.settings, self.settings.prefixes or ("",)
-        waiting: dict[tuple[float, str, int], list[Partial]] = {}
-        number = first
+class Queue:
+    """The texts that wait for a call, by temperature, prefix and length, for a batch has one of each."""
 
-        def most_urgent() -> tuple[float, str, int] | None:
-            full = [key for key, texts in waiting.items() if len(texts) >= self.batch]
-            if full:
-                return max(full, key=lambda key: key[2])  # the longest have waited longest
-            oldest = min(waiting, key=lambda key: min(text.number for text in waiting[key]), default=None)
-            late = oldest and number - min(text.number for text in waiting[oldest]) > LAG * self.batch
-            return oldest if late else None
+    def __init__(self, settings: SampleSettings, size: int, steps: int, first: int) -> None:
+        self.settings, self.size, self.steps, self.number = settings, size, steps, first
+        self.prefixes = settings.prefixes or ("",)
+        self.waiting: dict[tuple[float, str, int], list[Partial]] = {}
 
-        def call() -> Call:
-            nonlocal number
-            while (key := most_urgent()) is None:
-                pairs = len(s.temperatures) * len(prefixes)
-                for _ in range(self.batch * pairs):
-                    temperature, prefix = pair(number, s.temperatures, prefixes)
-                    waiting.setdefault((temperature, prefix, 0), []).append(Partial(number))
-                    number += 1
-            temperature, prefix, length = key
-            texts = waiting[key][: self.batch]
-            waiting[key] = waiting[key][self.batch :]
-            if not waiting[key]:
-                del waiting[key]
+    def take(self) -> Batch:
+        """A full batch of texts that wait, or one of new texts."""
+        while (key := self._most_urgent()) is None:
+            pairs = len(self.settings.temperatures) * len(self.prefixes)
+            for _ in range(self.size * pairs):
+                self._add(*pair(self.number, self.settings.temperatures, self.prefixes), Partial(self.number))
+                self.number += 1
+        temperature, prefix, length = key
+        texts, rest = self.waiting[key][: self.size], self.waiting[key][self.size :]
+        self.waiting[key] = rest
+        if not rest:
+            del self.waiting[key]
+        return Batch(texts, prefix, temperature, min(self.steps, self.settings.max_tokens - length))
 
-            def back(rest: list[Partial]) -> None:
-                if rest:
-                    waiting.setdefault((temperature, prefix, length + steps), []).extend(rest)
+    def give_back(self, texts: list[Partial], batch: Batch) -> None:
+        """Let unfinished texts of this batch wait for their next call."""
+        for text in texts:
+            self._add(batch.temperature, batch.prefix, text)
 
-            steps = min(self.steps, s.max_tokens - length)
-            return Call(texts, prefix, temperature, steps, back)
+    def _add(self, temperature: float, prefix: str, text: Partial) -> None:
+        self.waiting.setdefault((temperature, prefix, len(text.rows)), []).append(text)
 
-        return call
-
-
-def _seed(seed: int, first: int, worker: int) -> int:
-    """31 bits from the run's seed, the number at which this process starts, and the worker."""
-    digest = hashlib.blake2b(f"{seed} {first} {worker}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") >> 1
+    def _most_urgent(self) -> tuple[float, str, int] | None:
+        full = [key for key, texts in self.waiting.items() if len(texts) >= self.size]
+        if full:
+            return max(full, key=lambda key: key[2])  # the longest have waited longest
+        oldest = min(self.waiting, key=lambda key: min(text.number for text in self.waiting[key]), default=None)
+        late = oldest and self.number - min(text.number for text in self.waiting[oldest]) > LAG * self.size
+        return oldest if late else None
 
 
 def gpu() -> bool:
+    import ctranslate2
+
     return bool(ctranslate2.get_cuda_device_count())
 
 
 def supported(device: str) -> list[str]:
     """The number types in which CTranslate2 can compute there."""
+    import ctranslate2
+
     return sorted(ctranslate2.get_supported_compute_types(device))
 
 
-def compute_types(device: str) -> list[str]:
-    """Those worth trying, the likely best first."""
-    wanted = ("float16", "int8_float16", "float32") if device == "cuda" else ("int8", "float32")
-    return [kind for kind in wanted if kind in supported(device)]
+def refusal(settings: SampleSettings, device: str) -> str | None:
+    """The sentence why CTranslate2 cannot do what the settings ask, or None."""
+    if device == "cuda" and not gpu():
+        return "CTranslate2 sees no GPU with CUDA 12 here; set [sample] device to cpu or auto."
+    if settings.compute_type not in ("auto", *(kinds := supported(device))):
+        known = ", ".join(kinds)
+        return f"CTranslate2 cannot compute in {settings.compute_type!r} here; [sample] compute_type: {known}."
+    return None
+
+
+def _plans(settings: SampleSettings, device: str) -> list[Plan]:
+    likely = ("float16", "int8_float16", "float32") if device == "cuda" else ("int8", "float32")
+    kinds = [kind for kind in likely if kind in supported(device)][:2]
+    if settings.compute_type != "auto":
+        kinds = [settings.compute_type]
+    n, gpu = cores(), device == "cuda"
+    workers, batches = ((1, 3), (64, 256)) if gpu else ((n, 1), (64, 128))
+    return [
+        Plan("ctranslate2", device, kind, many, 1 if gpu else settings.threads or max(1, n // many), batch)
+        for kind, many, batch in product(kinds, given(settings.workers, *workers), given(settings.batch, *batches))
+    ]
+
+
+KIND = EngineKind(
+    name="ctranslate2",
+    title="CTranslate2",
+    devices=lambda: ("cuda", "cpu") if gpu() else ("cpu",),
+    compute_types=lambda device: supported(device),
+    refusal=refusal,
+    plans=_plans,
+    make=CTranslate2Engine,
+)

@@ -1,54 +1,55 @@
-"""Samples with gpt-2-simple on TensorFlow 1.15, straight from the checkpoint: the original way."""
+"""Samples with gpt-2-simple on TensorFlow 1.15, straight from the checkpoint: the original way, for comparison."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Generator
 from contextlib import closing
-from pathlib import Path
 
-from training.model.converted import Converted
-from training.model.trainers import run_program
-from training.sample.engine import CUT, ENDED, Drawn
-from training.settings import SampleSettings
+from training.model.events import Texts
+from training.model.trainers import TENSORFLOW
+from training.sample.engine import FINISHED, UNFINISHED, Drawn, EngineKind, Plan, Task, seed_of
 
 
 class SimpleEngine:
-    """Args:
-    checkpoint: a folder in gpt-2-simple's layout.
-    vocabulary: the same model's tokenizer; not trimmed.
-    batch: texts decoded side by side.
-    """
-
-    def __init__(
-        self, checkpoint: Path, vocabulary: Converted, settings: SampleSettings, batch: int, log: Path
-    ) -> None:
-        self.checkpoint, self.vocabulary, self.settings = checkpoint, vocabulary, settings
-        self.batch, self.log = batch, log
+    def __init__(self, plan: Plan, task: Task, weights: None = None) -> None:
+        self.task, self.batch, self.weights = task, plan.batch, weights
 
     @property
     def about(self) -> str:
         return f"gpt-2-simple on TensorFlow 1.15, {self.batch} texts"
 
     def draw(self, first: int) -> Generator[list[Drawn], None, None]:
-        s = self.settings
-        digest = hashlib.blake2b(f"{s.seed} {first}".encode(), digest_size=4).digest()
+        s, task = self.task.settings, self.task
+        assert task.checkpoint is not None
         arguments = {
-            "folder": self.checkpoint.resolve(),
-            "prefixes": [self.vocabulary.prompt(prefix) for prefix in s.prefixes or ("",)],
+            "folder": task.checkpoint.resolve(),
+            "prefixes": task.prompts,
             "temperatures": s.temperatures,
             "first": first,
             "batch": self.batch,
             "length": s.max_tokens,
             "top_k": s.top_k,
             "top_p": s.top_p,
-            "seed": int.from_bytes(digest, "big") >> 1,
+            "seed": seed_of(s.seed, first),
         }
-        with closing(run_program("sample", arguments, self.log)) as events:
+        with closing(TENSORFLOW.events("sample", arguments, task.run / TENSORFLOW.log)) as events:
             for event in events:
-                if event["event"] == "texts":
-                    fields = zip(event["numbers"], event["rows"], event["logprobs"], strict=True)
-                    yield [Drawn(n, row, score, self._status(row)) for n, row, score in fields]
+                if isinstance(event, Texts):
+                    fields = zip(event.numbers, event.rows, event.logprobs, strict=True)
+                    yield [Drawn(n, row, logprob, self._status(row)) for n, row, logprob in fields]
 
-    def _status(self, row: list[int]) -> str:
-        return ENDED if row[-1] == self.vocabulary.end else CUT
+    def _status(self, row: tuple[int, ...]) -> str:
+        return FINISHED if row[-1] == self.task.converted.end else UNFINISHED
+
+
+KIND = EngineKind(
+    name="gpt-2-simple",
+    title="gpt-2-simple",
+    devices=lambda: ("cuda", "cpu"),  # TensorFlow takes what there is
+    compute_types=lambda device: ("float32",),
+    plans=lambda settings, device: [Plan("gpt-2-simple", batch=settings.batch or 64)],
+    make=SimpleEngine,
+    automatic=False,
+    top_k_with_top_p=False,
+    samples_checkpoint=True,
+)

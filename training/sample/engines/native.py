@@ -5,45 +5,43 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator
+from itertools import product
 
+from training.common.machine import cores, physical_cores
 from training.model.converted import Converted
-from training.sample.engine import Drawn
+from training.sample.engine import Drawn, EngineKind, Plan, Task, given
+from training.sample.engines import ctranslate2
+from training.sample.native.build import library
 from training.sample.native.sampler import STATUSES, Counter, Model, Sampler, Texts, Watch, decoder
-from training.sample.stop_rules import StopRules
 from training.settings import SampleSettings
+
+BEGINNINGS = 64 << 20
+"""Bytes in which a worker remembers common beginnings (training/sample/native/decoder.c)."""
+FAST = ("avx512-vnni", "avx-vnni", "avx2")
+"""Kernels that were measured to be faster than CTranslate2."""
 
 
 class NativeEngine:
-    """Args:
-    workers: threads, each with a sampler of its own.
-    seats: texts that each decodes side by side.
-    """
+    """Each of the plan's workers is a thread with a sampler of its own."""
 
-    def __init__(
-        self,
-        converted: Converted,
-        settings: SampleSettings,
-        workers: int,
-        seats: int,
-        rules: StopRules | None = None,
-        model: Model | None = None,
-    ) -> None:
-        self.model = model or Model(converted.folder, converted.hparams["n_head"], converted.end)
-        self.seats = seats
-        watch = Watch(converted.token_bytes(), rules) if rules else None
+    def __init__(self, plan: Plan, task: Task, weights: Model | None = None) -> None:
+        converted, settings = task.converted, task.settings
+        self.weights = weights or Model(converted.folder, converted.hparams.n_head, converted.end)
+        self.seats = plan.batch
+        watch = Watch(converted.token_bytes(), task.rules) if task.rules else None
         self.samplers = [
             Sampler(
-                self.model,
-                seats=seats,
+                self.weights,
+                seats=self.seats,
                 most=settings.max_tokens,
-                prefixes=[converted.prompt(prefix) for prefix in settings.prefixes or ("",)],
+                prefixes=task.prompts,
                 temperatures=settings.temperatures,
                 top_k=settings.top_k,
                 top_p=settings.top_p,
                 seed=settings.seed,
                 watch=watch,
             )
-            for _ in range(workers)
+            for _ in range(plan.workers)
         ]
 
     @property
@@ -55,7 +53,7 @@ class NativeEngine:
 
     def draw(self, first: int) -> Generator[list[Drawn], None, None]:
         counter = Counter(first)
-        # Room for some batches a worker: it never waits for whoever takes them, unless it is far ahead.
+        # Room for some batches a worker: it waits for the consumer only when it is far ahead.
         done: queue.Queue[Texts | BaseException] = queue.Queue(8 * len(self.samplers))
 
         def work(sampler: Sampler) -> None:
@@ -89,3 +87,42 @@ def _drawn(texts: Texts) -> list[Drawn]:
     rows = [row[:n] for row, n in zip(texts.tokens.tolist(), lengths, strict=True)]
     names = [STATUSES[status] for status in texts.status.tolist()]
     return [Drawn(*fields) for fields in zip(texts.number.tolist(), rows, texts.logprob.tolist(), names, strict=True)]
+
+
+def _refusal(settings: SampleSettings, device: str) -> str | None:
+    # Device and compute type are CTranslate2's terms, so what it does not know is wrong here, too; the type itself is
+    # ignored, since this engine always computes in int8.
+    if sentence := ctranslate2.refusal(settings, device):
+        return sentence
+    if device != "cpu":
+        return "The native engine runs on processors; set [sample] engine to ctranslate2 for a GPU."
+    return None
+
+
+def _plans(settings: SampleSettings, device: str) -> list[Plan]:
+    decoder()  # or NoCompiler
+    tries = product(given(settings.workers, cores(), physical_cores()), given(settings.batch, 24, 48, 96))
+    return [Plan("native", workers=workers, batch=batch) for workers, batch in tries]
+
+
+def _memory(plan: Plan, converted: Converted, settings: SampleSettings) -> float:
+    """Keys and values, two numbers of 2 bytes a position, layer and width, and logits. 96 texts of 1558M are 3 GB a
+    worker."""
+    shape = converted.hparams
+    text = (settings.max_tokens + 8) * shape.n_layer * 2 * shape.n_embd * 2 + 4 * len(converted.ids)
+    return plan.workers * (plan.batch * text + BEGINNINGS)
+
+
+KIND = EngineKind(
+    name="native",
+    title="the native engine",
+    devices=lambda: ("cpu",),
+    compute_types=lambda device: ("int8",),
+    refusal=_refusal,
+    plans=_plans,
+    make=NativeEngine,
+    fastest=lambda: decoder().kernel().decode() in FAST,
+    build=lambda: library().name,
+    memory=_memory,
+    stop_rules=True,
+)

@@ -1,6 +1,6 @@
 """decoder.c → a shared library for this processor.
 
-Compiled at the first use (1 s) with -march=native and kept under a name that says all it was made of:
+Compiled at the first use (1 s) with -march=native and kept under a name that is a hash of all that it was made of:
 the sources, the compiler and the processor's instruction sets.
 """
 
@@ -17,20 +17,21 @@ import sys
 import tempfile
 from pathlib import Path
 
-from training.common.errors import DeepproverbsError
+from training.common.paths import ROOT
+from training.sample.engine import Unavailable
 
 SOURCES = Path(__file__).resolve().parent
-CACHE = SOURCES.parents[1] / ".native_cache"
+CACHE = ROOT / ".native_cache"
 FLAGS = ("-O3", "-std=gnu11", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 
 
-class NoCompiler(DeepproverbsError):
+class NoCompiler(Unavailable):
     """The fast sampler cannot be built here."""
 
 
 @functools.cache
 def library() -> Path:
-    """The compiled library, made when it is not there yet.
+    """The compiled library; it is compiled if it is not there yet.
 
     Raises:
         NoCompiler: there is no C compiler, or it failed.
@@ -55,7 +56,7 @@ def _made(folder: Path, name: str, compile_to: list[str]) -> Path:
     """The library `name` in `folder`, compiled if it is not there or does not load.
 
     Raises:
-        OSError: the folder cannot be used: not written, not read, or (in /tmp, where anyone may have made it) not ours.
+        OSError: the folder cannot be written or read, or (in /tmp, where anyone may have made it) is not ours.
         NoCompiler: the compiler failed.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -79,15 +80,15 @@ def _made(folder: Path, name: str, compile_to: list[str]) -> Path:
 
 
 def _loads(path: Path) -> bool:
-    """False for a file that a crash cut short, and on a disk that is mounted noexec. In a process of its own: what
-    has been loaded once stays."""
+    """False for a file that a crash cut short, and on a disk that is mounted noexec. Tried in a process of its own,
+    because a loaded library stays loaded."""
     code = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
     return subprocess.run([sys.executable, "-I", "-S", "-c", code, str(path)], capture_output=True).returncode == 0
 
 
 def _native(compiler: list[str]) -> list[str]:
-    """How this compiler is told to use all that this processor has: Clang for ARM knows -mcpu alone. A processor
-    that CC itself names (CC="gcc -march=haswell") is left alone."""
+    """The flag for everything that this processor can do; Clang for ARM only knows -mcpu. None where CC itself names a
+    processor (CC="gcc -march=haswell")."""
     if any(word.startswith(("-march", "-mcpu")) for word in compiler):
         return []
     for flag in ("-march=native", "-mcpu=native"):
@@ -106,8 +107,8 @@ def _run(command: list[str]) -> str:
         raise NoCompiler(f"The C compiler {command[0]} does not run ({error}).") from error
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
-        said = next((line for line in lines if "error" in line.lower()), lines[0])
+        reason = next((line for line in lines if "error" in line.lower()), lines[0])
         if "No space left" in done.stderr:
             raise OSError(28, os.strerror(28))
-        raise NoCompiler(f"The C compiler {command[0]} failed: {said}")
+        raise NoCompiler(f"The C compiler {command[0]} failed: {reason}")
     return done.stdout

@@ -1,7 +1,7 @@
 /* Samples texts from GPT-2 on one core: weights in int8, texts side by side, no seat ever empty.
  *
- * A sampler has `seats`. Each holds one text: its keys and values, where it stands, its last token. A step
- * carries every seated text one token further; a text that ends leaves, and the next number takes its seat at
+ * A sampler has `seats`. Each holds one text: its keys and values, its position, its last token. A step
+ * takes every seated text one token further; a text that ends leaves, and the next number takes its seat at
  * once, so the matrix products are always full. The prefix (at least the end token that starts every text) is
  * run through the model once; its keys, values and logits are copied to every text that starts from it.
  *
@@ -19,15 +19,15 @@
 
 typedef struct {
   int64_t number;
-  int prefix, place, drawn; /* place: of the last token; drawn: tokens since the prefix */
+  int prefix, place, drawn; /* place: position of the last token; drawn: tokens since the prefix */
   int token;
-  int node, wanted; /* the tree's node of what the model has seen of this text, or UNKNOWN; whether to add the next */
+  int node, wanted; /* the tree's node for this text so far, or UNKNOWN; whether to add the next token to the tree */
   float temperature;
   double logprob;
   Reader reader;
 } Seat;
 
-/* Bytes that a sampler spends on beginnings: 900 of 124M with 8,192 tokens, 3,000 of nano. */
+/* Bytes for shared beginnings: room for 900 nodes of 124M with 8,192 tokens, or for 3,000 of nano. */
 #define REMEMBERED ((size_t)64 << 20)
 
 typedef struct {
@@ -62,7 +62,7 @@ static size_t places(const Sampler *s, int count) {
   return (size_t)s->model->layers * 2 * count * s->model->width * sizeof(uint16_t);
 }
 
-/* Run prefix p through the model in seat 0 and keep what it leaves behind. */
+/* Run prefix p through the model in seat 0 and keep its keys, values and logits. */
 static int learn_prefix(Sampler *s, int p) {
   int length = s->offsets[p + 1] - s->offsets[p], v = s->model->vocabulary, seat = 0;
   for (int i = 0; i < length; i++) forward(&s->work, 1, &seat, &s->prefix[s->offsets[p] + i], &i);
@@ -106,7 +106,7 @@ Sampler *sampler_new(const Model *m, const Watch *watch, int seats, int most, co
   return NULL;
 }
 
-/* What a run hands back, a text each: room for `want + seats` of them. */
+/* What a run returns, one entry a text, with room for `want + seats` of them. */
 typedef struct {
   int64_t *number;
   int32_t *length, *status, *tokens; /* tokens [text][most], the end token among them */
@@ -135,7 +135,7 @@ static void leave(const Sampler *s, int index, int status, Texts *out, int at) {
   memcpy(out->tokens + (size_t)at * s->most, s->texts + (size_t)index * s->most, seat->drawn * sizeof(int32_t));
 }
 
-/* Draw from `logits`, and go on for as long as the tree knows what follows. Returns 1 when the text is at its end. */
+/* Draw from `logits`, and continue as long as the tree knows what follows. Returns 1 when the text is at its end. */
 static int walk(Sampler *s, int index, const float *logits, int *status) {
   Seat *seat = &s->seat[index];
   while (!draw(s, index, logits, status)) {
@@ -152,7 +152,7 @@ static int walk(Sampler *s, int index, const float *logits, int *status) {
   return 1;
 }
 
-/* Keep what the model has made of a seat's newest token, if that was wanted. */
+/* Add the model's results for a seat's newest token to the tree, if that was wanted. */
 static void remember(Sampler *s, int index, const float *logits) {
   Seat *seat = &s->seat[index];
   if (!seat->wanted) return;
@@ -173,13 +173,13 @@ static int sit_down(Sampler *s, int index, int64_t number, int *status) {
   int length = s->offsets[seat->prefix + 1] - s->offsets[seat->prefix];
   copy_places(&s->work, index, 0, length, s->prefix_cache[seat->prefix], 1);
   seat->place = length - 1, seat->node = seat->prefix;
-  /* The prefix is the bot's own wish: it is read, not judged. */
+  /* The bot asked for this prefix: the watch reads it but does not judge it. */
   for (int i = 1; s->watch && i < length; i++) follow(s->watch, &seat->reader, s->prefix[s->offsets[seat->prefix] + i]);
   return walk(s, index, s->prefix_logits + (size_t)seat->prefix * s->model->vocabulary, status);
 }
 
 /* Sample until `want` texts have ended, or no number below `limit` is left, or *stop is set. `next` is shared by
- * all samplers of a run: the next number that nobody has taken. Texts still under way stay seated for the next
+ * all samplers of a run: the next number that none of them has taken. Unfinished texts stay seated for the next
  * call. Returns how many texts were written to `out`. */
 int sampler_run(Sampler *s, int64_t *next, int64_t limit, int want, const volatile int32_t *stop, Texts *out) {
   int done = 0, status = 0;
@@ -210,7 +210,7 @@ int sampler_run(Sampler *s, int64_t *next, int64_t limit, int want, const volati
   return done;
 }
 
-/* Forget the texts under way. */
+/* Forget the unfinished texts. */
 void sampler_reset(Sampler *s) { s->taken = 0; }
 
 /* Seconds spent in each part so far, [PARTS]: norms and rounding, products, attention, output layer, drawing, seats. */

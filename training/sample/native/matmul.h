@@ -24,7 +24,7 @@
 
 /* With VNNI one instruction multiplies and adds four pairs of bytes, the weights unsigned (hence OFFSET), the
  * activations signed. Without it the bytes are widened: vpmaddwd adds two products of 16 bits, exactly, where
- * vpmaddubsw would multiply bytes but cut sums off at 16 bits. */
+ * vpmaddubsw would multiply bytes but saturate sums at 16 bits. */
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__)
 #define KERNEL "avx512-vnni"
 #define MR 12
@@ -64,11 +64,11 @@ typedef struct {
   int groups;
   Activation *packed;
   float *scale;  /* [rows] */
-  int32_t *sum;  /* [rows], of the rounded activations: takes OFFSET out again */
+  int32_t *sum;  /* [rows], of the rounded activations, to undo OFFSET */
 } Rows;
 
-/* Zeros, aligned for vectors. Large ones ask for pages of 2 MB where the system has them: with those of 4 kB, reading
- * weights and keys waits for the tables of pages. */
+/* Zeros, aligned for vectors. Large blocks ask for pages of 2 MB where the system has them: with pages of 4 kB,
+ * reading weights and keys waits for the page tables. */
 static void *zeroed(size_t bytes) {
   const size_t huge = (size_t)2 << 20, grain = bytes >= huge ? huge : 64;
   void *p = NULL;

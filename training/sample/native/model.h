@@ -1,7 +1,7 @@
 /* GPT-2 itself: its weights, and one step of many texts through them.
  *
  * A step takes the newest token of each text, adds its keys and values to the text's cache, and gives the logits of
- * the next one. Rows do not touch each other, so a text's numbers do not depend on those beside it.
+ * the next one. Rows are independent of each other, so a text's results do not depend on the texts beside it.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -89,7 +89,7 @@ typedef struct {
   uint16_t *cache; /* bfloat16 [seat][layer][head][key or value][place][size]: a head reads front to back */
   float *x, *wide, *normed, *logits; /* [seats][width], [seats][4 * width], [width], [seats][vocabulary] */
   Rows rows, wide_rows;
-  double since, spent[PARTS + 1]; /* the last: outside */
+  double since, spent[PARTS + 1]; /* the last one: time outside the sampler */
 } Work;
 
 static int make_work(Work *w, const Model *m, int seats, int longest) {
@@ -113,7 +113,8 @@ static uint16_t *keys(const Work *w, int seat, int layer, int head) {
   return w->cache + (((size_t)seat * m->layers + layer) * m->heads + head) * 2 * w->longest * (m->width / m->heads);
 }
 
-/* Copy the keys and values of `count` places from `place` on to `kept`, [layer][head][2][count][size]; `back`: from it. */
+/* Copy the keys and values of `count` places from `place` on to `kept`, [layer][head][2][count][size]; with `back`
+ * the other way. */
 static void copy_places(const Work *w, int seat, int place, int count, uint16_t *kept, int back) {
   int heads = w->model->heads, size = w->model->width / heads;
   for (int l = 0; l < w->model->layers; l++)
@@ -124,7 +125,7 @@ static void copy_places(const Work *w, int seat, int place, int count, uint16_t 
       }
 }
 
-/* One head's query against its keys and values up to and with `place`; out [size]. With `size` a constant the sums
+/* One head's query against its keys and values up to and including `place`; out [size]. With `size` a constant the sums
  * stay in registers: all of OpenAI's models have heads of 64. */
 static inline __attribute__((always_inline)) void attend_head(const float *q, const uint16_t *k, const uint16_t *v,
                                                               int place, int size, float *out) {
@@ -168,7 +169,7 @@ static void attend_odd_head(const float *q, const uint16_t *k, const uint16_t *v
   memcpy(out, result, size * sizeof *out);
 }
 
-/* Ask for the lines of `bytes` from here on: what the processor does not foresee, because every head lies elsewhere. */
+/* Prefetch `bytes` from here on: the processor cannot foresee where the next head lies. */
 static void fetch(const void *from, size_t bytes) {
   for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch((const char *)from + at);
 }
@@ -193,7 +194,7 @@ static void attend(const Work *w, const float *qkv, int seat, int layer, int pla
   }
 }
 
-/* Norm the rows of x and round them for the next product. */
+/* Normalize the rows of x and round them for the next product. */
 static void set_normed_rows(Work *w, int n, const float *gamma, const float *beta) {
   int d = w->model->width;
   for (int i = 0; i < n; i++) {
@@ -203,7 +204,7 @@ static void set_normed_rows(Work *w, int n, const float *gamma, const float *bet
   LAP(w, NORMS);
 }
 
-/* Carry n texts one token on: their seats, newest tokens and those tokens' places in, w->logits out. */
+/* Take n texts one token further. In: their seats, newest tokens and those tokens' positions; out: w->logits. */
 static void forward(Work *w, int n, const int *seat, const int *tokens, const int *places) {
   const Model *m = w->model;
   int d = m->width, v = m->vocabulary;

@@ -7,7 +7,7 @@
 
 #include "vector.h"
 
-/* A number in [0, 1) that belongs to (seed, text, place) alone: 53 bits of two rounds of SplitMix64's mixer. */
+/* A number in [0, 1) that depends on (seed, text, place) alone: 53 bits of two rounds of SplitMix64's mixer. */
 static double uniform(uint64_t seed, uint64_t number, uint64_t place) {
   uint64_t x = seed;
   const uint64_t keys[2] = {number, place};

@@ -1,7 +1,7 @@
-"""decoder.c for Python: a Model that all cores share, a Watch over what is written, a Sampler a core.
+"""decoder.c for Python: a Model that all cores share, a Watch over what is written, and a Sampler for each core.
 
 Text number n of a run depends on the weights, the settings, the seed and n alone, so runs repeat
-exactly, whatever the number of cores and seats, and however often they are stopped.
+exactly, whatever the number of cores and seats and however often they are stopped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from training.sample.native.weights import Array, read_weights
 from training.sample.stop_rules import StopRules
 
 STATUSES = ("finished", "unfinished", "characters", "length", "vocabulary", "copied-run")
-"""What a text ended with: the end token, its last place, or the filters' rule that it broke."""
+"""How a text ended: with the end token, at the greatest length, or by breaking one of the filters' rules."""
 PARTS = ("norms and rounding", "products", "attention", "output layer", "drawing", "taking seats")
 UNLIMITED = 2**62
 
@@ -134,7 +134,7 @@ class Model:
 
 
 class Watch:
-    """Follows texts as they are written and ends those that break a rule.
+    """Follows texts as they are written and stops those that break a rule.
 
     Args:
         tokens: the bytes of every token, by row.
@@ -173,7 +173,7 @@ def _floats(array: Array) -> Any:
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts that have ended, in the order of their ends; n of them."""
+    """n texts, in the order in which they ended."""
 
     number: Array
     """int64 [n]"""
@@ -188,20 +188,20 @@ class Texts:
 
 
 class Counter:
-    """The next number that no sampler has taken, and the flag that stops them all."""
+    """The next number that no sampler has taken, and a flag that stops them all."""
 
     def __init__(self, first: int) -> None:
         self.next, self.stop = c_int64(first), c_int32(0)
 
 
 class Sampler:
-    """One core's worth of sampling. Not for two threads at once.
+    """Samples on one core. Not for two threads at once.
 
     Args:
         seats: texts decoded side by side.
         most: tokens drawn a text at most.
         prefixes: token ids, each starting with the end token.
-        temperatures: with the prefixes the pairs that numbers take in turn: number n has prefix
+        temperatures: with the prefixes they make pairs, which the numbers take in turn: number n has prefix
             n % P and temperature n // P % T.
     """
 
@@ -247,9 +247,9 @@ class Sampler:
         )
 
     def run(self, counter: Counter, want: int, limit: int = UNLIMITED) -> Texts:
-        """Sample until `want` texts have ended, no number below `limit` is left, or the counter says stop.
+        """Sample until `want` texts have ended, no number below `limit` is left, or the counter's flag is set.
 
-        Texts under way stay for the next call. Other threads run meanwhile.
+        Unfinished texts stay for the next call. Other threads run meanwhile.
         """
         room = want + self.seats
         texts = Texts(
@@ -272,11 +272,11 @@ class Sampler:
         return dict(zip(PARTS, out, strict=True))
 
     def reset(self) -> None:
-        """Forget the texts under way."""
+        """Forget the unfinished texts."""
         self.lib.sampler_reset(self.handle)
 
     def logits(self, tokens: Sequence[int]) -> Array:
-        """Logits [n, vocabulary] after each of n tokens. Spoils texts that are under way."""
+        """Logits [n, vocabulary] after each of n tokens. Spoils the unfinished texts."""
         if len(tokens) > self.longest:
             raise ValueError(f"{len(tokens)} tokens in a sampler for {self.longest}")
         given = np.array(tokens, dtype=np.int32)

@@ -1,4 +1,4 @@
-/* Beginnings that many texts share, kept with what the model made of them.
+/* Beginnings that many texts share, kept with the model's results for them.
  *
  * A node is a prefix of the run, or a node and one token more: the keys and values of that token, and the logits after
  * it. A text that begins like an earlier one takes them from here instead of through the model: with proverbs one

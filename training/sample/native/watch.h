@@ -1,11 +1,11 @@
-/* Sees while a text is being written that it can no longer pass the filters.
+/* Notices, while a text is being written, that it can no longer pass the filters.
  *
- * It reads the bytes of each drawn token and follows four rules of training/judge, for which it keeps: which
- * bytes are allowed; the length; the words of the originals; every run of words of the originals. A word is a run
- * of letters, digits and apostrophes in lower case, as in the normal form. What it stops, the filters would have
- * rejected, because a text only grows: the test compares text by text. Bytes above 127 count as letters; where that
- * is not what the normal form does, a stop is missed, never made wrongly (the words are only asked for
- * where every allowed character is ASCII).
+ * It reads the bytes of each drawn token and follows four rules of training/judge, for which it keeps: which bytes are
+ * allowed; the length; the words of the originals; every run of words of the originals. A word is a run of letters,
+ * digits and apostrophes in lower case, as in the normal form. The filters would have rejected whatever it stops,
+ * because a text only grows: a test compares text by text. Bytes above 127 count as letters; where that is not what the
+ * normal form does, a stop may be missed, but no text is stopped wrongly (words are checked only where every allowed
+ * character is ASCII).
  */
 #ifndef WATCH_H
 #define WATCH_H
@@ -52,11 +52,11 @@ typedef struct {
   uint8_t allowed[256];
   int longest;    /* in bytes; 0: no limit */
   int vocabulary; /* whether every word must be known */
-  int run;        /* so many words in a row are a copy; 0: not looked at */
+  int run;        /* this many words in a row are a copy; 0: not checked */
   Set words, runs;
 } Watch;
 
-/* Where one text stands. */
+/* The state of one text. */
 typedef struct {
   int length, words;
   uint64_t word;               /* hash of the word so far, 0 between words */
@@ -65,7 +65,8 @@ typedef struct {
 
 static uint64_t run_of(const Reader *reader, int run) {
   uint64_t hash = 0;
-  for (int i = 0; i < run; i++) hash = (hash ^ reader->last[(reader->words - run + i) % LONGEST_RUN]) * 0x9e3779b97f4a7c15u, hash ^= hash >> 29;
+  for (int i = 0; i < run; i++)
+    hash = (hash ^ reader->last[(reader->words - run + i) % LONGEST_RUN]) * 0x9e3779b97f4a7c15u, hash ^= hash >> 29;
   return hash;
 }
 

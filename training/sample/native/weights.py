@@ -21,10 +21,10 @@ Array = np.ndarray
 
 
 def read_weights(path: Path) -> dict[str, Array]:
-    """The float32 variables of a model.bin by name; they lie on the disk until they are looked at.
+    """The float32 variables of a model.bin by name; they stay on the disk until they are used.
 
     Raises:
-        DeepproverbsError: it is no such file, or is cut short.
+        DeepproverbsError: it is not such a file, or is cut short.
     """
     try:
         data = np.memmap(path, dtype=np.uint8, mode="r")
@@ -73,5 +73,5 @@ def _parse(data: Array) -> dict[str, Array]:
 
 
 def _floats(data: Array, at: int, shape: list[int]) -> Array:
-    # The variables lie at any byte; NumPy may look at unaligned floats, the C code gets aligned copies.
+    # The variables begin at any byte; NumPy can read unaligned floats, the C code gets aligned copies.
     return np.ndarray(tuple(shape), dtype="<f4", buffer=data, offset=at)

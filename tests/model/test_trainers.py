@@ -1,0 +1,110 @@
+"""The protocol between trainers and us, and a trainer that is added with one program."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tests.helpers
+from training.common.errors import DeepproverbsError, WrongUse
+from training.common.manifest import Manifest
+from training.model.base import BaseModel
+from training.model.events import BadEvent, Done, Epoch, Resumed, Step, Texts, parse
+from training.model.finetune import finetune
+from training.model.layout import Hparams
+from training.model.trainers import TRAINERS, Trainer
+from training.settings import FinetuneSettings
+
+EPOCH = {"epoch": 1, "step": 7, "training": None, "held_out": 3.5, "seconds": 2}
+TOY = Trainer(
+    name="toy",
+    title="toy",
+    python=Path(sys.executable),
+    programs=Path(tests.helpers.__path__[0]),
+    recipes={"texts": "toy_trainer"},
+    bases=frozenset({"toy"}),
+    checkpoint="toy",
+    checkpoint_file="weights.toy",
+    log="toy.log",
+)
+
+
+def test_events_are_typed() -> None:
+    done = {"event": "done", "epochs": [EPOCH, EPOCH]}
+    assert parse(json.dumps(done)) == Done((Epoch(1, 7, None, 3.5, 2), Epoch(1, 7, None, 3.5, 2)))
+    assert parse('{"event": "step", "step": 1, "steps": 9, "loss": 2, "tokens": 64}') == Step(1, 9, 2, 64)
+    assert parse('{"event": "resumed", "epoch": 2, "batch": 0}') == Resumed(2, 0)
+    assert parse('{"event": "texts", "numbers": [7], "rows": [[1, 2]], "logprobs": [-1.5]}') == Texts(
+        (7,), ((1, 2),), (-1.5,)
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("Epoch 1", "not a JSON object with an event: 'Epoch 1'"),
+        ("[]", "not a JSON object with an event"),
+        ("{}", "not a JSON object with an event"),
+        ('{"event": "eureka"}', "unknown event 'eureka'; known are epoch, step, resumed"),
+        ('{"event": ["step"]}', "unknown event"),
+        ('{"event": "resumed", "epoch": 2}', "resumed has the fields epoch, not epoch, batch"),
+        ('{"event": "resumed", "epoch": 2, "batch": true}', "resumed.batch is True, not int"),
+        ('{"event": "written", "parameters": null}', "written.parameters is None, not int"),
+        ('{"event": "texts", "numbers": ["7"], "rows": [], "logprobs": []}', "texts.numbers is '7', not int"),
+        (json.dumps({"event": "done", "epochs": [EPOCH]}), "at least one more"),
+        (json.dumps({"event": "done", "epochs": [EPOCH, 3]}), "done.epochs is 3, not Epoch"),
+    ],
+)
+def test_what_is_no_event_is_told(line: str, reason: str) -> None:
+    with pytest.raises(BadEvent) as caught:
+        parse(line)
+    assert reason in str(caught.value)
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BaseModel:
+    """A base that only the toy can train, and a run's corpus of twelve texts."""
+    monkeypatch.setitem(TRAINERS, "toy", TOY)
+    np.savez(tmp_path / "corpus.npz", train=np.arange(60), train_offsets=np.arange(0, 61, 5))
+    return BaseModel("small", tmp_path, Hparams(64, 32, 8, 2, 2), "5a", layout="toy")
+
+
+def test_a_trainer_is_added_with_one_program(
+    base: BaseModel, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    settings = FinetuneSettings(epochs=3)
+    checkpoint = finetune(tmp_path, base, settings, said.append)
+    assert (checkpoint / "weights.toy").read_text() == "42"
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["held_out"] for line in lines] == [3.0, 2.0, 1.0, 3.0]
+    assert said[-1] == "Best: epoch 2, held-out loss 1.000 (before: 3.000), 4 s of training."
+    assert "before held-out loss 3.000" in capfd.readouterr().out
+    entry = Manifest(tmp_path).stages["finetune"]
+    assert (entry["settings"]["trainer"], entry["best_epoch"], entry["metrics"]) == ("toy", 2, lines)
+    finetune(tmp_path, base, settings, said.append)
+    assert "already done" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        (2, "The toy program toy_trainer does not speak our protocol: unknown event 'eureka'"),
+        (3, "resumed.epoch is 'one', not int"),
+        (4, "ended without saying 'done'"),
+        (5, r"failed \(code 1\): no such luck \(all of it: .*toy.log\)"),
+    ],
+)
+def test_a_program_that_breaks_the_protocol(base: BaseModel, tmp_path: Path, seed: int, message: str) -> None:
+    with pytest.raises(DeepproverbsError, match=message):
+        finetune(tmp_path, base, FinetuneSettings(epochs=1, seed=seed), lambda _: None)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_no_trainer_for_this_recipe(base: BaseModel, tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="layout toy by the recipe windows; choose another"):
+        finetune(tmp_path, base, FinetuneSettings(recipe="windows"), lambda _: None)
