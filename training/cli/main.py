@@ -29,8 +29,9 @@ from training.corpus.tokenizer import load_tokenizer
 from training.curate import fill, report, review
 from training.model import base as base_model
 from training.model import finetune
+from training.model.converted import model_of
 from training.runs import from_checkpoint, jobs, stages
-from training.runs.filter_file import FilterOptions, filter_candidates, rates_table
+from training.runs.filter_file import FilterOptions, filter_candidates, rates_table, summary
 from training.runs.until_enough import sample_and_filter
 from training.runs.work_place import Work
 from training.settings import Bot, SampleSettings
@@ -103,7 +104,7 @@ def sample_command(args: argparse.Namespace) -> None:
     bot = bot_of(args)
     folder = run_folder(args, bot)
     with locked(folder):
-        stages.sample_only(bot, folder, stages.model_of(folder), bot.count, say)
+        stages.sample_only(bot, folder, model_of(folder), bot.count, say)
 
 
 def filter_command(args: argparse.Namespace) -> None:
@@ -113,7 +114,10 @@ def filter_command(args: argparse.Namespace) -> None:
     if args.calibrate:
         say(rates_table(bot, options))
     else:
-        filter_candidates(bot, options, say)
+        filtered = filter_candidates(bot, options)
+        say(filtered.table(bot.filter))
+        for line in summary(filtered, options):
+            say(line)
 
 
 def fill_command(args: argparse.Namespace) -> None:

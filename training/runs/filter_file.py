@@ -13,7 +13,6 @@ from tqdm import tqdm
 from training.common import jsonl
 from training.common.errors import WrongUse
 from training.common.files import part_file
-from training.common.progress import Say
 from training.corpus.read import load_corpus, read_texts
 from training.curate import fill
 from training.curate.choose import Chooser
@@ -22,9 +21,19 @@ from training.judge import rates
 from training.judge.band import measure
 from training.judge.blocks import Tally, judge_file, read_candidates
 from training.judge.judge import Judging, Reference
+from training.model.converted import model_of
 from training.model.score import of_held_out
-from training.runs.stages import model_of
 from training.settings import Bot
+
+
+@dataclass(frozen=True)
+class Files:
+    """What `filter` reads and writes."""
+
+    candidates: Path
+    out: Path
+    """The pool; the texts for review come beside it."""
+    verdicts: Path
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class FilterOptions:
     corpus: Sequence[Path]
     """The corpus, then what else nothing may copy."""
     out: Path | None = None
-    """The pool file to write; the texts for review come beside it."""
+    """The pool file to write."""
     verdicts: Path | None = None
     """Every verdict. None: verdicts.jsonl beside `out`."""
     history: str | None = None
@@ -46,35 +55,34 @@ class FilterOptions:
     workers: int = 0
     """Processes that judge. 0: as many as pay."""
 
+    def files(self) -> Files:
+        """
+        Raises:
+            WrongUse: no pool file is named.
+        """
+        if not self.out:
+            raise WrongUse("Name the pool file to write with --out; or give --calibrate.")
+        return Files(self.candidates, self.out, self.verdicts or self.out.with_name("verdicts.jsonl"))
 
-@dataclass(frozen=True)
-class Files:
-    """What `filter_file` reads and writes."""
 
-    candidates: Path
-    out: Path
-    verdicts: Path
+def filter_candidates(bot: Bot, options: FilterOptions) -> Filtered:
+    """`filter`: judge the file and choose from all of it."""
+    files = options.files()
+    return filter_file(files, judging_of(bot, options), options.workers)
 
 
-def filter_candidates(bot: Bot, options: FilterOptions, say: Say) -> None:
-    """`filter`: judge the file and choose from all of it.
-
-    Raises:
-        WrongUse: no pool file is named, or the run has no model.
-    """
-    if not options.out:
-        raise WrongUse("Name the pool file to write with --out; or give --calibrate.")
-    files = Files(options.candidates, options.out, options.verdicts or options.out.with_name("verdicts.jsonl"))
-    filtered = filter_file(files, judging_of(bot, options), options.workers)
-    say(filtered.table(bot.filter))
+def summary(filtered: Filtered, options: FilterOptions) -> list[str]:
+    """What a person is told after the table."""
+    files, lines = options.files(), []
     if filtered.left_out:
-        say(
+        lines.append(
             f"{filtered.left_out:,} candidates were given up under other [filter] settings or originals and are left "
             "out; `deepproverbs sample`, or run with --no-early-stop, writes whole texts, to be judged under any."
         )
-    say(f"{filtered.kept:,} texts in {files.out}, every verdict in {files.verdicts}.")
+    lines.append(f"{filtered.kept:,} texts in {files.out}, every verdict in {files.verdicts}.")
     if filtered.set_apart:
-        say(f"{filtered.set_apart:,} more name a people or a religion: they are in {review_file(files.out)}.")
+        lines.append(f"{filtered.set_apart:,} more name a people or a religion: they are in {review_file(files.out)}.")
+    return lines
 
 
 def rates_table(bot: Bot, options: FilterOptions) -> str:

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from training.common.errors import DeepproverbsError, WrongUse
+from training.common.errors import DeepproverbsError
 from training.common.manifest import Manifest, key_of
 from training.common.paths import MODELS, ROOT
 from training.common.progress import Progress, Say
@@ -80,17 +80,6 @@ def references(bot: Bot) -> list[str]:
 def reference_of(bot: Bot, run: Path, history: list[str] | None = None) -> Reference:
     """What the run's candidates are compared with."""
     return Reference(load_corpus(run / "corpus.txt"), references(bot), history or [])
-
-
-def model_of(run: Path) -> Path:
-    """The run's converted model.
-
-    Raises:
-        WrongUse: there is none yet.
-    """
-    if not (run / "model" / "model.bin").exists():
-        raise WrongUse(f"No model in {run}; run `deepproverbs finetune` and `deepproverbs convert` first.")
-    return run / "model"
 
 
 def draw(
