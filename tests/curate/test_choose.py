@@ -15,18 +15,7 @@ from rapidfuzz import fuzz, process
 from tests.helpers import labelled
 from training.common.text import id_of_normal, normal_form
 from training.curate import choose as curate
-from training.curate.choose import (
-    DUPLICATE,
-    GENERATION,
-    KEPT,
-    NEAR,
-    OPENING,
-    SET_APART,
-    SPARE,
-    Choice,
-    Contenders,
-    NearDuplicates,
-)
+from training.curate.choose import DUPLICATE, GENERATION, KEPT, NEAR, OPENING, SET_APART, SPARE, Choice
 from training.settings import FilterSettings
 
 SETTINGS = FilterSettings(opening_share=1.0)
@@ -42,7 +31,7 @@ def choose(
     prefixes: Sequence[str] = (),
 ) -> Choice:
     """Texts with an exclamation mark are to be set apart."""
-    contenders = Contenders(
+    contenders = curate.Contenders(
         np.array([id_of_normal(normal_form(text)) for text in texts], np.uint64),
         np.array(distances or [0.0] * len(texts)),
         np.array(["!" in text for text in texts], bool),
@@ -148,5 +137,5 @@ def test_properties_at_size() -> None:
 
 
 def test_a_ratio_above_a_hundred_keeps_all() -> None:
-    keeper = NearDuplicates(101)
+    keeper = curate.NearDuplicates(101)
     assert list(keeper.offer(["a b c", "a b c"])) == [None, None]

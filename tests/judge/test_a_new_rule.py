@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from training.judge import rules
 from training.judge.judge import Judge, Reference
-from training.judge.rates import machine, people, table
+from training.judge.rates import people
 from training.judge.rule import Context, Rule, Text
 from training.runs.filter_file import FilterOptions, filter_candidates, rates_table
 from training.sample.candidates import Candidate
@@ -53,28 +54,19 @@ def test_the_judge_asks_it(tmp_path: Path) -> None:
     bot = Bot("t", tmp_path, filter=OPEN, count=5)
     filtered = filter_candidates(bot, options)
     verdicts = [json.loads(line) for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
-    assert verdicts[0] == {
-        "text": "the king of the east is kind",
-        "verdict": "begins-like",
-        "detail": "the king of",
-    }
     assert [verdict["verdict"] for verdict in verdicts] == ["begins-like", "kept"]
+    assert verdicts[0]["detail"] == "the king of"
     assert "  begins-like              1   50.0%" in filtered.table(OPEN)
     rows = rates_table(bot, options).splitlines()
     assert "| begins-like | 66.7% | 50.0% |" in rows
     assert rows.index("| begins-like | 66.7% | 50.0% |") == 1 + rows.index("| copy | 0.0% | 0.0% |")
 
 
-def test_rates_and_skip() -> None:
-    judge = Judge(OPEN, Reference(ORIGINALS))
-    columns = {
-        "people": people(judge, ORIGINALS),
-        "machine": machine(judge, iter([Candidate("a soft answer is best", 5, -1.0, True, 1.0)])),
-    }
-    assert [rates.shares["begins-like"] for rates in columns.values()] == [2 / 3, 1]
-    assert "| begins-like | 66.7% | 100.0% |" in table(columns, judge)
-    skipping = Judge(FilterSettings(**{**vars(OPEN), "skip": ("begins-like",)}), Reference(ORIGINALS))
-    assert "begins-like" not in people(skipping, ORIGINALS).shares
+def test_a_bot_can_skip_it() -> None:
+    judge = Judge(replace(OPEN, skip=("begins-like",)), Reference(ORIGINALS))
+    like = Candidate("the king of the east is kind", 5, -1.0, True, 1.0)
+    assert judge.verdicts([like])[0].verdict == rules.PASSED
+    assert "begins-like" not in people(judge, ORIGINALS).shares
 
 
 def test_every_rule_has_a_reason() -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO, TypedDict
+from typing import TextIO, TypedDict, TypeVar
 
 import numpy as np
 from rapidfuzz import fuzz, process
@@ -26,6 +26,8 @@ from training.judge.likeness import LikenessIndex
 from training.judge.rule import Context
 from training.judge.rules import CHOSEN, names_of
 from training.settings import FilterSettings
+
+T = TypeVar("T")
 
 EXACT = 200_000_000
 """Up to so many comparisons, the nearest original is looked for among all: half a minute on two cores."""
@@ -86,37 +88,13 @@ class Filtered:
         return "\n".join([f"  {'verdict':<16}{'texts':>10}{'share':>8}", *rows, f"  {'all':<16}{total or 1:>10,}"])
 
 
-@dataclass
-class _Chosen:
-    """Texts for one file, in the order of the candidates."""
-
-    texts: list[str]
-    scores: list[float]
-    names: list[str]
-
-    def add(self, text: str, score: float, name: str) -> None:
-        self.texts.append(text.strip())
-        self.scores.append(0.0 if math.isnan(score) else score)
-        self.names.append(name)
-
-    def records(self, judging: Judging) -> Iterator[NotedRecord]:
-        order = shuffled(range(len(self.texts)), judging.bot.sample.seed)
-        made = records(
-            [self.texts[i] for i in order],
-            [self.scores[i] for i in order],
-            judging.reference.corpus,
-            judging.bot.filter.skip,
-        )
-        for i, record in zip(order, made, strict=True):
-            yield {**record, "names": self.names[i]} if self.names[i] else record
-
-
 def write(
     candidates: Path, tally: Tally, passed: Passed, choice: Choice, judging: Judging, pool: Path, verdicts: TextIO
 ) -> Filtered:
     """Write the pool, the texts for review beside it, and the verdicts on all that passed."""
     names = ["", *Context(judging.bot.filter).names]
-    kept, set_apart = _Chosen([], [], []), _Chosen([], [], [])
+    chosen: dict[int, list[tuple[str, float, str]]] = {KEPT: [], SET_APART: []}
+    """(text, score, name for which it is set apart)."""
     with candidates.open("rb") as file:
         for number, code in enumerate(choice.verdicts.tolist()):
             candidate, detail = read_candidate(file, int(passed.offsets[number])), ""
@@ -125,12 +103,15 @@ def write(
                 detail = f"{relative.ratio:.1f} {relative.text}"
             elif code == SET_APART:
                 detail = names[passed.names[number]]
-                set_apart.add(candidate.text, candidate.logprob, detail)
-            elif code == KEPT:
-                kept.add(candidate.text, candidate.logprob, "")
+            if code in chosen:
+                score = 0.0 if math.isnan(candidate.logprob) else candidate.logprob
+                chosen[code].append((candidate.text.strip(), score, detail))
             verdicts.write(verdict_lines([Verdict(candidate.text, VERDICTS[code], detail)]))
-    jsonl.write(pool, kept.records(judging))
-    jsonl.write(review_file(pool), set_apart.records(judging))
+    for path, code in ((pool, KEPT), (review_file(pool), SET_APART)):
+        some = shuffled(chosen.pop(code), judging.bot.sample.seed)
+        texts, scores = [text for text, _, _ in some], [score for _, score, _ in some]
+        made = records(texts, scores, judging.reference.corpus, judging.bot.filter.skip)
+        jsonl.write(path, ({**r, "names": name} if name else r for r, (_, _, name) in zip(made, some, strict=True)))
     return Filtered(tally.counts + choice.counts(), tally.candidates, tally.tokens, tally.left_out)
 
 
@@ -180,8 +161,8 @@ def nearest_originals(texts: Sequence[str], corpus: Sequence[str]) -> list[tuple
     return found
 
 
-def shuffled(numbers: Sequence[int], seed: int) -> list[int]:
+def shuffled(items: Iterable[T], seed: int) -> list[T]:
     """An order that says nothing about how good the texts are or how they came."""
-    order = list(numbers)
+    order = list(items)
     random.Random(seed).shuffle(order)
     return order

@@ -30,10 +30,8 @@ from training.judge.judge import Judge, Judging, Verdict
 from training.judge.rules import PASSED
 from training.sample.candidates import Candidate
 
-BLOCK = 1 << 20
-"""Bytes of a block: 5,000 candidates, half a second of work."""
-BATCH = 1024
-"""Candidates that are judged at a time."""
+BLOCK = 1 << 18
+"""Bytes of a block: some 1,300 candidates, which are judged at a time."""
 WORTH_A_PROCESS = 8 << 20
 """Bytes from which a second process pays: each builds its own index of the originals, in a second or two."""
 
@@ -78,18 +76,6 @@ class Judged:
     """Lines of verdicts.jsonl on the rejected ones."""
     size: int = 0
     """Bytes of the file that were read for them; 0: they have just been sampled."""
-
-    @classmethod
-    def joined(cls, parts: Sequence[Judged]) -> Judged:
-        return cls(
-            sum((part.counts for part in parts), Counter()),
-            sum(part.candidates for part in parts),
-            sum(part.tokens for part in parts),
-            sum(part.left_out for part in parts),
-            Passed.joined([part.passed for part in parts]),
-            "".join(part.verdicts for part in parts),
-            sum(part.size for part in parts),
-        )
 
 
 @dataclass
@@ -228,8 +214,8 @@ def judge_file(path: Path, judging: Judging, size: int, workers: int = 0) -> Gen
     spawned = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(count, mp_context=spawned, initializer=_start, initargs=(judging,))
     try:
-        # A few blocks ahead and no more: what is done waits in memory until it is asked for.
-        ahead = deque(executor.submit(_work, block) for block in islice(blocks, 3 * count))
+        # Some blocks ahead and no more: what is done waits in memory until it is asked for.
+        ahead = deque(executor.submit(_work, block) for block in islice(blocks, 12 * count))
         while ahead:
             result = ahead.popleft().result()
             ahead.extend(executor.submit(_work, block) for block in islice(blocks, 1))
@@ -243,11 +229,9 @@ def judge_file(path: Path, judging: Judging, size: int, workers: int = 0) -> Gen
 
 
 def judge_block(judge: Judge, stop_id: str, block: Block) -> Judged:
-    candidates = read_candidates(block.path, block.start, block.stop)
-    parts = []
-    while batch := list(islice(candidates, BATCH)):
-        parts.append(judge_some(judge, stop_id, [c for _, c in batch], [offset for offset, _ in batch]))
-    return replace(Judged.joined(parts), size=block.stop - block.start)
+    found = list(read_candidates(block.path, block.start, block.stop))
+    judged = judge_some(judge, stop_id, [candidate for _, candidate in found], [offset for offset, _ in found])
+    return replace(judged, size=block.stop - block.start)
 
 
 def read_candidates(path: Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Candidate]]:

@@ -163,9 +163,11 @@ class Rule:
     """What an engine can tell from the bytes of an unfinished text that no more words can mend: narrows its stop
     rules."""
     rejects: bool = True
-    """False: the text is kept apart until a person has read it."""
+    """False: a text that passes all others is set apart until a person has read it. The question answers with one of
+    the context's names."""
 
     @property
     def reason(self) -> str:
-        """Why there is such a rule."""
-        return getdoc(self.question or self.comparison) or "" if self.question or self.comparison else ""
+        """Why there is such a rule: its function's docstring."""
+        asked = self.question or self.comparison
+        return (getdoc(asked) or "") if asked else ""
