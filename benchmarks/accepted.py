@@ -24,10 +24,10 @@ os.environ["CC"] = f"{os.environ.get('CC', 'cc')} -DPROFILE"  # before anything 
 from training import settings
 from training.common.paths import ROOT
 from training.corpus.read import load_corpus
-from training.judge.early import stop_rules
-from training.judge.judge import PASSED, Screen
+from training.judge.judge import Judge, Reference
+from training.judge.rules import PASSED
 from training.model.converted import Converted
-from training.runs import stages
+from training.runs import stages, until_enough
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
 from training.sample.engines.native import NativeEngine
@@ -35,14 +35,14 @@ from training.sample.plan import choose_plan, make_engine
 
 
 def once(
-    bot: settings.Bot, folder: Path, model: Path, originals: list[str], early: bool, seconds: float
+    bot: settings.Bot, folder: Path, model: Path, reference: Reference, early: bool, seconds: float
 ) -> dict[str, Any]:
     """One run of so many seconds from an empty candidate file."""
     (folder / "candidates.jsonl").unlink(missing_ok=True)
     converted, store = Converted(model), Candidates(folder, model, bot.sample)
     plan = choose_plan(converted, bot.sample, lambda _: None)
-    screen = Screen(bot.filter, originals)
-    rules = stop_rules(screen) if early else None
+    judge = Judge(bot.filter, reference)
+    rules = judge.stop_rules() if early else None
     engine = make_engine(plan, converted, bot.sample, rules, folder)
     assert isinstance(engine, NativeEngine)
     spent = Counter[str]()
@@ -57,8 +57,8 @@ def once(
             store.append(batch)
             wrote, now = time.perf_counter() - now, time.perf_counter()
             some += batch
-            if len(some) >= stages.HANDFUL:
-                kept += sum(verdict.verdict == PASSED for verdict in screen.judge(some))
+            if len(some) >= until_enough.BATCH:
+                kept += sum(verdict.verdict == PASSED for verdict in judge.verdicts(some))
                 tokens += sum(candidate.tokens for candidate in some)
                 texts += len(some)
                 some = []
@@ -88,11 +88,11 @@ def main() -> None:
     args = parser.parse_args()
     bot = settings.override(settings.load(ROOT / "data" / "proverbs" / "bot.toml"), "", model="nano")
     model, _ = stages.train(bot, args.run, lambda text: print(text, file=sys.stderr))
-    originals = load_corpus(bot.corpus_file) + stages.references(bot)
+    reference = Reference(load_corpus(bot.corpus_file), stages.references(bot))
     runs: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
     for _ in range(args.rounds):
         for early in runs:
-            runs[early].append(once(bot, args.run, model, originals, early, args.seconds))
+            runs[early].append(once(bot, args.run, model, reference, early, args.seconds))
     result: dict[str, Any] = {"plan": runs[True][0]["plan"]}
     for early, name in ((True, "with early stops"), (False, "without")):
         middle = {k: statistics.median(r[k] for r in runs[early]) for k in runs[early][0] if k.endswith(("_s", "ed"))}

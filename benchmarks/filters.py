@@ -80,6 +80,7 @@ def run_once(path: Path, wanted: int) -> dict[str, Any]:
     from training import settings
     from training.corpus.read import load_corpus
     from training.judge.band import Band, Spread
+    from training.judge.judge import Judging, Reference
     from training.runs.filter_file import Files, filter_file
     from training.settings import override
 
@@ -87,13 +88,14 @@ def run_once(path: Path, wanted: int) -> dict[str, Any]:
     texts, bible = (load_corpus(BOT.with_name(name)) for name in ("corpus.txt", "kjv.txt"))
     files = Files(path, path.with_name("pool.jsonl"), path.with_name("verdicts.jsonl"))
     started = time.perf_counter()
-    kept, apart, judged = filter_file(files, texts, bot, band=Band(Spread(-2.5, 0.5), -2.0, 3.0), references=bible)
+    judging = Judging(bot, Reference(texts, bible), Band(Spread(-2.5, 0.5), -2.0, 3.0))
+    filtered = filter_file(files, judging)
     seconds = time.perf_counter() - started
     return {
         "seconds": seconds,
-        "kept": kept,
-        "apart": apart,
-        "verdicts": dict(judged.counts),
+        "kept": filtered.kept,
+        "apart": filtered.set_apart,
+        "verdicts": dict(filtered.counts),
         "peak_kB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "peak_kB_of_a_worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
     }
@@ -142,9 +144,9 @@ def greedy_brute(normals: list[str]) -> list[bool]:
 
 
 def greedy_ours(normals: list[str]) -> list[bool]:
-    from training.curate.choose import Apart
+    from training.curate.choose import NearDuplicates
 
-    keeper, verdicts = Apart(75), []
+    keeper, verdicts = NearDuplicates(75), []
     for text, relative in zip(normals, keeper.offer(normals), strict=True):
         verdicts.append(relative is None)
         if relative is None:

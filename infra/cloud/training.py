@@ -29,6 +29,7 @@ from training.common.manifest import digest_of, key_of
 from training.common.paths import ROOT
 from training.common.progress import Say
 from training.runs import jobs as job
+from training.runs.work_place import Work
 from training.settings import Bot
 
 TEMPLATE = ROOT / "infra" / "training.yaml"
@@ -91,7 +92,7 @@ def cloud_train(file: Path, wishes: Wishes, say: Say) -> None:
     build(owner, outputs, files, say)
     work = f"s3://{outputs['WorkBucketName']}/runs/{run_key(bot, file)}"
     with clear("take the bot's files"):
-        job.place(bot, file, job.Work(work), say)
+        job.place(bot, file, Work(work), say)
     submit(owner, outputs, bot, work, pool["PoolUrl"], wishes.shards)
     say(
         f"Submitted: train, then {wishes.shards} shards, then fill. They run without this computer. Next: "

@@ -1,13 +1,13 @@
-"""What is chosen: the best, apart from one another, in an order that does not matter."""
+"""What is chosen: the best, no two alike, in an order that does not matter."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz import fuzz, process
@@ -15,7 +15,7 @@ from rapidfuzz import fuzz, process
 from tests.helpers import labelled
 from training.common.text import id_of_normal, normal_form
 from training.curate import choose as curate
-from training.curate.choose import DUPLICATE, GENERATION, KEPT, NEAR, OPENING, SET_APART, SPARE, Apart, Choice
+from training.curate.choose import DUPLICATE, GENERATION, KEPT, NEAR, OPENING, SET_APART, SPARE, Choice
 from training.settings import FilterSettings
 
 SETTINGS = FilterSettings(opening_share=1.0)
@@ -24,18 +24,20 @@ light""".split()  # noqa: SIM905
 
 
 def choose(
-    texts: list[str], count: int, settings: FilterSettings = SETTINGS, distances: list[float] | None = None
+    texts: list[str],
+    count: int,
+    settings: FilterSettings = SETTINGS,
+    distances: list[float] | None = None,
+    prefixes: Sequence[str] = (),
 ) -> Choice:
     """Texts with an exclamation mark are to be set apart."""
-    ids = np.array([id_of_normal(normal_form(text)) for text in texts], np.uint64)
-    return curate.choose(
-        ids,
+    contenders = curate.Contenders(
+        np.array([id_of_normal(normal_form(text)) for text in texts], np.uint64),
         np.array(distances or [0.0] * len(texts)),
         np.array(["!" in text for text in texts], bool),
         texts.__getitem__,
-        settings,
-        count,
     )
+    return curate.choose(contenders, settings, count, prefixes)
 
 
 def made(count: int, seed: int) -> list[str]:
@@ -86,12 +88,7 @@ def test_a_prefix_is_no_opening() -> None:
     texts = [f"Thou shall not {a} the {b} of {c}" for a, b, c in zip(WORDS, WORDS[3:], WORDS[7:], strict=False)]
     settings = replace(SETTINGS, near_ratio=101, opening_share=0.1)
     assert len(choose(texts, 10, settings).numbers(KEPT)) == 1
-    ids = np.array([id_of_normal(normal_form(text)) for text in texts], np.uint64)
-    nothing = np.zeros(len(texts))
-    choice = curate.choose(
-        ids, nothing, nothing > 0, texts.__getitem__, settings, 10, prefixes=["thou", "thou shall not", ""]
-    )
-    assert len(choice.numbers(KEPT)) == 10
+    assert len(choose(texts, 10, settings, prefixes=["thou", "thou shall not", ""]).numbers(KEPT)) == 10
 
 
 def test_texts_that_are_set_apart_are_not_counted_but_keep_others_away() -> None:
@@ -140,33 +137,5 @@ def test_properties_at_size() -> None:
 
 
 def test_a_ratio_above_a_hundred_keeps_all() -> None:
-    keeper = Apart(101)
+    keeper = curate.NearDuplicates(101)
     assert list(keeper.offer(["a b c", "a b c"])) == [None, None]
-
-
-@pytest.mark.parametrize("exact", [True, False])
-def test_the_nearest_original_of_each(exact: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    corpus = labelled.proverbs()
-    rng = random.Random(5)
-    texts = [labelled.changed(verse, 2, rng, WORDS) for verse in rng.sample(labelled.proverbs(10), 50)]
-    if not exact:
-        monkeypatch.setattr(curate, "EXACT", 0)
-    for text, (nearest, ratio) in zip(texts, curate.nearest_originals(texts, corpus), strict=True):
-        assert nearest in corpus
-        assert abs(ratio - fuzz.ratio(normal_form(text), normal_form(nearest))) < 0.06
-        assert abs(ratio - max(fuzz.ratio(normal_form(text), normal_form(verse)) for verse in corpus)) < 0.06
-
-
-def test_records_and_their_order() -> None:
-    record = next(curate.records(["Wisdom is gold."], [-2.00004], ["wisdom is silver"]))
-    assert record == {
-        "id": f"{id_of_normal('wisdom is gold'):016x}",
-        "text": "Wisdom is gold.",
-        "score": -2.0,
-        "nearest": "wisdom is silver",
-        "nearest_ratio": record["nearest_ratio"],
-    }
-    order = curate.shuffled(range(100), 7)
-    assert (
-        sorted(order) == list(range(100)) != order == curate.shuffled(range(100), 7) != curate.shuffled(range(100), 8)
-    )

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from training.cli import main as cli
+from training.common import jsonl
 from training.common.errors import WrongUse
-from training.curate import choose
+from training.curate import write
 from training.curate.review import review
 
 TEXTS = ["the king of israel is wise", "the jews went up", "an egyptian found bread", "the greeks seek wisdom"]
@@ -18,8 +19,8 @@ TEXTS = ["the king of israel is wise", "the jews went up", "an egyptian found br
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    records = choose.records(TEXTS, [-2.0] * len(TEXTS), ["a wise son"])
-    choose.write_records(tmp_path / "review.jsonl", ({**record, "names": "israel"} for record in records))
+    records = write.records(TEXTS, [-2.0] * len(TEXTS), ["a wise son"])
+    jsonl.write(tmp_path / "review.jsonl", ({**record, "names": "israel"} for record in records))
     return tmp_path
 
 

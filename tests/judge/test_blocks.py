@@ -1,9 +1,10 @@
-"""Candidate files through the screen: processes, blocks, order, memory, and files that are wrong."""
+"""Candidate files before the judge: processes, blocks, order, memory, and files that are wrong."""
 
 from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from training import settings as config
 from training.common.errors import DeepproverbsError
 from training.common.paths import ROOT
 from training.judge import blocks
-from training.judge.blocks import Case, Judged, Passed, read_at, screened
+from training.judge.blocks import Passed, Tally, judge_file, read_candidate
+from training.judge.judge import Judging, Reference
 from training.runs.filter_file import Files, filter_file
 from training.sample.candidates import Candidate
-from training.settings import Bot
 
 BOT = config.load(ROOT / "data" / "proverbs" / "bot.toml")
 SETTINGS = replace(BOT.filter, closed_vocabulary=False, skip=("dangling",))
@@ -51,19 +52,17 @@ def write(path: Path, candidates: list[Candidate]) -> Path:
     return path
 
 
-def case(rules: str = "mine") -> Case:
-    return Case(SETTINGS, labelled.proverbs(), labelled.carriers(50, 1), ROOT, None, rules)
+def judging() -> Judging:
+    reference = Reference(labelled.proverbs(), history=labelled.carriers(50, 1))
+    return Judging(replace(BOT, filter=SETTINGS), reference, stop_id="mine")
 
 
-def all_of(path: Path, workers: int = 1) -> tuple[Judged, str]:
-    total, lines = Judged(), ""
-    size = 0
-    for piece, text, length in screened(path, case(), path.stat().st_size, workers):
-        total.add(piece)
-        lines += text
-        size += length
-    assert size == path.stat().st_size
-    return total, lines
+def all_of(path: Path, workers: int = 1) -> tuple[Tally, str]:
+    tally, found = Tally(), list(judge_file(path, judging(), path.stat().st_size, workers))
+    for judged in found:
+        tally.add(judged)
+    assert sum(judged.size for judged in found) == path.stat().st_size
+    return tally, "".join(judged.verdicts for judged in found)
 
 
 def test_one_process_or_three_and_any_block_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +74,7 @@ def test_one_process_or_three_and_any_block_size(tmp_path: Path, monkeypatch: py
         assert other == lines
         assert together.counts == alone.counts and together.tokens == alone.tokens
         assert (together.candidates, together.left_out) == (alone.candidates, alone.left_out)
-        one, two = Passed.joined(alone.passed), Passed.joined(together.passed)
+        one, two = alone.passed(), together.passed()
         for name in Passed.__dataclass_fields__:
             assert np.array_equal(getattr(one, name), getattr(two, name))
     assert alone.candidates + alone.left_out == 3000 and alone.left_out > 30
@@ -101,13 +100,13 @@ def test_unrelated_texts_change_nothing(tmp_path: Path) -> None:
 
 def test_what_passed_is_found_again(tmp_path: Path) -> None:
     path = write(tmp_path / "c.jsonl", texts := some(500))
-    passed = Passed.joined(all_of(path)[0].passed)
+    passed = all_of(path)[0].passed()
     with path.open("rb") as file:
-        found = [read_at(file, int(offset)) for offset in passed.offsets]
+        found = [read_candidate(file, int(offset)) for offset in passed.offsets]
     where = {candidate.text: number for number, candidate in enumerate(texts)}
     assert len(found) > 30 and {candidate.text for candidate in found} <= set(where)
     assert np.allclose(passed.logprobs, [c.logprob for c in found], atol=1e-4)
-    assert len(passed.cut(7)) == 7 and len(Passed.joined([])) == 0
+    assert len(passed.first(7)) == 7 and len(Passed.joined([])) == 0
 
 
 @pytest.mark.parametrize(
@@ -126,15 +125,14 @@ def test_a_line_that_is_no_candidate_is_named(tmp_path: Path, content: str, sent
     (tmp_path / "c.jsonl").write_bytes(content.encode("latin-1"))
     for workers in (1, 2) if "many" in content else (1,):
         with pytest.raises(DeepproverbsError, match=sentence):
-            list(screened(tmp_path / "c.jsonl", case(), len(content), workers))
+            list(judge_file(tmp_path / "c.jsonl", judging(), len(content), workers))
 
 
 def test_half_characters_become_the_sign_for_them(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text(
         '{"text": "a wise man and \\ud83d his rocket"}\n{"text": "a wise \\ud83d\\ude80 man has gone"}\n'
     )
-    settings = replace(SETTINGS, characters="")
-    filter_file(files(tmp_path, tmp_path / "c.jsonl"), labelled.proverbs(), replace(BOT, count=5, filter=settings))
+    filter_file(files(tmp_path, tmp_path / "c.jsonl"), by(5, characters=""))
     assert texts_in(tmp_path / "pool.jsonl") == ["a wise 🚀 man has gone"]
     assert '"characters"' in (tmp_path / "verdicts.jsonl").read_text()
 
@@ -142,12 +140,14 @@ def test_half_characters_become_the_sign_for_them(tmp_path: Path) -> None:
 def test_nothing_is_left_behind_by_a_run_that_fails(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text('{"text": "a wise man standeth upon a rock"}\nno\n')
     with pytest.raises(DeepproverbsError, match="line 2: no candidate"):
-        filter_file(files(tmp_path, tmp_path / "c.jsonl"), labelled.proverbs(), bot(5))
+        filter_file(files(tmp_path, tmp_path / "c.jsonl"), by(5))
     assert [path.name for path in tmp_path.iterdir()] == ["c.jsonl"]
 
 
-def bot(count: int, **settings: object) -> Bot:
-    return replace(BOT, count=count, filter=replace(SETTINGS, **settings))  # type: ignore[arg-type]
+def by(count: int, history: Sequence[str] = (), **settings: object) -> Judging:
+    """What so many texts are chosen by."""
+    bot = replace(BOT, count=count, filter=replace(SETTINGS, **settings))  # type: ignore[arg-type]
+    return Judging(bot, Reference(labelled.proverbs(), history=history))
 
 
 def files(tmp_path: Path, candidates: Path) -> Files:
@@ -161,21 +161,22 @@ def texts_in(path: Path) -> list[str]:
 def test_filtering_what_was_kept_keeps_all_of_it(tmp_path: Path) -> None:
     """And neither processes nor order matter, pool, review and verdicts being the same."""
     texts = [c for c in some(4000) if not c.stopped]
-    kept, _, judged = filter_file(files(tmp_path, write(tmp_path / "c.jsonl", texts)), labelled.proverbs(), bot(600))
+    filtered = filter_file(files(tmp_path, write(tmp_path / "c.jsonl", texts)), by(600))
     pool = texts_in(tmp_path / "pool.jsonl")
-    assert kept == 600 == len(pool) and judged.counts["near-duplicate"] + judged.counts["duplicate"] > 20
-    assert sum(judged.counts.values()) == len(texts) == len(texts_in(tmp_path / "verdicts.jsonl"))
+    assert filtered.kept == 600 == len(pool)
+    assert filtered.counts["near-duplicate"] + filtered.counts["duplicate"] > 20
+    assert sum(filtered.counts.values()) == len(texts) == len(texts_in(tmp_path / "verdicts.jsonl"))
     review = texts_in(tmp_path / "review.jsonl")
     assert review and not set(review) & set(pool)
     mixed = random.Random(5).sample(texts, len(texts))
     (other := tmp_path / "other").mkdir()
-    filter_file(files(other, write(tmp_path / "m.jsonl", mixed)), labelled.proverbs(), bot(600), workers=2)
+    filter_file(files(other, write(tmp_path / "m.jsonl", mixed)), by(600), workers=2)
     assert set(texts_in(other / "pool.jsonl")) == set(pool) and set(texts_in(other / "review.jsonl")) == set(review)
     (again := tmp_path / "again").mkdir()
-    filter_file(files(again, tmp_path / "pool.jsonl"), labelled.proverbs(), bot(600))
+    filter_file(files(again, tmp_path / "pool.jsonl"), by(600))
     assert set(texts_in(again / "pool.jsonl")) == set(pool)
     # And once they are history, none of them passes again.
-    filter_file(files(again, tmp_path / "pool.jsonl"), labelled.proverbs(), bot(600), pool)
+    filter_file(files(again, tmp_path / "pool.jsonl"), by(600, pool))
     assert not texts_in(again / "pool.jsonl")
 
 
@@ -183,18 +184,25 @@ def test_filtering_what_was_kept_keeps_all_of_it(tmp_path: Path) -> None:
 def test_any_file_of_texts_will_do(tmp_path: Path, name: str) -> None:
     rows = ["a wise man standeth upon a rock of counsel", "go unto the city.in the evening", "a wise 7 son"]
     (tmp_path / name).write_text("\n".join(rows) + "\n")
-    kept, apart, judged = filter_file(files(tmp_path, tmp_path / name), labelled.proverbs(), bot(10))
-    assert (kept, apart) == (1, 0) and dict(judged.counts) == {"link": 1, "characters": 1, "kept": 1}
+    filtered = filter_file(files(tmp_path, tmp_path / name), by(10))
+    assert (filtered.kept, filtered.set_apart) == (1, 0) and dict(filtered.counts) == {
+        "link": 1,
+        "characters": 1,
+        "kept": 1,
+    }
     assert not list(tmp_path.glob(".*")), "nothing is left behind"
 
 
 MEMORY = """
 import sys
 from pathlib import Path
-from tests.judge.test_blocks import bot, files
+from dataclasses import replace
+from tests.judge.test_blocks import by, files
+from training.judge.judge import Reference
 from training.runs.filter_file import filter_file
 folder = Path(sys.argv[1])
-filter_file(files(folder, folder / "c.jsonl"), ["a wise son maketh a glad father"], bot(500))
+reference = Reference(["a wise son maketh a glad father"])
+filter_file(files(folder, folder / "c.jsonl"), replace(by(500), reference=reference))
 """
 
 

@@ -12,7 +12,7 @@ from rapidfuzz import fuzz
 
 from tests.helpers import labelled
 from training.common.text import normal_form
-from training.judge.likeness import COMMON, FEW, LikenessIndex, RunIndex, word_runs
+from training.judge.likeness import COMMON, FEW, LikenessIndex, WordRunIndex, word_runs
 
 WORDS = st.text(alphabet="ab' ", max_size=30).map(normal_form)
 
@@ -49,7 +49,7 @@ def test_shared_runs(originals: list[str], texts: list[str], length: int) -> Non
         for words in map(str.split, originals)
         for i in range(len(words) - length + 1)
     }  # fmt: skip
-    for text, shared in zip(texts, RunIndex(originals, length).shared(texts), strict=True):
+    for text, shared in zip(texts, WordRunIndex(originals, length).shared(texts), strict=True):
         words = text.split()
         runs = [words[i : i + length] for i in range(len(words) - length + 1)]
         assert shared == next((" ".join(run) for run in runs if tuple(run) in known), "")

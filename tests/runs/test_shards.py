@@ -21,10 +21,12 @@ from tests.helpers.locked_moto import BUCKET, locked_moto
 from tests.helpers.sampling import CT2, ROOT, quick_bot
 from training.cli import main as cli
 from training.common.errors import DeepproverbsError, WrongUse
-from training.corpus.read import load_corpus
-from training.judge.judge import PASSED, Screen
+from training.judge.judge import Judge
+from training.judge.rules import PASSED
 from training.runs import jobs, shards, stages
 from training.runs.shards import Parts, Shard
+from training.runs.until_enough import sample_and_filter
+from training.runs.work_place import Work
 from training.sample.candidates import Candidate
 from training.settings import Bot, load
 
@@ -36,7 +38,7 @@ QUIET: list[str] = []
 def work(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A work place as `job train` leaves it, with nano untrained; and the bot of proverbs in it."""
     folder = tmp_path_factory.mktemp("work")
-    place = jobs.Work(str(folder))
+    place = Work(str(folder))
     bot = quick_bot(folder / "source")
     jobs.place(load(bot), bot, place, QUIET.append)
     place.put_all([path for path in model.rglob("*") if path.is_file()], model.parent, "run")
@@ -46,22 +48,22 @@ def work(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def copy(work: Path, to: Path) -> jobs.Work:
+def copy(work: Path, to: Path) -> Work:
     """A work place of one's own: its bot and model, no shards."""
     to.mkdir()
     for name in ("bot", "run"):
         (to / name).symlink_to(work / name)
-    return jobs.Work(str(to))
+    return Work(str(to))
 
 
-def bot_of(place: jobs.Work, folder: Path, count: int = COUNT) -> Bot:
+def bot_of(place: Work, folder: Path, count: int = COUNT) -> Bot:
     folder.mkdir(parents=True, exist_ok=True)
     bot = jobs.fetched(place, folder)
     settings = replace(bot.sample, workers=2, batch=24, engine="native")
     return replace(bot, count=count, pool=str(folder / "pool"), sample=settings)
 
 
-def pooled(place: jobs.Work, folder: Path, bot: Bot | None = None) -> tuple[bytes, bytes]:
+def pooled(place: Work, folder: Path, bot: Bot | None = None) -> tuple[bytes, bytes]:
     """(candidates, pool) after the last job."""
     path = jobs.pool(bot or bot_of(place, folder), folder, place, QUIET.append)
     return (folder / "candidates.jsonl").read_bytes(), path.read_bytes()
@@ -71,17 +73,17 @@ def pooled(place: jobs.Work, folder: Path, bot: Bot | None = None) -> tuple[byte
 def alone(work: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     """What one machine makes of the same run without shards."""
     folder = tmp_path_factory.mktemp("alone")
-    place = jobs.Work(str(work))
+    place = Work(str(work))
     bot = bot_of(place, folder)
-    stages.sample_and_filter(bot, folder, jobs.trained(place, folder), [], QUIET.append)
+    sample_and_filter(bot, folder, jobs.trained(place, folder), [], QUIET.append)
     return (folder / "candidates.jsonl").read_bytes(), (folder / "pool.jsonl").read_bytes()
 
 
 def checked(texts: list[str], work: Path, bot: Bot) -> None:
-    """Size and rules of a pool, by a screen that has not seen it."""
-    originals = load_corpus(work / "run" / "corpus.txt") + stages.references(bot)
+    """Size and rules of a pool, by a judge that has not seen it."""
+    judge = Judge(bot.filter, stages.reference_of(bot, work / "run"), bot.folder)
     assert len(texts) == len(set(texts)) == bot.count
-    verdicts = Screen(bot.filter, originals, [], bot.folder).judge([Candidate(t, 9, -1.0, True, 1.0) for t in texts])
+    verdicts = judge.verdicts([Candidate(t, 9, -1.0, True, 1.0) for t in texts])
     assert {verdict.verdict for verdict in verdicts} == {PASSED}
 
 
@@ -104,10 +106,8 @@ def test_shards_are_the_file_of_one_machine(of: int, work: Path, alone: tuple[by
 def test_shards_as_processes_one_of_them_killed(work: Path, alone: tuple[bytes, bytes], tmp_path: Path) -> None:
     """kill -9 in the middle of a shard: started again, it goes on after its last part."""
     place = copy(work, tmp_path / "work")
-    code = (
-        "import sys; from training.cli import main as cli; from training.runs import shards; "
-        "shards.SECONDS = 0.0; sys.exit(cli.main())"
-    )
+    code = "import sys; from training.cli import main as cli; from training.runs import shards; "
+    code += "shards.SECONDS = 0.0; sys.exit(cli.main())"
     options = ["--work", str(tmp_path / "work"), "--count", str(20 * COUNT), "--run", str(tmp_path / "run")]
     options += ["--workers", "2", "--batch", "24", "--engine", "native"]
 
@@ -164,7 +164,7 @@ def test_a_shard_that_never_came_costs_no_text(work: Path, alone: tuple[bytes, b
 
 def test_ctranslate2_s_shards_are_as_good(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its texts are other ones with another N (its streams are seeded by where they start), and as many are kept."""
-    monkeypatch.setattr(shards, "choose_plan", lambda *_: CT2)
+    monkeypatch.setattr(stages, "choose_plan", lambda *_: CT2)
     kept: dict[int, float] = {}
     count = 200
     for of in (1, 3):
@@ -257,8 +257,8 @@ def test_the_jobs_from_nothing(
     with (source / "sayings.txt").open("a") as file:
         file.write("A new saying wants a new model.\n")
     assert cli.main(["job", "place", "--bot", str(source / "bot.toml"), "--work", str(place)]) == 0
-    key = jobs.made_of(jobs.Work(str(place)))
-    assert key is not None and key != jobs.model_key(jobs.fetched(jobs.Work(str(place)), tmp_path / "look"))
+    key = jobs.made_of(Work(str(place)))
+    assert key is not None and key != jobs.model_key(jobs.fetched(Work(str(place)), tmp_path / "look"))
 
 
 def test_a_model_that_is_half_there_is_fetched_again(work: Path, tmp_path: Path) -> None:
@@ -286,13 +286,13 @@ def test_shards_divide_all_numbers() -> None:
 
 def test_jobs_say_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="job place"):
-        jobs.fetched(jobs.Work(str(tmp_path)), tmp_path / "run")
+        jobs.fetched(Work(str(tmp_path)), tmp_path / "run")
     with pytest.raises(DeepproverbsError, match="job train"):
-        jobs.trained(jobs.Work(str(tmp_path)), tmp_path / "run")
+        jobs.trained(Work(str(tmp_path)), tmp_path / "run")
     (tmp_path / "bot").mkdir()
     bot = Bot("t", tmp_path / "bot")
     (tmp_path / "bot" / "corpus.txt").write_text("a\n")
     outside = replace(bot, corpus=replace(bot.corpus, reference=("../other.txt",)))
     (tmp_path / "other.txt").write_text("b\n")
     with pytest.raises(WrongUse, match="outside"):
-        jobs.place(outside, tmp_path / "bot.toml", jobs.Work(str(tmp_path / "w")), QUIET.append)
+        jobs.place(outside, tmp_path / "bot.toml", Work(str(tmp_path / "w")), QUIET.append)

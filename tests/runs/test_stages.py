@@ -10,13 +10,15 @@ import pytest
 
 from tests.helpers.peak import peak_kilobytes
 from tests.helpers.sampling import NATIVE, ROOT, SETTINGS, bot, some
+from training.common import progress
 from training.common.errors import DeepproverbsError, WrongUse
 from training.corpus.read import load_corpus
 from training.judge.band import Band, Spread
-from training.judge.early import stop_rules
-from training.judge.judge import PASSED, Screen
-from training.runs import stages
+from training.judge.judge import Judge, Judging, Reference
+from training.judge.rules import PASSED
+from training.runs import stages, until_enough
 from training.runs.filter_file import Files, filter_file
+from training.runs.until_enough import sample_and_filter
 from training.sample.stop_rules import StopRules
 from training.settings import Bot, CorpusSettings, FilterSettings, SampleSettings
 
@@ -47,10 +49,10 @@ def test_early_stops_lose_no_text_that_would_have_been_kept(model: Path, bible: 
     sampling, count = SampleSettings(max_tokens=60, temperatures=(1.0, 1.3)), 3000
     known = bible[::2]  # half of the Bible's words are unknown to this one
     whole = some(model, NATIVE, sampling, count)
-    screen = Screen(settings, known)
-    early = some(model, NATIVE, sampling, count, rules=stop_rules(screen))
+    judge = Judge(settings, Reference(known))
+    early = some(model, NATIVE, sampling, count, rules=judge.stop_rules())
     stopped: set[str] = set()
-    verdicts = zip(screen.judge(whole), screen.judge(early), strict=True)
+    verdicts = zip(judge.verdicts(whole), judge.verdicts(early), strict=True)
     for full, part, (verdict, other) in zip(whole, early, verdicts, strict=True):
         if part.stopped:
             assert verdict.verdict != PASSED, (full.text, part)
@@ -81,37 +83,37 @@ def test_texts_given_up_under_other_filters_do_not_count(model: Path, tmp_path: 
     narrow = replace(wide, filter=replace(wide.filter, characters="xyz"), sample=replace(wide.sample, budget=300))
     said: list[str] = []
     with pytest.raises(DeepproverbsError, match=r"verdicts.jsonl for the reasons"):
-        stages.sample_and_filter(narrow, tmp_path, model, [], said.append)
+        sample_and_filter(narrow, tmp_path, model, [], said.append)
     assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 300
     given_up = (tmp_path / "candidates.jsonl").read_text().count('"stopped"')
     assert given_up >= 300
-    assert len(stages.sample_and_filter(wide, tmp_path, model, [], said.append).read_text().splitlines()) == 20
+    assert len(sample_and_filter(wide, tmp_path, model, [], said.append).read_text().splitlines()) == 20
     out = tmp_path / "out.jsonl"
     files = Files(tmp_path / "candidates.jsonl", out, tmp_path / "v.jsonl")
-    kept, _, judged = filter_file(files, ["a b c d e"], wide)
-    assert judged.left_out == given_up
-    assert len(out.read_text().splitlines()) == kept == 20
+    filtered = filter_file(files, Judging(wide, Reference(["a b c d e"])))
+    assert filtered.left_out == given_up
+    assert len(out.read_text().splitlines()) == filtered.kept == 20
 
 
 def test_a_prefix_that_cannot_pass_is_told(model: Path, tmp_path: Path) -> None:
     wrong = replace(bot(tmp_path), filter=FilterSettings(), sample=replace(SETTINGS, prefixes=("Thou",)))
     with pytest.raises(WrongUse, match=r"starts with 'Thou' can pass: it holds 'T'"):
-        stages.sample_and_filter(wrong, tmp_path, model, [])
+        sample_and_filter(wrong, tmp_path, model, [])
 
 
 def test_the_loop_stops_when_enough_is_kept_and_is_not_done_twice(model: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    pool = stages.sample_and_filter(bot(tmp_path), tmp_path, model, [], said.append)
+    pool = sample_and_filter(bot(tmp_path), tmp_path, model, [], said.append)
     first, candidates = pool.read_bytes(), (tmp_path / "candidates.jsonl").read_bytes()
     verdicts = [json.loads(v) for v in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
     assert len(first.splitlines()) == 300
     assert len(candidates.splitlines()) - 500 < len(verdicts) <= len(candidates.splitlines())
     assert sum(v["verdict"] == "kept" for v in verdicts) == 300
     assert sum(v["verdict"] == "spare" for v in verdicts) > 50, "the pool is chosen from more than it takes"
-    stages.sample_and_filter(bot(tmp_path), tmp_path, model, [], said.append)
+    sample_and_filter(bot(tmp_path), tmp_path, model, [], said.append)
     assert "already done" in said[-1] and pool.read_bytes() == first
     more = replace(bot(tmp_path), count=2000)
-    stages.sample_and_filter(more, tmp_path, model, [], said.append)
+    sample_and_filter(more, tmp_path, model, [], said.append)
     assert (tmp_path / "candidates.jsonl").read_bytes().startswith(candidates), "old samples are used again"
 
 
@@ -119,7 +121,7 @@ def test_the_budget_ends_the_loop(model: Path, tmp_path: Path) -> None:
     few = bot(tmp_path)
     few = replace(few, sample=replace(few.sample, budget=256), count=10_000)
     said: list[str] = []
-    stages.sample_and_filter(few, tmp_path, model, [], said.append)
+    sample_and_filter(few, tmp_path, model, [], said.append)
     assert any("budget of 256 candidates is spent" in s for s in said)
     assert len((tmp_path / "verdicts.jsonl").read_text().splitlines()) == 256
 
@@ -128,13 +130,13 @@ def test_a_run_that_goes_on_judges_the_same_candidates(model: Path, tmp_path: Pa
     """Those that were there and those that come: the same verdicts, the same pool, the same end of the budget."""
     few = bot(tmp_path)
     few = replace(few, count=10_000, sample=replace(few.sample, budget=777))
-    stages.sample_and_filter(few, tmp_path, model, [], lambda _: None)
+    sample_and_filter(few, tmp_path, model, [], lambda _: None)
     names = ("pool.jsonl", "review.jsonl")
     first = [(tmp_path / name).read_bytes() for name in names]
     verdicts = sorted((tmp_path / "verdicts.jsonl").read_text().splitlines())
     assert len(verdicts) == 777
     (tmp_path / "manifest.json").unlink()
-    stages.sample_and_filter(few, tmp_path, model, [], lambda _: None)
+    sample_and_filter(few, tmp_path, model, [], lambda _: None)
     assert [(tmp_path / name).read_bytes() for name in names] == first
     assert sorted((tmp_path / "verdicts.jsonl").read_text().splitlines()) == verdicts
 
@@ -145,32 +147,33 @@ def test_texts_without_a_score_are_scored(model: Path, tmp_path: Path) -> None:
     band = Band(Spread(-3.0, 1.0), -3.0, 3.0)
     plain_bot = replace(bot(tmp_path), filter=FilterSettings(closed_vocabulary=False, skip=("repetition",)))
     files = Files(tmp_path / "t.txt", tmp_path / "pool.jsonl", tmp_path / "v.jsonl")
-    kept, _, judged = filter_file(files, ["a wise son"], plain_bot, band=band, model=model)
-    assert (kept, judged.counts["band"]) == (1, 1) and texts[0] in files.out.read_text()
-    kept, _, judged = filter_file(files, ["a wise son"], plain_bot, band=band)
-    assert (kept, judged.counts["band"]) == (2, 0), "without a model, nobody knows"
+    judging = Judging(plain_bot, Reference(["a wise son"]), band, model)
+    filtered = filter_file(files, judging)
+    assert (filtered.kept, filtered.counts["band"]) == (1, 1) and texts[0] in files.out.read_text()
+    filtered = filter_file(files, replace(judging, model=None))
+    assert (filtered.kept, filtered.counts["band"]) == (2, 0), "without a model, nobody knows"
 
 
 def test_a_model_that_has_not_learnt_its_corpus_is_told(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     band = Band(Spread(-50.0, 1.0), -50.0, 3.0)
-    monkeypatch.setattr(stages.scores, "band", lambda *_: band)
+    monkeypatch.setattr(until_enough, "measure", lambda *_: band)
     few = bot(tmp_path)
     few = replace(few, filter=replace(few.filter, skip=()), sample=replace(few.sample, budget=300, max_tokens=60))
     said: list[str] = []
     with pytest.raises(DeepproverbsError, match="No text passed"):
-        stages.sample_and_filter(few, tmp_path, model, [], said.append)
+        sample_and_filter(few, tmp_path, model, [], said.append)
     assert any("real texts (-50.00 nats a token): the model has not learnt them yet. Raise" in text for text in said)
 
 
 def test_the_bar_tells_rates(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(stages.time, "monotonic", lambda: now[0])
-    with stages.Progress(50, "kept") as progress:
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.Progress(50, "kept") as bar:
         for n in range(40):
             now[0] += 0.1
-            progress.update(n // 2, 1, 20)
+            bar.update(n // 2, 1, 20)
     shown = capsys.readouterr().err
     assert "19/50" in shown and "40 sampled, 10 texts/s, 205 tokens/s" in shown
 

@@ -20,19 +20,20 @@ from post_tweet.errors import Busy, PostError, Undecided, Unreachable
 
 from training import settings as config
 from training.cli.options import parser
-from training.common.errors import DeepproverbsError, WrongUse
+from training.common.errors import DeepproverbsError
 from training.common.files import locked
 from training.common.manifest import digest_of
 from training.common.paths import MODELS
 from training.corpus import build as corpus
-from training.corpus.read import load_corpus
 from training.corpus.tokenizer import load_tokenizer
 from training.curate import fill, report, review
-from training.judge.band import measure
 from training.model import base as base_model
-from training.model import finetune, score
-from training.runs import filter_file, from_checkpoint, jobs, stages
-from training.runs.filter_file import Files
+from training.model import finetune
+from training.model.converted import model_of
+from training.runs import from_checkpoint, jobs, stages
+from training.runs.filter_file import FilterOptions, filter_candidates, rates_table, summary
+from training.runs.until_enough import sample_and_filter
+from training.runs.work_place import Work
 from training.settings import Bot, SampleSettings
 
 
@@ -99,12 +100,6 @@ def convert_command(args: argparse.Namespace) -> None:
         stages.convert_model(bot, folder, checkpoint, say)
 
 
-def model_of(folder: Path) -> Path:
-    if not (folder / "model" / "model.bin").exists():
-        raise WrongUse(f"No model in {folder}; run `deepproverbs finetune` and `deepproverbs convert` first.")
-    return folder / "model"
-
-
 def sample_command(args: argparse.Namespace) -> None:
     bot = bot_of(args)
     folder = run_folder(args, bot)
@@ -114,34 +109,15 @@ def sample_command(args: argparse.Namespace) -> None:
 
 def filter_command(args: argparse.Namespace) -> None:
     bot = bot_of(args)
-    texts = load_corpus(args.corpus[0])
-    references = [text for path in args.corpus[1:] for text in load_corpus(path)]
-    history = fill.history(args.history) if args.history else []
-    band, model, base, held_out = None, None, None, []
-    if args.run:
-        folder = Path(args.run)
-        model, base = model_of(folder), folder / "base"
-        base = base if bot.filter.ratio and (base / "model.bin").exists() else None
-        band = measure(bot.filter, model, folder / "corpus.npz", base)
-        held_out = score.of_held_out(model, folder / "corpus.npz").tolist()
+    run = Path(args.run) if args.run else None
+    options = FilterOptions(args.candidates, args.corpus, args.out, args.verdicts, args.history, run, args.workers)
     if args.calibrate:
-        say(filter_file.calibrate(args.candidates, texts, references, bot, band, held_out))
-        return
-    if not args.out:
-        raise WrongUse("Name the pool file to write with --out; or give --calibrate.")
-    files = Files(args.candidates, args.out, args.verdicts or args.out.with_name("verdicts.jsonl"))
-    kept, apart, judged = filter_file.filter_file(
-        files, texts, bot, history, band, model, base, args.workers, references
-    )
-    say(filter_file.table(judged.counts, bot.filter))
-    if judged.left_out:
-        say(
-            f"{judged.left_out:,} candidates were given up under other [filter] settings or originals and are left "
-            "out; `deepproverbs sample`, or run with --no-early-stop, writes whole texts, to be judged under any."
-        )
-    say(f"{kept:,} texts in {files.out}, every verdict in {files.verdicts}.")
-    if apart:
-        say(f"{apart:,} more name a people or a religion: they are in {filter_file.review_file(files.out)}.")
+        say(rates_table(bot, options))
+    else:
+        filtered = filter_candidates(bot, options)
+        say(filtered.table(bot.filter))
+        for line in summary(filtered, options):
+            say(line)
 
 
 def fill_command(args: argparse.Namespace) -> None:
@@ -161,13 +137,13 @@ def run_command(args: argparse.Namespace) -> None:
     with locked(folder):
         history = fill.history(bot.pool)
         model, base = stages.train(bot, folder, say)
-        texts = stages.sample_and_filter(bot, folder, model, history, say, base)
+        texts = sample_and_filter(bot, folder, model, history, say, base)
         say(filled(texts, bot.pool, bot.name))
     say(f"Next: deepproverbs pool status --pool {bot.pool}")
 
 
 def job_command(args: argparse.Namespace) -> None:
-    work = jobs.Work(args.work)
+    work = Work(args.work)
     if args.what == "place":
         jobs.place(bot_of(args), args.bot, work, say)
         return

@@ -9,9 +9,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from training.common.files import part_file
+
+MARK = b"\xef\xbb\xbf"
+"""What some editors put before the first line."""
 
 
 class BadLine(ValueError):
@@ -27,6 +30,23 @@ def line(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 
+def lines(path: Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """(where it begins, the line) of each line between two offsets, bytes; blank lines are none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        for data in file:
+            if stop is not None and start >= stop:
+                return
+            text = data if start else data.removeprefix(MARK)
+            if text.strip():
+                yield start, text
+            start += len(data)
+
+
 def records(path: Path) -> Iterator[Any]:
     """The values of a file; blank lines are none.
 
@@ -34,13 +54,35 @@ def records(path: Path) -> Iterator[Any]:
         OSError: the file cannot be read.
         BadLine: a line is not JSON, or not UTF-8.
     """
+    for offset, data in lines(path):
+        try:
+            yield json.loads(data)
+        except ValueError as error:
+            raise BadLine(number_at(path, offset), error) from error
+
+
+def value_at(file: BinaryIO, offset: int) -> Any:
+    """The value of the line that begins at `offset`."""
+    file.seek(offset)
+    return json.loads(file.readline().removeprefix(MARK))
+
+
+def number_at(path: Path, offset: int) -> int:
+    """Which line, from 1, begins at `offset`."""
     with path.open("rb") as file:
-        for number, data in enumerate(file, 1):
-            if data.strip():
-                try:
-                    yield json.loads(data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data)
-                except ValueError as error:
-                    raise BadLine(number, error) from error
+        return file.read(offset).count(b"\n") + 1
+
+
+def blocks(path: Path, size: int, about: int) -> Iterator[tuple[int, int]]:
+    """(start, stop) of whole lines, some `about` bytes each, that together are the first `size` bytes."""
+    start = 0
+    with path.open("rb") as file:
+        while start < size:
+            file.seek(min(size, start + about))
+            file.readline()
+            stop = min(size, file.tell())
+            yield start, stop
+            start = stop
 
 
 def write(path: Path, values: Iterable[object]) -> None:

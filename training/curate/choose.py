@@ -1,38 +1,37 @@
-"""Candidates that passed → the pool: the best first, apart from one another, shuffled.
-
-Out, RUN/pool.jsonl: {"id", "text", "score" (mean log-probability, nats a token), "nearest" (the most similar text of
-the corpus), "nearest_ratio" (rapidfuzz, 0 to 100), and "allow" where rules were skipped that the function asks again};
-RUN/review.jsonl: the same of the texts that are set apart for a person, with "names".
+"""Candidates that passed → which of them make the pool: the best first, no two alike, few openings alike.
 
 Everything follows from the texts and their scores: the order in which candidates came does not matter.
 """
 
 from __future__ import annotations
 
-import json
-import random
+import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
+from tqdm import tqdm
 
-from training.common.files import write_whole
-from training.common.text import normal_form, text_id
-from training.judge.likeness import COMMON, FEW, RUN, LikenessIndex, Relative
+from training.common.text import normal_form
+from training.judge.band import Band
+from training.judge.blocks import Passed, read_text
+from training.judge.judge import Judging
+from training.judge.likeness import COMMON, FEW, WORD_RUN, LikenessIndex, Relative
+from training.model.score import Floats, text_scores
 from training.settings import FilterSettings
 
 GENERATION = 1024
 """Kept texts between two rebuildings of the index."""
-EXACT = 200_000_000
-"""Up to so many comparisons, the nearest original is looked for among all: half a minute on two cores."""
+SHORTLIST = 1.5
+"""Of so many texts for each that is wanted, the best by the fine-tuned model, the base model's opinion is asked: it
+costs as much as sampling them."""
 
 
-class Apart:
+class NearDuplicates:
     """Keeps texts that are no near-duplicates of one another, in the order in which they are offered.
 
     The last texts lie in a dictionary, the older ones in an index that is rebuilt every GENERATION kept texts: what
@@ -62,7 +61,7 @@ class Apart:
                     break
 
     def keep(self, normal: str) -> None:
-        for run in _runs(normal):
+        for run in _word_runs(normal):
             places = self.where.setdefault(run, [])
             if len(places) < COMMON:
                 places.append(len(self.new))
@@ -75,14 +74,14 @@ class Apart:
         if len(self.old.texts) + len(self.new) <= FEW:
             near = self.new
         else:
-            near = [self.new[i] for i in sorted({i for run in _runs(normal) for i in self.where.get(run, ())})]
+            near = [self.new[i] for i in sorted({i for run in _word_runs(normal) for i in self.where.get(run, ())})]
         best = process.extractOne(normal, near, scorer=fuzz.ratio, processor=None, score_cutoff=self.ratio)
         return Relative(best[0], round(best[1], 1)) if best else None
 
 
-def _runs(normal: str) -> set[tuple[str, ...]]:
+def _word_runs(normal: str) -> set[tuple[str, ...]]:
     words = normal.split()
-    return {tuple(words[i : i + RUN]) for i in range(max(1, len(words) - RUN + 1))}
+    return {tuple(words[i : i + WORD_RUN]) for i in range(max(1, len(words) - WORD_RUN + 1))}
 
 
 SPARE, KEPT, SET_APART, DUPLICATE, NEAR, OPENING, BAND = range(7)
@@ -90,7 +89,7 @@ VERDICTS = ("spare", "kept", "set-apart", "duplicate", "near-duplicate", "openin
 """What can become of a text that passed; spare ones were not needed."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Choice:
     """What became of the candidates that passed; numbers are their places in the order in which they came."""
 
@@ -107,33 +106,40 @@ class Choice:
         return Counter({name: count for name, count in zip(VERDICTS, found, strict=True) if count})
 
 
+@dataclass(frozen=True)
+class Contenders:
+    """The texts to choose from; arrays of one length."""
+
+    ids: NDArray[np.uint64]
+    """Of the normal forms: of those that are equal the best stays."""
+    distances: Floats
+    """From the best score; smaller is better, and equal ones go by their ids."""
+    set_apart: NDArray[np.bool_]
+    """True where a person must read the text."""
+    read: Callable[[int], str]
+    """Number → text."""
+
+
 def choose(
-    ids: NDArray[np.uint64],
-    distances: NDArray[np.float64],
-    apart: NDArray[np.bool_],
-    read: Callable[[int], str],
+    contenders: Contenders,
     settings: FilterSettings,
     count: int,
-    told: Callable[[int], object] = lambda n: None,
     prefixes: Sequence[str] = (),
+    on_kept: Callable[[int], object] = lambda n: None,
 ) -> Choice:
     """Choose up to `count` texts, the best first.
 
     Args:
-        ids: of the normal forms: of those that are equal the best stays.
-        distances: from the best score; smaller is better, and equal ones go by their ids.
-        apart: True where a person must read the text.
-        read: number → text.
-        told: how many more are kept.
         prefixes: what texts were made to start with: their openings are what comes after.
+        on_kept: told how many more are kept.
     """
     starts = sorted((f"{normal_form(prefix)} " for prefix in prefixes if prefix), key=len, reverse=True)
-    choice, openings = Choice(np.full(len(ids), SPARE, np.uint8)), Counter[str]()
-    most = max(1, round(settings.opening_share * count)) if "opening" not in settings.skip else len(ids)
-    keeper = Apart(settings.near_ratio if "near-duplicate" not in settings.skip else 101)
-    order = np.lexsort((ids, distances))
+    choice, openings = Choice(np.full(len(contenders.ids), SPARE, np.uint8)), Counter[str]()
+    most = max(1, round(settings.opening_share * count)) if "opening" not in settings.skip else len(contenders.ids)
+    keeper = NearDuplicates(settings.near_ratio if "near-duplicate" not in settings.skip else 101)
+    order = np.lexsort((contenders.ids, contenders.distances))
     if "duplicate" not in settings.skip:
-        _, firsts = np.unique(ids[order], return_index=True)
+        _, firsts = np.unique(contenders.ids[order], return_index=True)
         again = np.ones(len(order), bool)
         again[firsts] = False
         choice.verdicts[order[again]] = DUPLICATE
@@ -141,7 +147,7 @@ def choose(
     kept = 0
     for at in range(0, len(order), GENERATION):
         numbers = order[at : at + GENERATION].tolist()
-        normals = [normal_form(read(number)) for number in numbers]
+        normals = [normal_form(contenders.read(number)) for number in numbers]
         for number, normal, relative in zip(numbers, normals, keeper.offer(normals), strict=True):
             start = next((start for start in starts if normal.startswith(start)), "")
             opening = " ".join(normal.removeprefix(start).split()[: settings.opening_words])
@@ -152,66 +158,68 @@ def choose(
             else:
                 keeper.keep(normal)
                 openings[opening] += 1
-                choice.verdicts[number] = SET_APART if apart[number] else KEPT
-                if not apart[number]:
+                choice.verdicts[number] = SET_APART if contenders.set_apart[number] else KEPT
+                if choice.verdicts[number] == KEPT:
                     kept += 1
-                    told(1)
+                    on_kept(1)
                 if kept == count:
                     return choice
     return choice
 
 
-def nearest_originals(texts: Sequence[str], corpus: Sequence[str]) -> list[tuple[str, float]]:
-    """(text of the corpus, rapidfuzz ratio) that is most like each text.
+class Chooser:
+    """Chooses the pool from the candidates of a file that passed. What the base model says of a text is remembered, so
+    that choosing again, from more of them, is cheap."""
 
-    All are compared while that is quick; with a large corpus only those that share a rare run of three words, and
-    what shares none has ratio 0.
-    """
-    normals = [normal_form(text) for text in corpus]
-    found: list[tuple[str, float]] = []
-    if len(texts) * len(normals) <= EXACT:
-        for at in range(0, len(texts), GENERATION):
-            some = [normal_form(text) for text in texts[at : at + GENERATION]]
-            ratios = process.cdist(some, normals, scorer=fuzz.ratio, processor=None, dtype=np.float32, workers=-1)
-            best = ratios.argmax(axis=1)
-            found += [
-                (corpus[n], round(float(ratio), 1))
-                for n, ratio in zip(best.tolist(), ratios[np.arange(len(some)), best], strict=True)
-            ]
-        return found
-    index, by_normal = LikenessIndex.of(normals), dict(zip(normals, corpus, strict=True))
-    for at in range(0, len(texts), GENERATION):
-        for relative in index.nearest([normal_form(text) for text in texts[at : at + GENERATION]], 1.0):
-            found.append((by_normal[relative.text], relative.ratio) if relative else ("", 0.0))
-    return found
+    def __init__(self, path: Path, judging: Judging) -> None:
+        self.path, self.judging = path, judging
+        self.base_scores: dict[int, float] = {}
+        """By a text's id."""
 
+    def choose(self, passed: Passed) -> Choice:
+        """The best texts of those that passed. Texts out of the band under either model get that verdict."""
+        bot, band = self.judging.bot, self.judging.band
+        with self.path.open("rb") as file:
 
-ALLOWED = ("link", "mention", "hashtag", "cashtag")
-"""Rules that the posting function asks again; whoever skips one here says so in each record."""
+            def read(number: int) -> str:
+                return read_text(file, int(passed.offsets[number]))
 
+            distances, stray = np.zeros(len(passed)), np.zeros(len(passed), bool)
+            if band:
+                distances, stray = self._ranked(passed, band, read)
+            inside = np.flatnonzero(~stray)
+            contenders = Contenders(
+                passed.ids[inside],
+                distances[inside],
+                passed.names[inside] > 0,
+                lambda number: read(int(inside[number])),
+            )
+            with tqdm(total=bot.count, unit="text", desc="chosen", delay=2, mininterval=1.0, leave=False) as bar:
+                chosen = choose(contenders, bot.filter, bot.count, bot.sample.prefixes, bar.update)
+        verdicts = np.full(len(passed), BAND, np.uint8)
+        verdicts[inside] = chosen.verdicts
+        return Choice(verdicts, {int(inside[number]): relative for number, relative in chosen.relatives.items()})
 
-def records(
-    texts: Sequence[str], scores: Sequence[float], corpus: Sequence[str], skip: Collection[str] = ()
-) -> Iterator[dict[str, Any]]:
-    """Pool records of some texts, in their order. `skip`: the rules that were not asked."""
-    allowed = [name for name in ALLOWED if name in skip]
-    for text, score, (nearest, ratio) in zip(texts, scores, nearest_originals(texts, corpus), strict=True):
-        yield {
-            "id": text_id(text),
-            "text": text,
-            "score": round(score, 4),
-            "nearest": nearest,
-            "nearest_ratio": ratio,
-            **({"allow": allowed} if allowed else {}),
-        }
-
-
-def shuffled(numbers: Sequence[int], seed: int) -> list[int]:
-    """An order that says nothing about how good the texts are or how they came."""
-    order = list(numbers)
-    random.Random(seed).shuffle(order)
-    return order
-
-
-def write_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    write_whole(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    def _ranked(self, passed: Passed, band: Band, read: Callable[[int], str]) -> tuple[Floats, NDArray[np.bool_]]:
+        """(how far each text is from the best score, whether it is out of the band)."""
+        judging = self.judging
+        logprobs = passed.logprobs.astype(np.float64)
+        stray = np.zeros(len(passed), bool)
+        if judging.model and (missing := np.flatnonzero(np.isnan(logprobs))).size:
+            logprobs[missing] = text_scores(judging.model, [read(number) for number in missing.tolist()])
+            stray[missing] = [band.objection(value) is not None for value in logprobs[missing].tolist()]
+        logprobs = np.nan_to_num(logprobs, nan=band.aim)
+        distances = band.distance(logprobs)
+        if judging.base and band.ratio:
+            first = np.lexsort((passed.ids, distances))[: math.ceil(SHORTLIST * judging.bot.count)]
+            ids = passed.ids[first].tolist()
+            new = [place for place, id in enumerate(ids) if id not in self.base_scores]
+            if new:
+                scores = text_scores(judging.base, [read(number) for number in first[new].tolist()])
+                self.base_scores.update(zip((ids[place] for place in new), scores.tolist(), strict=True))
+            base = np.array([self.base_scores[id] for id in ids])
+            # The others come after those that both models have seen.
+            distances += 1000
+            distances[first] = band.distance(logprobs[first], base)
+            stray[first] |= band.out_of_style(logprobs[first], base)
+        return distances, stray

@@ -34,12 +34,12 @@ from typing import Any
 import numpy as np
 from rapidfuzz import fuzz, process
 
+from training.common import jsonl
 from training.common.errors import WrongUse
 from training.common.files import write_whole
 from training.common.text import normal_form
 from training.corpus import build as corpus
 from training.corpus.read import load_corpus
-from training.sample.candidates import Candidate
 from training.settings import Bot
 
 MOST = 20_000
@@ -57,15 +57,15 @@ def ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
 
 def novelty(texts: Iterable[Sequence[str]], training: Iterable[Sequence[str]], n: int) -> float:
     """Share of the n-grams that no training text holds."""
-    known = {run for words in training for run in ngrams(words, n)}
-    runs = [run for words in texts for run in ngrams(words, n)]
-    return sum(run not in known for run in runs) / max(1, len(runs))
+    known = {ngram for words in training for ngram in ngrams(words, n)}
+    found = [ngram for words in texts for ngram in ngrams(words, n)]
+    return sum(ngram not in known for ngram in found) / max(1, len(found))
 
 
 def distinct(texts: Iterable[Sequence[str]], n: int) -> float:
     """Different n-grams per n-gram."""
-    runs = [run for words in texts for run in ngrams(words, n)]
-    return len(set(runs)) / max(1, len(runs))
+    found = [ngram for words in texts for ngram in ngrams(words, n)]
+    return len(set(found)) / max(1, len(found))
 
 
 def cut(texts: Sequence[Sequence[str]], words: int) -> list[Sequence[str]]:
@@ -99,12 +99,12 @@ def self_bleu(texts: Sequence[Sequence[str]], order: int = 4) -> float:
     for each in counts:
         top: dict[tuple[str, ...], tuple[int, int, int]] = {}
         for i, counter in enumerate(each):
-            for run, count in counter.items():
-                first, second, owner = top.get(run, (0, 0, -1))
+            for ngram, count in counter.items():
+                first, second, owner = top.get(ngram, (0, 0, -1))
                 if count > first:
-                    top[run] = (count, first, i)
+                    top[ngram] = (count, first, i)
                 elif count > second:
-                    top[run] = (first, count, owner)
+                    top[ngram] = (first, count, owner)
         tops.append(top)
     lengths = [len(words) for words in texts]
     by_length = Counter(lengths)
@@ -112,18 +112,18 @@ def self_bleu(texts: Sequence[Sequence[str]], order: int = 4) -> float:
     for i, words in enumerate(texts):
         logs, factor, orders = 0.0, 1.0, 0
         for n in range(order):
-            runs = sum(counts[n][i].values())
-            if not runs:
+            total_ngrams = sum(counts[n][i].values())
+            if not total_ngrams:
                 break
             orders += 1
             hits = 0
-            for run, count in counts[n][i].items():
-                first, second, owner = tops[n][run]
+            for ngram, count in counts[n][i].items():
+                first, second, owner = tops[n][ngram]
                 hits += min(count, second if owner == i else first)
             if not hits:
                 factor *= 2
-            logs += math.log(hits / runs if hits else 1 / (factor * runs))
-        if not counts[0][i].keys() & {run for run in counts[0][i] if tops[0][run][1] or tops[0][run][2] != i}:
+            logs += math.log(hits / total_ngrams if hits else 1 / (factor * total_ngrams))
+        if not counts[0][i].keys() & {word for word in counts[0][i] if tops[0][word][1] or tops[0][word][2] != i}:
             continue  # no word in common with any other
         others = [length for length in by_length if by_length[length] - (length == lengths[i])]
         nearest = min(others, key=lambda length: (abs(length - len(words)), length))
@@ -191,7 +191,7 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
     texts = load_corpus(run / "corpus.txt")
     training, held_out = corpus.split(texts, bot.corpus.hold_out, bot.corpus.seed)
     rng = random.Random(bot.sample.seed)
-    pool = [record["text"] for record in _records(run / "pool.jsonl")]
+    pool = [record["text"] for record in jsonl.records(run / "pool.jsonl")]
     rng.shuffle(pool)
     sets = {
         "pool": pool[:MOST],
@@ -207,24 +207,20 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
     return result
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-
-
 def _candidates(path: Path) -> list[str]:
     """Candidates that were written to their end, the first ones."""
     if not path.exists():
         return []
-    with path.open(encoding="utf-8") as file:
-        some = (Candidate(**json.loads(line)) for line in file if line.endswith("\n"))
-        return [candidate.text for candidate in islice((c for c in some if c.finished), MOST)]
+    # A run may be at work on the last line.
+    some = (json.loads(line) for _, line in jsonl.lines(path) if line.endswith(b"\n"))
+    return list(islice((record["text"] for record in some if record["finished"]), MOST))
 
 
 def _loss(path: Path) -> dict[str, float]:
     """Held-out loss before fine-tuning and at its best, nats a token."""
     if not path.exists():
         return {}
-    losses = [record["held_out"] for record in _records(path) if "held_out" in record]
+    losses = [record["held_out"] for record in jsonl.records(path) if "held_out" in record]
     return {"before": losses[0], "best": min(losses)} if losses else {}
 
 

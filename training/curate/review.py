@@ -7,19 +7,18 @@ Out: RUN/reviewed.jsonl: {"id", "text", "publish"}, an answer a line, written as
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from training.common import jsonl
 from training.common.errors import WrongUse
-from training.curate.choose import write_records
+from training.common.progress import Say
 from training.curate.fill import FIELDS, read_pool
 
 YES, NO, STOP = ("y", "yes"), ("n", "no"), ("q", "quit")
 
 
-def review(run: Path, answers: TextIO, say: Callable[[str], None]) -> Path | None:
+def review(run: Path, answers: TextIO, say: Say) -> Path | None:
     """Ask about each text that has no answer yet. Returns approved.jsonl, or None when nothing was approved so far.
 
     Raises:
@@ -39,18 +38,17 @@ def review(run: Path, answers: TextIO, say: Callable[[str], None]) -> Path | Non
             if answer is None:
                 break
             known[record["id"]] = answer
-            out.write(json.dumps({"id": record["id"], "text": record["text"], "publish": answer}, ensure_ascii=False))
-            out.write("\n")
+            out.write(jsonl.line({"id": record["id"], "text": record["text"], "publish": answer}))
             out.flush()
     approved = [record for record in records if known.get(record["id"])]
     say(f"\n{len(approved):,} approved, {sum(not yes for yes in known.values()):,} refused.")
     if not approved:
         return None
-    write_records(run / "approved.jsonl", ({name: record[name] for name in sorted(FIELDS)} for record in approved))
+    jsonl.write(run / "approved.jsonl", ({name: record[name] for name in sorted(FIELDS)} for record in approved))
     return run / "approved.jsonl"
 
 
-def _answer(answers: TextIO, say: Callable[[str], None]) -> bool | None:
+def _answer(answers: TextIO, say: Say) -> bool | None:
     """True: publish; False: never; None: stop here."""
     while True:
         line = answers.readline()
@@ -62,16 +60,8 @@ def _answer(answers: TextIO, say: Callable[[str], None]) -> bool | None:
         say("Please answer y (publish), n (never) or q (stop).")
 
 
-def _answers(path: Path) -> dict[str, Any]:
-    """What was answered before; half a line at the end, of a program that was killed, is no answer."""
-    known: dict[str, Any] = {}
-    if path.exists():
-        whole = path.read_bytes()
-        end = whole.rfind(b"\n") + 1
-        if end < len(whole):
-            with path.open("r+b") as file:
-                file.truncate(end)
-        for line in whole[:end].decode("utf-8").split("\n")[:-1]:
-            record = json.loads(line)
-            known[record["id"]] = record["publish"]
-    return known
+def _answers(path: Path) -> dict[str, bool]:
+    """What was answered before, by a text's id; half a line at the end, of a program that was killed, is no answer."""
+    if not jsonl.cut_half_line(path):
+        return {}
+    return {record["id"]: record["publish"] for record in jsonl.records(path)}

@@ -1,7 +1,7 @@
 """A file of candidates → verdicts on each, and where those lie that passed.
 
 The file is cut into blocks of whole lines, which worker processes judge; results come back in the order of the file.
-Of a candidate that passed only numbers stay in memory (21 bytes), its text is read again when it is wanted: ten million
+Of a candidate that passed only numbers stay in memory (24 bytes), its text is read again when it is wanted: ten million
 candidates fit on a laptop.
 """
 
@@ -15,30 +15,28 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.common import jsonl
 from training.common.errors import DeepproverbsError
 from training.common.machine import cores
-from training.judge.band import Band
-from training.judge.judge import PASSED, Screen, Verdict
+from training.judge.judge import Judge, Judging, Verdict
+from training.judge.rules import PASSED
 from training.sample.candidates import Candidate
-from training.settings import FilterSettings
 
-BLOCK = 1 << 20
-"""Bytes of a block: 5,000 candidates, half a second of work."""
-BATCH = 1024
-"""Candidates that are judged at a time."""
+BLOCK = 1 << 18
+"""Bytes of a block: some 1,300 candidates, which are judged at a time."""
 WORTH_A_PROCESS = 8 << 20
 """Bytes from which a second process pays: each builds its own index of the originals, in a second or two."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Passed:
     """The candidates that passed, in the order of the file; arrays of one length."""
 
@@ -46,8 +44,9 @@ class Passed:
     """Where the line begins, bytes."""
     ids: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     logprobs: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
-    apart: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
-    """True where the text names a people or a religion."""
+    """Nats a token; NaN where the file has none."""
+    names: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
+    """The number (Context.names) of the name for which a person must see the text; 0: none."""
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -58,84 +57,84 @@ class Passed:
             return cls()
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
 
-    def cut(self, count: int) -> Passed:
+    def first(self, count: int) -> Passed:
         return Passed(*(getattr(self, name)[:count] for name in self.__dataclass_fields__))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Judged:
-    """What a block, or all of them, came to."""
+    """What some candidates came to."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many each rule rejected."""
+    candidates: int = 0
+    tokens: int = 0
+    left_out: int = 0
+    """Candidates that were given up by other stop rules: nobody knows what they would have become."""
+    passed: Passed = field(default_factory=Passed)
+    verdicts: str = ""
+    """Lines of verdicts.jsonl on the rejected ones."""
+    size: int = 0
+    """Bytes of the file that were read for them; 0: they have just been sampled."""
+
+
+@dataclass
+class Tally:
+    """What all candidates so far came to."""
 
     counts: Counter[str] = field(default_factory=Counter)
     candidates: int = 0
     tokens: int = 0
     left_out: int = 0
-    """Candidates that were given up under other rules: nobody knows what they would have become."""
-    passed: list[Passed] = field(default_factory=list)
-    again: int = 0
+    parts: list[Passed] = field(default_factory=list)
+    repeated: int = 0
     """Of those that passed, how many were seen to be the same as one before."""
+
+    def add(self, judged: Judged) -> None:
+        self.counts.update(judged.counts)
+        self.candidates += judged.candidates
+        self.tokens += judged.tokens
+        self.left_out += judged.left_out
+        self.parts.append(judged.passed)
 
     @property
     def count_passed(self) -> int:
-        return sum(map(len, self.passed))
+        return sum(map(len, self.parts))
+
+    def passed(self) -> Passed:
+        self.parts = [Passed.joined(self.parts)]
+        return self.parts[0]
 
     def first(self, wanted: int) -> Passed | None:
         """What passed, up to the `wanted`th different text; None while there are fewer."""
-        if self.count_passed - self.again < wanted:
+        if self.count_passed - self.repeated < wanted:
             return None  # for sure; so the sorting below is rare
-        passed = Passed.joined(self.passed)
-        self.passed = [passed]
+        passed = self.passed()
         firsts = np.sort(np.unique(passed.ids, return_index=True)[1])
-        self.again = len(passed) - len(firsts)
-        return passed.cut(int(firsts[wanted - 1]) + 1) if len(firsts) >= wanted else None
-
-    def add(self, other: Judged) -> None:
-        self.counts.update(other.counts)
-        self.candidates += other.candidates
-        self.tokens += other.tokens
-        self.left_out += other.left_out
-        self.passed += other.passed
+        self.repeated = len(passed) - len(firsts)
+        return passed.first(int(firsts[wanted - 1]) + 1) if len(firsts) >= wanted else None
 
 
-@dataclass(frozen=True)
-class Case:
-    """Everything that a screen is made of, to be made again in another process."""
-
-    settings: FilterSettings
-    originals: Sequence[str]
-    history: Sequence[str]
-    folder: Path
-    band: Band | None
-    rules: str
-    """Id of the rules under which texts may have been given up; "" when none are believed."""
-
-    def screen(self) -> Screen:
-        return Screen(self.settings, self.originals, self.history, self.folder, self.band)
-
-
-def judge_some(
-    screen: Screen, rules: str, candidates: Sequence[Candidate], offsets: Sequence[int]
-) -> tuple[Judged, list[Verdict]]:
-    """Verdicts on some candidates, and where those lie that passed."""
-    result = Judged()
-    believed = [i for i, candidate in enumerate(candidates) if not candidate.stopped or candidate.rules in ("", rules)]
-    result.left_out = len(candidates) - len(believed)
-    verdicts = screen.judge([candidates[i] for i in believed])
-    places = [i for i, verdict in zip(believed, verdicts, strict=True) if verdict.verdict == PASSED]
-    kept = [verdict for verdict in verdicts if verdict.verdict == PASSED]
-    result.counts.update(verdict.verdict for verdict in verdicts if verdict.verdict != PASSED)
-    result.candidates = len(believed)
-    result.tokens = sum(candidates[i].tokens for i in believed)
-    if places:
-        result.passed.append(
-            Passed(
-                np.array([offsets[i] for i in places], np.int64),
-                np.array([verdict.id for verdict in kept], np.uint64),
-                np.array([candidates[i].logprob for i in places], np.float32),
-                np.array([bool(verdict.detail) for verdict in kept]),
-            )
-        )
-    return result, [verdict for verdict in verdicts if verdict.verdict != PASSED]
+def judge_some(judge: Judge, stop_id: str, candidates: Sequence[Candidate], offsets: Sequence[int]) -> Judged:
+    """Judge candidates whose lines begin at these offsets. `stop_id`: as in Judging."""
+    places = [i for i, candidate in enumerate(candidates) if not candidate.stopped or candidate.rules in ("", stop_id)]
+    verdicts = judge.verdicts([candidates[i] for i in places])
+    rejected = [verdict for verdict in verdicts if verdict.verdict != PASSED]
+    passed = [(i, verdict) for i, verdict in zip(places, verdicts, strict=True) if verdict.verdict == PASSED]
+    number_of = judge.context.names
+    return Judged(
+        Counter(verdict.verdict for verdict in rejected),
+        len(places),
+        sum(candidates[i].tokens for i in places),
+        len(candidates) - len(places),
+        Passed(
+            np.array([offsets[i] for i, _ in passed], np.int64),
+            np.array([verdict.id for _, verdict in passed], np.uint64),
+            np.array([candidates[i].logprob for i, _ in passed], np.float32),
+            np.array([number_of[verdict.detail] if verdict.detail else 0 for _, verdict in passed], np.uint32),
+        ),
+        verdict_lines(rejected),
+    )
 
 
 def verdict_lines(verdicts: Iterable[Verdict]) -> str:
@@ -148,13 +147,12 @@ def verdict_lines(verdicts: Iterable[Verdict]) -> str:
     )
 
 
-def candidate_of(line: bytes) -> Candidate:
-    """One line of a candidate file: a candidate, any object with a "text", or a bare string.
+def candidate_of(value: Any) -> Candidate:
+    """The candidate that a line of JSON holds: a candidate's record, any object with a "text", or a bare string.
 
     Raises:
         ValueError: it is none of these.
     """
-    value = json.loads(line)
     record = value if isinstance(value, dict) else {"text": value}
     if not isinstance(record.get("text"), str):
         raise ValueError('neither a string nor an object with a "text"')
@@ -176,9 +174,28 @@ def _whole_characters(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def screened(path: Path, case: Case, size: int, workers: int = 0) -> Generator[tuple[Judged, str, int], None, None]:
-    """Judge the first `size` bytes of `path`; yield (what a block came to, lines of verdicts on the rejected ones,
-    its bytes) in the order of the file.
+def read_text(file: BinaryIO, offset: int) -> str:
+    """The text of the candidate whose line begins at `offset`: a third of the time of `read_candidate`."""
+    value = jsonl.value_at(file, offset)
+    return _whole_characters(value["text"] if isinstance(value, dict) else value)
+
+
+def read_candidate(file: BinaryIO, offset: int) -> Candidate:
+    """The candidate whose line begins at `offset`."""
+    return candidate_of(jsonl.value_at(file, offset))
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of a file: bytes `start` to `stop`."""
+
+    path: Path
+    start: int
+    stop: int
+
+
+def judge_file(path: Path, judging: Judging, size: int, workers: int = 0) -> Generator[Judged, None, None]:
+    """Judge the first `size` bytes of `path`; yield what each block came to, in the order of the file.
 
     `workers`: processes; 0: as many as pay.
 
@@ -187,21 +204,21 @@ def screened(path: Path, case: Case, size: int, workers: int = 0) -> Generator[t
     """
     if not size:
         return
-    pieces = ((path, start, stop) for start, stop in blocks(path, size))
+    blocks = (Block(path, start, stop) for start, stop in jsonl.blocks(path, size, BLOCK))
     count = workers or (cores() if size > WORTH_A_PROCESS else 1)
     if count == 1:
-        screen = case.screen()
-        yield from (_judge_block(screen, case.rules, piece) for piece in pieces)
+        judge = judging.judge()
+        yield from (judge_block(judge, judging.stop_id, block) for block in blocks)
         return
     # Not forked: the samplers' threads may be running.
     spawned = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(count, mp_context=spawned, initializer=_start, initargs=(case,))
+    executor = ProcessPoolExecutor(count, mp_context=spawned, initializer=_start, initargs=(judging,))
     try:
-        # A few blocks ahead and no more: what is done waits in memory until it is asked for.
-        ahead = deque(executor.submit(_work, piece) for piece in islice(pieces, 3 * count))
+        # Some blocks ahead and no more: what is done waits in memory until it is asked for.
+        ahead = deque(executor.submit(_work, block) for block in islice(blocks, 12 * count))
         while ahead:
             result = ahead.popleft().result()
-            ahead.extend(executor.submit(_work, piece) for piece in islice(pieces, 1))
+            ahead.extend(executor.submit(_work, block) for block in islice(blocks, 1))
             yield result
     except BrokenProcessPool as error:
         raise DeepproverbsError(
@@ -211,79 +228,37 @@ def screened(path: Path, case: Case, size: int, workers: int = 0) -> Generator[t
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def blocks(path: Path, size: int) -> Iterator[tuple[int, int]]:
-    """Byte ranges of whole lines, about BLOCK bytes each."""
-    start = 0
-    with path.open("rb") as file:
-        while start < size:
-            file.seek(min(size, start + BLOCK))
-            file.readline()
-            stop = min(size, file.tell())
-            yield start, stop
-            start = stop
+def judge_block(judge: Judge, stop_id: str, block: Block) -> Judged:
+    found = list(read_candidates(block.path, block.start, block.stop))
+    judged = judge_some(judge, stop_id, [candidate for _, candidate in found], [offset for offset, _ in found])
+    return replace(judged, size=block.stop - block.start)
 
 
-def _judge_block(screen: Screen, rules: str, block: tuple[Path, int, int]) -> tuple[Judged, str, int]:
-    path, start, stop = block
-    with path.open("rb") as file:
-        file.seek(start)
-        data = file.read(stop - start)
-    total, lines = Judged(), []
-    some: list[Candidate] = []
-    offsets: list[int] = []
+def read_candidates(path: Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Candidate]]:
+    """(where its line begins, candidate) of each line between two offsets, bytes.
 
-    def flush() -> None:
-        result, rejected = judge_some(screen, rules, some, offsets)
-        total.add(result)
-        lines.append(verdict_lines(rejected))
-        some.clear()
-        offsets.clear()
-
-    offset = start
-    for line in data.splitlines(keepends=True):
-        if line.strip(b" \t\r\n\xef\xbb\xbf"):
-            try:
-                some.append(candidate_of(line.removeprefix(b"\xef\xbb\xbf") if not offset else line))
-            except (ValueError, TypeError, OverflowError) as error:
-                raise DeepproverbsError(
-                    f"{path}, line {_number(path, offset)}: no candidate ({error}); JSONL holds one object with a "
-                    '"text" a line.'
-                ) from error
-            offsets.append(offset)
-        offset += len(line)
-        if len(some) >= BATCH:
-            flush()
-    flush()
-    return total, "".join(lines), stop - start
+    Raises:
+        DeepproverbsError: a line is no candidate; the sentence names it.
+    """
+    for offset, line in jsonl.lines(path, start, stop):
+        try:
+            yield offset, candidate_of(json.loads(line))
+        except (ValueError, TypeError, OverflowError) as error:
+            raise DeepproverbsError(
+                f"{path}, line {jsonl.number_at(path, offset)}: no candidate ({error}); JSONL holds one object with a "
+                '"text" a line.'
+            ) from error
 
 
-def _number(path: Path, offset: int) -> int:
-    with path.open("rb") as file:
-        return file.read(offset).count(b"\n") + 1
+_own: tuple[Judge, str]
+"""A worker process's judge, and the id of its stop rules."""
 
 
-_own: tuple[Screen, str]
-"""A worker process's screen."""
-
-
-def _start(case: Case) -> None:
+def _start(judging: Judging) -> None:
     global _own
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says what there is to say
-    _own = case.screen(), case.rules
+    _own = judging.judge(), judging.stop_id
 
 
-def _work(block: tuple[Path, int, int]) -> tuple[Judged, str, int]:
-    return _judge_block(*_own, block)
-
-
-def text_at(file: BinaryIO, offset: int) -> str:
-    """The text of the candidate whose line begins at `offset`: a third of the time of all of it."""
-    file.seek(offset)
-    value = json.loads(file.readline().removeprefix(b"\xef\xbb\xbf"))
-    return _whole_characters(value["text"] if isinstance(value, dict) else value)
-
-
-def read_at(file: BinaryIO, offset: int) -> Candidate:
-    """The candidate whose line begins at `offset`."""
-    file.seek(offset)
-    return candidate_of(file.readline().removeprefix(b"\xef\xbb\xbf"))
+def _work(block: Block) -> Judged:
+    return judge_block(*_own, block)

@@ -22,7 +22,7 @@ COMMON = 50
 """A run of three words in more texts than this says nothing ("and it came")."""
 FEW = 256
 """Up to so many texts, all are compared: it costs no more, and misses nothing."""
-RUN = 3
+WORD_RUN = 3
 PAIRS = 1 << 20
 """Comparisons at a time: 16 MB of arrays."""
 _FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
@@ -102,7 +102,7 @@ class LikenessIndex:
         batches."""
         if not normals:
             return
-        hashes, numbers = word_runs(normals, RUN, pad=True)
+        hashes, numbers = word_runs(normals, WORD_RUN, pad=True)
         level = _Level.of(hashes, numbers + len(self.texts))
         self.texts.extend(normals)
         while self.levels and len(self.levels[-1].texts) <= 2 * len(level.texts):
@@ -116,7 +116,7 @@ class LikenessIndex:
         """Pairs worth a comparison, each once: (place in `normals`, number of a text), in order."""
         if len(self.texts) <= FEW:
             return np.divmod(np.arange(len(normals) * len(self.texts)), max(1, len(self.texts)))
-        hashes, places = word_runs(normals, RUN, pad=True)
+        hashes, places = word_runs(normals, WORD_RUN, pad=True)
         found = [level.find(hashes) for level in self.levels]
         rare = sum(counts for _, counts in found) <= COMMON
         pairs = []
@@ -156,7 +156,7 @@ class LikenessIndex:
         return nearest
 
 
-class RunIndex:
+class WordRunIndex:
     """Every run of `length` words of some texts: finds copied half verses."""
 
     def __init__(self, normals: Sequence[str], length: int) -> None:

@@ -14,13 +14,13 @@ from itertools import islice
 
 import numpy as np
 
-from training.common.text import normal_form
-from training.judge.judge import Screen
-from training.judge.likeness import word_runs
-from training.judge.rules import Text, set_apart
+from training.judge.judge import Judge
+from training.judge.rule import Rule, Text
 from training.sample.candidates import Candidate
 
 BATCH = 2048
+MOST = 20_000
+"""Candidates that are enough for a share of a per cent."""
 
 
 @dataclass(frozen=True)
@@ -31,87 +31,68 @@ class Rates:
     shares: dict[str, float]
 
 
-def people(screen: Screen, originals: Sequence[str], count: int, logprobs: Sequence[float] = ()) -> Rates:
-    """Rates of the first `count` originals, which are the screen's own, leave one out.
+def people(judge: Judge, texts: Sequence[str], logprobs: Sequence[float] = ()) -> Rates:
+    """Rates of the first of the judge's own originals, leave one out.
 
     `logprobs`: of held-out texts, nats a token; the band is asked of those.
     """
-    texts = [Text(text) for text in originals[:count]]
-    counts: Counter[str] = Counter()
-    rejected = np.zeros(count, bool)
-
-    def mark(name: str, hits: Sequence[bool]) -> None:
-        if name in screen.skip:
-            return
-        counts[name] += sum(hits)
-        if name != "set-apart":
-            rejected[np.flatnonzero(hits)] = True
-
-    own_words = Counter(word for text in screen.originals.texts for word in set(text.split()))
-    common = screen.context.common
-    for name, rule in screen.rules:
-        if name == "vocabulary":
-            closed = screen.settings.closed_vocabulary
-            mark(name, [closed and any(own_words[w] < 2 and w not in common for w in text.words) for text in texts])
-        else:
-            mark(name, [bool(rule(text, screen.context)) for text in texts])
-    normals = screen.originals.texts
-    hashes, owners = word_runs(normals, screen.settings.copy_run)
-    pairs = np.unique(np.stack([hashes.view(np.int64), owners]), axis=1)
-    _, where, holders = np.unique(pairs[0], return_inverse=True, return_counts=True)
-    copied = np.zeros(len(normals), bool)
-    copied[pairs[1][holders[where] > 1]] = True
-    for place, text in enumerate(texts):
-        if len(text.words) < screen.settings.copy_run:
-            inside = f" {text.normal} "
-            copied[place] = any(inside in f" {other} " for at, other in enumerate(normals) if at != place)
-    mark("copied-run", copied[:count].tolist())
-    times = Counter(normals)
-    alike = np.zeros(count, bool)
-    if screen.settings.copy_ratio <= 100:
-        for at in range(0, count, BATCH):
-            some = [text.normal for text in texts[at : min(count, at + BATCH)]]
-            places, numbers, _ = screen.originals.likenesses(some, screen.settings.copy_ratio)
-            alike[(places + at)[numbers != places + at]] = True
-    mark("copy", [bool(like) or times[text.normal] > 1 for like, text in zip(alike, texts, strict=True)])
-    mark("set-apart", [bool(set_apart(text, screen.context)) for text in texts])
-    shares = {name: counts[name] / count for name in counts}
-    if screen.band and len(logprobs):
-        shares["band"] = sum(bool(screen.band.objection(value)) for value in logprobs) / len(logprobs)
-    return Rates(count, {**shares, "all": float(rejected.mean())})
+    some = [Text(text) for text in texts]
+    shares: dict[str, float] = {}
+    rejected = np.zeros(len(some), bool)
+    for rule in judge.rules:
+        if (hits := _leave_one_out(judge, rule, some)) is not None:
+            shares[rule.name] = sum(hits) / len(some)
+            if rule.rejects:
+                rejected |= np.array(hits, bool)
+    band = judge.context.band
+    if band and len(logprobs) and judge.context.asks("band"):
+        shares["band"] = sum(bool(band.objection(value)) for value in logprobs) / len(logprobs)
+    return Rates(len(some), {**shares, "all": float(rejected.mean())})
 
 
-def machine(screen: Screen, candidates: Iterator[Candidate], most: int = 20_000) -> Rates:
+def _leave_one_out(judge: Judge, rule: Rule, texts: Sequence[Text]) -> Sequence[bool] | None:
+    """Which of the texts the rule rejects; None where it is not asked of people."""
+    if rule.leave_one_out:
+        return rule.leave_one_out(texts, judge.context)
+    if rule.question and not rule.of_sampling:
+        return [bool(rule.question(text, judge.context)) for text in texts]
+    return None
+
+
+def machine(judge: Judge, candidates: Iterator[Candidate], most: int = MOST) -> Rates:
     """Rates of candidates that were written to their end or as far as they were allowed to."""
     counts: Counter[str] = Counter()
     total = rejected = 0
+    nothing = {"", *judge.context.settings.skip}
     while some := list(islice(candidates, min(BATCH, most - total))):
         total += len(some)
-        compared = screen.compared([normal_form(candidate.text) for candidate in some], every=True)
-        for candidate, names in zip(some, compared, strict=True):
-            found = {name for name, _ in names}
-            if candidate.stopped:
-                found.add(candidate.stopped)
+        texts = [Text(candidate.text, candidate.logprob, candidate.finished) for candidate in some]
+        found = [{candidate.stopped} - nothing for candidate in some]
+        for rule in judge.rules:
+            if rule.comparison:
+                reasons = rule.comparison(texts, judge.context)
+            elif rule.question:
+                ask = rule.question
+                reasons = [
+                    None if candidate.stopped else ask(text, judge.context)
+                    for text, candidate in zip(texts, some, strict=True)
+                ]
             else:
-                text = Text(candidate.text)
-                if not candidate.finished:
-                    found.add("unfinished")
-                found |= {name for name, rule in screen.rules if rule(text, screen.context)}
-                if screen.band and screen.band.objection(candidate.logprob):
-                    found.add("band")
-                if set_apart(text, screen.context):
-                    counts["set-apart"] += 1
-            found -= screen.skip
-            counts.update(found)
-            rejected += bool(found)
+                continue
+            for names, reason in zip(found, reasons, strict=True):
+                if reason and rule.rejects:
+                    names.add(rule.name)
+                elif reason:
+                    counts[rule.name] += 1
+        for names in found:
+            counts.update(names)
+            rejected += bool(names)
     return Rates(total, {**{name: n / max(1, total) for name, n in counts.items()}, "all": rejected / max(1, total)})
 
 
-def table(columns: dict[str, Rates], screen: Screen) -> str:
+def table(columns: dict[str, Rates], judge: Judge) -> str:
     """The rates side by side, as a table in Markdown."""
-    names = [
-        name for name in screen.names if name not in screen.skip and any(name in r.shares for r in columns.values())
-    ]
+    names = [rule.name for rule in judge.rules if any(rule.name in rates.shares for rates in columns.values())]
     heads = [f"{title} ({rates.texts:,})" for title, rates in columns.items()]
     lines = ["| rule | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for name in [*names, "all"]:

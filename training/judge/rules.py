@@ -1,94 +1,36 @@
-"""The rules that look at one text alone. Each returns None, or why the text must go.
+"""The rules, in the order in which they are asked.
 
-To add a rule for every bot: write a function here and name it in RULES at its place by cost. For one bot: name a
-function of its own in `[filter] own`.
+To add one for every bot: write its question here (or, if it compares, in copies.py) and put its record into RULES at
+its place by cost. For one bot: name a function of its own in `[filter] own`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 from post_tweet.xtext import find_link, find_mention, invalid, weighted_length
 
-from training.common.errors import WrongUse
-from training.common.text import normal_form
-from training.judge.blocklist import Blocklist, fold
-from training.judge.words import blocked_words, common_words, peoples
+from training.judge import copies
+from training.judge.blocklist import fold
+from training.judge.own import own_names, own_rules
+from training.judge.rule import Context, Rule, Text
+from training.sample.stop_rules import StopRules
 from training.settings import FilterSettings
 
-
-class Text:
-    """One text, and what more than one rule wants of it."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    @cached_property
-    def normal(self) -> str:
-        return normal_form(self.text)
-
-    @cached_property
-    def words(self) -> list[str]:
-        """Words of the normal form."""
-        return self.normal.split()
+PASSED = "passed"
+"""The verdict on a text that no rule of the judge rejects."""
+CHOSEN = ("kept", "spare")
+"""Verdicts beside the rules' names when the pool is chosen: it is in the pool, or was good enough and not needed."""
 
 
-@dataclass(frozen=True)
-class Context:
-    """What the rules may know besides the text."""
-
-    settings: FilterSettings
-    characters: frozenset[str] = field(default_factory=frozenset)
-    vocabulary: frozenset[str] = field(default_factory=frozenset)
-    """Known words, in normal form: those of the corpus and its references, and common ones."""
-    common: frozenset[str] = field(default_factory=frozenset)
-    """The common ones among them."""
-    blocklist: Blocklist | None = None
-    dangling: frozenset[str] = field(default_factory=frozenset)
-    apart: frozenset[str] = field(default_factory=frozenset)
-    """Names that a person must see, of one word or two, in all their forms."""
-    apart_starts: frozenset[str] = field(default_factory=frozenset)
-    """First words of those of two."""
-
-    @classmethod
-    def of(cls, settings: FilterSettings, normals: Iterable[str]) -> Context:
-        """`normals`: the corpus and its references in normal form."""
-        asked = {name for name, _ in RULES} - set(settings.skip)
-        own = {word for normal in normals for word in normal.split()}
-        try:
-            common = common_words(settings.common_words, settings.language)
-        except WrongUse:
-            if settings.closed_vocabulary and "vocabulary" in asked:
-                raise
-            common = frozenset()
-        blocklist = None
-        if "blocked" in asked:
-            blocked = blocked_words(settings.language) | set(settings.block)
-            blocklist = Blocklist(blocked, settings.allow, (common | own) - {normal_form(word) for word in blocked})
-            # A word may be common and blocked; what the corpus itself says is known, and blocked by its own rule.
-            common = frozenset(word for word in common if not blocklist.blocks(word))
-        names = peoples() | {normal_form(name) for name in settings.set_apart}
-        apart = frozenset(form for name in names for form in forms(name)) if "set-apart" not in settings.skip else ()
-        return cls(
-            settings,
-            frozenset(settings.characters if "characters" in asked else ""),
-            frozenset(common | own),
-            common,
-            blocklist,
-            frozenset(map(normal_form, settings.dangling)),
-            frozenset(apart),
-            frozenset(form.split()[0] for form in apart if " " in form),
-        )
-
-
-Rule = Callable[[Text, Context], str | None]
+def unfinished(text: Text, context: Context) -> str | None:
+    """The model had not come to an end when it was cut off."""
+    return None if text.finished else "no end token"
 
 
 def characters(text: Text, context: Context) -> str | None:
@@ -183,108 +125,136 @@ def repetition(text: Text, context: Context) -> str | None:
     for n, most in enumerate(context.settings.repetition, 2):
         count = len(words) - n + 1
         if count > 1:
-            runs = set(zip(*(words[i:] for i in range(n)), strict=False))
-            if len(runs) == count:
-                return None  # nor does any longer run come twice
-            if 1 - len(runs) / count > most:
-                return f"{1 - len(runs) / count:.0%} of its runs of {n} words are repeats"
+            grams = set(zip(*(words[i:] for i in range(n)), strict=False))
+            if len(grams) == count:
+                return None  # nor does any longer run of words come twice
+            if 1 - len(grams) / count > most:
+                return f"{1 - len(grams) / count:.0%} of its runs of {n} words are repeats"
     return None
 
 
 def vocabulary(text: Text, context: Context) -> str | None:
     """A word that nobody knows: gibberish, and every slur of which no list has thought."""
-    if context.settings.closed_vocabulary and not context.vocabulary.issuperset(text.words):
-        return next(word for word in text.words if word not in context.vocabulary)
+    if context.settings.closed_vocabulary and not context.words.all.issuperset(text.words):
+        return next(word for word in text.words if word not in context.words.all)
     return None
+
+
+def vocabulary_of_others(texts: Sequence[Text], context: Context) -> Sequence[bool]:
+    """Which of the first originals hold a word that neither another original nor the common words know."""
+    if not context.settings.closed_vocabulary:
+        return [False] * len(texts)
+    texts_with = Counter(word for normal in context.originals for word in set(normal.split()))
+    common = context.words.common
+    return [any(texts_with[word] < 2 and word not in common for word in text.words) for text in texts]
 
 
 def blocked(text: Text, context: Context) -> str | None:
     """A word of the blocklist, in whatever spelling."""
-    return context.blocklist.find(text.text, text.words) or None if context.blocklist else None
+    blocklist = context.words.blocklist
+    return blocklist.find(text.text, text.words) or None if blocklist else None
+
+
+def band(text: Text, context: Context) -> str | None:
+    """As probable as real texts are, neither much less nor much more (training/judge/band.py)."""
+    return context.band.objection(text.logprob) if context.band else None
 
 
 def set_apart(text: Text, context: Context) -> str | None:
-    """A people or a religion is named: no list tells malice without slurs, so a person must read it. Not a rule
-    for rejection: asked last, of texts that pass all others."""
+    """A people or a religion is named: no list tells malice without slurs, so a person must read it."""
     words = text.words if text.text.isascii() else [fold(word) for word in text.words]
-    if not context.apart.isdisjoint(words):
-        return next(word for word in words if word in context.apart)
-    if not context.apart_starts.isdisjoint(words):
+    if not context.names.keys().isdisjoint(words):
+        return next(word for word in words if word in context.names)
+    if not context.first_words.isdisjoint(words):
         for pair in pairwise(words):
-            if (name := " ".join(pair)) in context.apart:
+            if (name := " ".join(pair)) in context.names:
                 return name
     return None
 
 
-def forms(name: str) -> set[str]:
-    """A name in the singular and the plural, and whose it is."""
-    plurals = {name + "s"}
-    if name.endswith(("s", "x", "z", "ch", "sh")):
-        plurals = {name + "es"}
-    elif name.endswith("y"):
-        plurals |= {name[:-1] + "ies"}
-    elif name.endswith("o"):
-        plurals |= {name + "es"}
-    elif name.endswith("man"):
-        plurals |= {name[:-3] + "men"}
-    return {name, f"{name}'s", *plurals, *(plural + "'" for plural in plurals)}
+# What an engine can tell from bytes. A text only grows: a forbidden character stays, and so does a word that nobody
+# knows once the next one has begun. The judge would have rejected what is given up for these, so the same texts are
+# kept, and they come sooner.
 
 
-RULES: list[tuple[str, Rule]] = [
-    ("characters", characters),
-    ("digits", digits),
-    ("mention", mention),
-    ("hashtag", hashtag),
-    ("cashtag", cashtag),
-    ("link", link),
-    ("length", length),
-    ("too-short", too_short),
-    ("unbalanced", unbalanced),
-    ("dangling", dangling),
-    ("repetition", repetition),
-    ("vocabulary", vocabulary),
-    ("blocked", blocked),
-]
+def stop_at_characters(rules: StopRules, context: Context) -> StopRules:
+    allowed = context.characters
+    if not allowed:
+        return replace(rules, allowed=bytes(b for b in rules.allowed if 32 <= b != 127))
+    # Beyond ASCII a character is several bytes: any of them may pass here, the judge looks closer.
+    beyond = not _ascii(context)
+    return replace(rules, allowed=bytes(b for b in rules.allowed if (beyond if b > 127 else chr(b) in allowed)))
 
 
-def own_rules(settings: FilterSettings, folder: Path, taken: Collection[str] = ()) -> list[tuple[str, Rule]]:
-    """The rules that `[filter] own` names, from Python files in the bot's folder.
+def stop_at_length(rules: StopRules, context: Context) -> StopRules:
+    # A character of several bytes may weigh as little as 1.
+    return replace(rules, longest=context.settings.max_length) if _ascii(context) else rules
+
+
+def stop_at_vocabulary(rules: StopRules, context: Context) -> StopRules:
+    # The normal form folds letters beyond ASCII, which bytes do not show.
+    if not (context.settings.closed_vocabulary and _ascii(context)):
+        return rules
+    # A line of one word adds that word, and no run of words.
+    return replace(rules, vocabulary=True, originals=(*rules.originals, *sorted(context.words.common)))
+
+
+def stop_at_copied_run(rules: StopRules, context: Context) -> StopRules:
+    length = context.settings.copy_run
+    return replace(rules, run=length) if length <= 64 else rules
+
+
+def _ascii(context: Context) -> bool:
+    """Whether every character that a text may hold is one byte."""
+    return bool(context.characters) and all(map(str.isascii, context.characters))
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("unfinished", unfinished, of_sampling=True),
+    Rule("characters", characters, stop=stop_at_characters),
+    Rule("digits", digits, marks="0123456789"),
+    Rule("mention", mention, marks="@"),
+    Rule("hashtag", hashtag, marks="#"),
+    Rule("cashtag", cashtag, marks="$"),
+    Rule("link", link),
+    Rule("length", length, stop=stop_at_length),
+    Rule("too-short", too_short),
+    Rule("unbalanced", unbalanced),
+    Rule("dangling", dangling),
+    Rule("repetition", repetition),
+    Rule("vocabulary", vocabulary, leave_one_out=vocabulary_of_others, stop=stop_at_vocabulary),
+    Rule("blocked", blocked),
+    # A bot's own rules come here.
+    Rule("band", band, of_sampling=True),
+    Rule("duplicate", comparison=copies.duplicate),
+    Rule(
+        "copied-run",
+        comparison=copies.copied_run,
+        leave_one_out=copies.copied_run_of_others,
+        stop=stop_at_copied_run,
+    ),
+    Rule("copy", comparison=copies.copy, leave_one_out=copies.copy_of_others),
+    Rule("near-duplicate", comparison=copies.near_history),
+    Rule("opening"),
+    Rule("set-apart", set_apart, rejects=False),
+)
+
+
+def rules_of(settings: FilterSettings, folder: Path) -> tuple[Rule, ...]:
+    """All rules in their order, the bot's own among them.
 
     Raises:
-        WrongUse: a file or function is missing, does not load, or has one of the names that are `taken`.
+        WrongUse: an own rule does not load, or has a name that is taken.
     """
-    rules: list[tuple[str, Rule]] = []
-    for name in settings.own:
-        file, _, function = name.partition(":")
-        path = folder / file
-        if not function or not path.is_file():
-            raise WrongUse(f"[filter] own: {name!r} must be FILE.py:FUNCTION in {folder}; no such file there.")
-        spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses look their module up
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            raise WrongUse(f"[filter] own: {path} does not load: {type(error).__name__}: {error}") from error
-        found = getattr(module, function, None)
-        if not callable(found):
-            raise WrongUse(f"[filter] own: {path} has no function {function!r}.")
-        title = function.replace("_", "-")
-        if title in taken or title in dict(rules):
-            raise WrongUse(
-                f"[filter] own: {name!r} is called like a rule or verdict that is there; rename the function."
-            )
-        rules.append((title, _own(name, found)))
-    return rules
+    own = own_rules(settings, folder, {*(rule.name for rule in RULES), PASSED, *CHOSEN})
+    return (*RULES[: _own_place()], *own, *RULES[_own_place() :])
 
 
-def _own(name: str, function: Callable[[str], str | None]) -> Rule:
-    def rule(text: Text, context: Context) -> str | None:
-        try:
-            reason = function(text.text)
-        except Exception as error:
-            raise WrongUse(f"[filter] own: {name} failed on {text.text!r}: {type(error).__name__}: {error}") from error
-        return str(reason) if reason else None
+def names_of(settings: FilterSettings) -> tuple[str, ...]:
+    """The names of all rules in their order; no file of the bot's is read."""
+    names = [rule.name for rule in RULES]
+    return (*names[: _own_place()], *own_names(settings), *names[_own_place() :])
 
-    return rule
+
+def _own_place() -> int:
+    return [rule.name for rule in RULES].index("band")

@@ -21,6 +21,17 @@ from training.corpus.tokenizer import load_tokenizer
 from training.model.layout import read_hparams
 
 
+def model_of(run: Path) -> Path:
+    """The run's converted model.
+
+    Raises:
+        WrongUse: there is none yet.
+    """
+    if not (run / "model" / "model.bin").exists():
+        raise WrongUse(f"No model in {run}; run `deepproverbs finetune` and `deepproverbs convert` first.")
+    return run / "model"
+
+
 def vocabulary(folder: Path) -> list[str]:
     """The tokens of encoder.json in the order of their ids."""
     encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))

@@ -1,155 +1,129 @@
-"""Candidates that passed the screen → RUN/pool.jsonl and RUN/review.jsonl, and the last of the verdicts.
-
-What `deepproverbs run` does after sampling, and `deepproverbs filter` with any file.
-"""
+"""`deepproverbs filter`: any file of candidates, judged by itself → a pool file; or how often each rule rejects."""
 
 from __future__ import annotations
 
-import json
-import math
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, TextIO
 
-import numpy as np
 from tqdm import tqdm
 
+from training.common import jsonl
+from training.common.errors import WrongUse
 from training.common.files import part_file
-from training.corpus.read import read_texts
-from training.curate import choose as curate
-from training.curate.choose import KEPT, NEAR, SET_APART, VERDICTS, Choice
+from training.corpus.read import load_corpus, read_texts
+from training.curate import fill
+from training.curate.choose import Chooser
+from training.curate.write import Filtered, review_file, write
 from training.judge import rates
-from training.judge.band import Band
-from training.judge.blocks import Case, Judged, Passed, candidate_of, read_at, screened, text_at, verdict_lines
-from training.judge.early import stop_rules
-from training.judge.judge import Screen, Verdict, order_of
-from training.model.score import Floats
-from training.sample.candidates import Candidate
-from training.settings import Bot, FilterSettings
-
-SHORTLIST = 1.5
-"""Of so many texts for each that is wanted, the best by the fine-tuned model, the base model's opinion is asked: it
-costs as much as sampling them."""
+from training.judge.band import measure
+from training.judge.blocks import Tally, judge_file, read_candidates
+from training.judge.judge import Judging, Reference
+from training.model.converted import model_of
+from training.model.score import of_held_out
+from training.settings import Bot
 
 
-@dataclass
-class Curator:
-    """Chooses the pool from a candidate file.
+@dataclass(frozen=True)
+class Files:
+    """What `filter` reads and writes."""
 
-    `model`: scores what came without a log-probability. `base`: the converted base model; scores under it are
-    remembered, so that choosing again is cheap. `prefixes`: what the texts were made to start with.
-    """
-
-    path: Path
-    settings: FilterSettings
-    count: int
-    band: Band | None = None
-    model: Path | None = None
-    base: Path | None = None
-    prefixes: Sequence[str] = ()
-    known: dict[int, float] = field(default_factory=dict)
-
-    def choose(self, passed: Passed) -> Choice:
-        """The best texts of those that passed."""
-        with self.path.open("rb") as file:
-
-            def read(number: int) -> str:
-                return text_at(file, int(passed.offsets[number]))
-
-            distances = np.zeros(len(passed))
-            stray = np.zeros(len(passed), bool)
-            if self.band:
-                logprobs = passed.logprobs.astype(np.float64)
-                if self.model and (missing := np.flatnonzero(np.isnan(logprobs))).size:
-                    logprobs[missing] = self._scores(self.model, [read(number) for number in missing.tolist()])
-                    stray[missing] = [self.band.objection(value) is not None for value in logprobs[missing].tolist()]
-                logprobs = np.nan_to_num(logprobs, nan=self.band.aim)
-                distances = self.band.distance(logprobs)
-                if self.base and self.band.ratio:
-                    first = np.lexsort((passed.ids, distances))[: math.ceil(SHORTLIST * self.count)]
-                    scores = self._base_scores(passed, first.tolist(), file)
-                    # The others come after those that both models have seen.
-                    distances += 1000
-                    distances[first] = self.band.distance(logprobs[first], scores)
-                    stray[first] |= self.band.out_of_style(logprobs[first], scores)
-            inside = np.flatnonzero(~stray)
-            with tqdm(total=self.count, unit="text", desc="chosen", delay=2, mininterval=1.0, leave=False) as bar:
-                chosen = curate.choose(
-                    passed.ids[inside],
-                    distances[inside],
-                    passed.apart[inside],
-                    lambda number: read(int(inside[number])),
-                    self.settings,
-                    self.count,
-                    bar.update,
-                    self.prefixes,
-                )
-        choice = Choice(np.full(len(passed), curate.BAND, np.uint8))
-        choice.verdicts[inside] = chosen.verdicts
-        choice.relatives = {int(inside[number]): relative for number, relative in chosen.relatives.items()}
-        return choice
-
-    def _scores(self, model: Path, texts: list[str]) -> Floats:
-        from training.model.score import text_scores
-
-        return text_scores(model, texts)
-
-    def _base_scores(self, passed: Passed, numbers: list[int], file: BinaryIO) -> Floats:
-        assert self.base is not None
-        new = [number for number in numbers if int(passed.ids[number]) not in self.known]
-        texts = [text_at(file, int(passed.offsets[number])) for number in new]
-        if new:
-            for number, score in zip(new, self._scores(self.base, texts).tolist(), strict=True):
-                self.known[int(passed.ids[number])] = score
-        return np.array([self.known[int(passed.ids[number])] for number in numbers])
-
-    def write(
-        self, passed: Passed, choice: Choice, corpus: Sequence[str], seed: int, screen: Screen, pool: Path, out: TextIO
-    ) -> int:
-        """Write the pool, the texts for review beside it, and the verdicts on all that passed. Returns the number of
-        texts for review."""
-        with self.path.open("rb") as file:
-
-            def read(number: int) -> Candidate:
-                return read_at(file, int(passed.offsets[number]))
-
-            def records(numbers: list[int]) -> Iterator[dict[str, object]]:
-                some = [read(number) for number in curate.shuffled(numbers, seed)]
-                scores = [0.0 if math.isnan(c.logprob) else c.logprob for c in some]
-                return curate.records([c.text.strip() for c in some], scores, corpus, self.settings.skip)
-
-            curate.write_records(pool, records(choice.numbers(KEPT)))
-            apart = choice.numbers(SET_APART)
-            curate.write_records(
-                review_file(pool),
-                ({**record, "names": screen.names_in(str(record["text"]))} for record in records(apart)),
-            )
-            for number, code in enumerate(choice.verdicts.tolist()):
-                text, detail = text_at(file, int(passed.offsets[number])), ""
-                if code == NEAR:
-                    relative = choice.relatives[number]
-                    detail = f"{relative.ratio:.1f} {relative.text}"
-                elif code == SET_APART:
-                    detail = screen.names_in(text)
-                out.write(verdict_lines([Verdict(text, VERDICTS[code], detail)]))
-        return len(apart)
+    candidates: Path
+    out: Path
+    """The pool; the texts for review come beside it."""
+    verdicts: Path
 
 
-def review_file(pool: Path) -> Path:
-    """Where the texts for review go that were chosen with `pool`."""
-    return pool.with_name("review.jsonl" if pool.name == "pool.jsonl" else f"{pool.stem}.review.jsonl")
+@dataclass(frozen=True)
+class FilterOptions:
+    """What `deepproverbs filter` is given."""
+
+    candidates: Path
+    """JSON Lines with a "text" a line; or texts, in any form that `corpus` reads."""
+    corpus: Sequence[Path]
+    """The corpus, then what else nothing may copy."""
+    out: Path | None = None
+    """The pool file to write."""
+    verdicts: Path | None = None
+    """Every verdict. None: verdicts.jsonl beside `out`."""
+    history: str | None = None
+    """Where the pool lies whose texts nothing may repeat."""
+    run: Path | None = None
+    """A run's folder: its model says where real texts lie, and ranks the candidates."""
+    workers: int = 0
+    """Processes that judge. 0: as many as pay."""
+
+    def files(self) -> Files:
+        """
+        Raises:
+            WrongUse: no pool file is named.
+        """
+        if not self.out:
+            raise WrongUse("Name the pool file to write with --out; or give --calibrate.")
+        return Files(self.candidates, self.out, self.verdicts or self.out.with_name("verdicts.jsonl"))
 
 
-def table(counts: Counter[str], settings: FilterSettings) -> str:
-    """How many candidates each rule rejected, in the order in which they are asked."""
-    total = sum(counts.values()) or 1
-    names = dict.fromkeys([*order_of(settings), "spare", "kept"])
-    rows = [f"  {name:<16}{counts[name]:>10,}{counts[name] / total:>8.1%}" for name in names if counts[name]]
-    return "\n".join([f"  {'verdict':<16}{'texts':>10}{'share':>8}", *rows, f"  {'all':<16}{total:>10,}"])
+def filter_candidates(bot: Bot, options: FilterOptions) -> Filtered:
+    """`filter`: judge the file and choose from all of it."""
+    files = options.files()
+    return filter_file(files, judging_of(bot, options), options.workers)
+
+
+def summary(filtered: Filtered, options: FilterOptions) -> list[str]:
+    """What a person is told after the table."""
+    files, lines = options.files(), []
+    if filtered.left_out:
+        lines.append(
+            f"{filtered.left_out:,} candidates were given up under other [filter] settings or originals and are left "
+            "out; `deepproverbs sample`, or run with --no-early-stop, writes whole texts, to be judged under any."
+        )
+    lines.append(f"{filtered.kept:,} texts in {files.out}, every verdict in {files.verdicts}.")
+    if filtered.set_apart:
+        lines.append(f"{filtered.set_apart:,} more name a people or a religion: they are in {review_file(files.out)}.")
+    return lines
+
+
+def rates_table(bot: Bot, options: FilterOptions) -> str:
+    """`filter --calibrate`: how often each rule rejects people (the corpus, leave one out) and candidates."""
+    judging = judging_of(bot, replace(options, history=None))
+    judge, corpus = judging.judge(), judging.reference.corpus
+    held_out = of_held_out(judging.model, options.run / "corpus.npz").tolist() if judging.model and options.run else ()
+    with as_candidates(options.candidates) as path:
+        machine = rates.machine(judge, (candidate for _, candidate in read_candidates(path)))
+    columns = {"real texts": rates.people(judge, corpus, held_out), "candidates": machine}
+    return rates.table(columns, judge)
+
+
+def judging_of(bot: Bot, options: FilterOptions) -> Judging:
+    """What the candidates are judged by."""
+    more = [text for path in options.corpus[1:] for text in load_corpus(path)]
+    history = fill.history(options.history) if options.history else []
+    judging = Judging(bot, Reference(load_corpus(options.corpus[0]), more, history))
+    if not options.run:
+        return judging
+    model, base = model_of(options.run), options.run / "base"
+    second = base if bot.filter.ratio and (base / "model.bin").exists() else None
+    return replace(
+        judging, model=model, base=second, band=measure(bot.filter, model, options.run / "corpus.npz", second)
+    )
+
+
+def filter_file(files: Files, judging: Judging, workers: int = 0) -> Filtered:
+    """Judge a file of candidates by itself, and choose from all of them."""
+    judging = replace(judging, stop_id=judging.judge().stop_rules().id)
+    tally = Tally()
+    with as_candidates(files.candidates) as path, part_file(files.verdicts) as out:
+        size = path.stat().st_size
+        with tqdm(total=size, unit="B", unit_scale=True, desc="judged", mininterval=1.0) as bar:
+            for judged in judge_file(path, judging, size, workers):
+                tally.add(judged)
+                out.write(judged.verdicts)
+                bar.update(judged.size)
+        passed = tally.passed()
+        choice = Chooser(path, judging).choose(passed)
+        return write(path, tally, passed, choice, judging, files.out, out)
 
 
 @contextmanager
@@ -163,75 +137,5 @@ def as_candidates(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "candidates.jsonl"
         with part.open("w", encoding="utf-8") as file:
-            for text in read_texts(path):
-                if text.strip():
-                    file.write(json.dumps({"text": text.strip()}, ensure_ascii=False) + "\n")
+            file.writelines(jsonl.line({"text": text.strip()}) for text in read_texts(path) if text.strip())
         yield part
-
-
-@dataclass(frozen=True)
-class Files:
-    """What `filter` reads and writes."""
-
-    candidates: Path
-    out: Path
-    verdicts: Path
-
-
-def filter_file(
-    files: Files,
-    texts: Sequence[str],
-    bot: Bot,
-    history: Iterable[str] = (),
-    band: Band | None = None,
-    model: Path | None = None,
-    base: Path | None = None,
-    workers: int = 0,
-    references: Sequence[str] = (),
-) -> tuple[int, int, Judged]:
-    """`filter`: judge a file of candidates ({"text"} a line at least) by itself and choose from all of them.
-
-    `texts`: the corpus, among which the nearest to each kept text is looked for; nothing may copy it, nor the
-    `references`.
-
-    Returns (texts in the pool, texts for review, what became of the candidates).
-    """
-    originals = [*texts, *references]
-    case = Case(bot.filter, originals, list(history), bot.folder, band, "")
-    screen = case.screen()
-    case = Case(bot.filter, originals, case.history, bot.folder, band, stop_rules(screen).id)
-    with as_candidates(files.candidates) as path, part_file(files.verdicts) as out:
-        size = path.stat().st_size
-        with tqdm(total=size, unit="B", unit_scale=True, desc="judged", mininterval=1.0) as bar:
-            judged = Judged()
-            for piece, lines, length in screened(path, case, size, workers):
-                judged.add(piece)
-                out.write(lines)
-                bar.update(length)
-        passed = Passed.joined(judged.passed)
-        curator = Curator(path, bot.filter, bot.count, band, model, base, bot.sample.prefixes)
-        choice = curator.choose(passed)
-        apart = curator.write(passed, choice, texts, bot.sample.seed, screen, files.out, out)
-    judged.counts.update(choice.counts())
-    return len(choice.numbers(KEPT)), apart, judged
-
-
-def calibrate(
-    candidates: Path,
-    texts: Sequence[str],
-    references: Sequence[str],
-    bot: Bot,
-    band: Band | None,
-    held_out: Sequence[float] = (),
-) -> str:
-    """How often each rule rejects people (the corpus, leave one out) and candidates, as a table.
-
-    `held_out`: log-probabilities of the held-out texts, of which the band is asked.
-    """
-    originals = [*texts, *references]
-    screen = Screen(bot.filter, originals, (), bot.folder, band)
-    with as_candidates(candidates) as path, path.open("rb") as file:
-        machine = rates.machine(screen, (candidate_of(line) for line in file if line.strip()))
-    return rates.table(
-        {"real texts": rates.people(screen, originals, len(texts), held_out), "candidates": machine}, screen
-    )

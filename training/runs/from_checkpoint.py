@@ -19,6 +19,7 @@ from training.common.files import locked
 from training.curate import fill
 from training.model import convert
 from training.runs import stages
+from training.runs.until_enough import sample_and_filter
 from training.settings import Bot
 
 POOL_COMMANDS = ("status", "list", "show", "withdraw", "verify", "pause", "resume")
@@ -77,7 +78,7 @@ def pool_from(bot: Bot, checkpoint: Path, folder: Path, say: Callable[[str], Non
                 sample=dataclasses.replace(bot.sample, seed=bot.sample.seed + len(state.batches), budget=0),
             )
             stages.build_corpus(bot, [bot.corpus_file], folder, model, say)
-            texts = stages.sample_and_filter(more, folder, model, fill.history(url), say)
+            texts = sample_and_filter(more, folder, model, fill.history(url), say)
             fill.fill(texts, url, str(source))
     return url
 

@@ -21,10 +21,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
-from post_tweet.store import DirectoryStore, Missing, S3Store, Store, open_store
+from post_tweet.store import Missing
 
 from training import settings as config
 from training.common.errors import DeepproverbsError, WrongUse
@@ -32,7 +31,10 @@ from training.common.files import write_whole
 from training.common.manifest import key_of
 from training.common.progress import Say
 from training.curate import fill
+from training.judge.own import own_files
 from training.runs import shards, stages
+from training.runs.until_enough import budget_of, sample_and_filter
+from training.runs.work_place import Work
 from training.sample.candidates import Candidates
 from training.settings import Bot, plain
 
@@ -43,51 +45,10 @@ SPARE = 2
 missing in the end the last job draws."""
 
 
-class Work:
-    """The work place. Weights of gigabytes go through boto3's own transfer, in pieces."""
-
-    def __init__(self, url: str) -> None:
-        self.store: Store = open_store(url)
-        self.url = url
-
-    def put(self, path: Path, key: str) -> None:
-        if isinstance(self.store, S3Store):
-            self.store.client.upload_file(str(path), self.store.bucket, self.store.prefix + key)
-        elif isinstance(self.store, DirectoryStore):
-            self._copied(path, self.store.folder / key)
-
-    def get(self, key: str, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(self.store, S3Store):
-            part = path.with_name(f".{path.name}.part")
-            self.store.client.download_file(self.store.bucket, self.store.prefix + key, str(part))
-            part.replace(path)
-        elif isinstance(self.store, DirectoryStore):
-            self._copied(self.store.folder / key, path)
-
-    @staticmethod
-    def _copied(source: Path, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
-        shutil.copyfile(source, part)
-        part.replace(target)
-
-    def put_all(self, files: Iterable[Path], folder: Path, prefix: str) -> None:
-        for path in files:
-            self.put(path, f"{prefix}/{path.relative_to(folder).as_posix()}")
-
-    def get_all(self, prefix: str, folder: Path) -> int:
-        keys = self.store.list(f"{prefix}/")
-        for key in keys:
-            self.get(key, folder / key.removeprefix(f"{prefix}/"))
-        return len(keys)
-
-
 def place(bot: Bot, file: Path, work: Work, say: Say) -> None:
     """The bot's own files, as the jobs will read them."""
     stages.prepare(bot, say)
-    own = (bot.folder / name.partition(":")[0] for name in bot.filter.own)
-    files = [bot.corpus_file, *bot.reference_files, *(path for path in own if path.exists())]
+    files = [bot.corpus_file, *bot.reference_files, *own_files(bot.filter, bot.folder)]
     if outside := next((path for path in files if not path.resolve().is_relative_to(bot.folder.resolve())), None):
         raise WrongUse(
             f"{outside} lies outside the bot's folder {bot.folder}, where the jobs cannot see it; move it there."
@@ -162,7 +123,7 @@ def sample(bot: Bot, folder: Path, work: Work, text: str, say: Say) -> None:
 
 def total(bot: Bot) -> int:
     """Candidates of all shards together."""
-    return min(math.ceil(SPARE * bot.filter.choose_from * bot.count), stages.budget_of(bot))
+    return min(math.ceil(SPARE * bot.filter.choose_from * bot.count), budget_of(bot))
 
 
 def pool(bot: Bot, folder: Path, work: Work, say: Say) -> Path:
@@ -177,7 +138,7 @@ def pool(bot: Bot, folder: Path, work: Work, say: Say) -> Path:
         return folder / "pool.jsonl"
     shards.merge(bot, folder, model, work.store, say)
     base = folder / "base"
-    made = stages.sample_and_filter(bot, folder, model, fill.history(bot.pool), say, base if base.exists() else None)
+    made = sample_and_filter(bot, folder, model, fill.history(bot.pool), say, base if base.exists() else None)
     for path in (folder / "verdicts.jsonl", folder / "review.jsonl", made):
         work.put(path, f"{out}/{path.name}")  # for people, and for this job if it is ended before the texts are in
     return made

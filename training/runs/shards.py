@@ -25,14 +25,9 @@ from post_tweet.store import Store
 
 from training.common.errors import WrongUse
 from training.common.progress import Progress, Say
-from training.corpus.read import load_corpus
-from training.judge.early import stop_rules
-from training.judge.judge import Screen
-from training.model.converted import Converted
+from training.judge.judge import Judging
 from training.runs import stages
 from training.sample.candidates import Candidate, Candidates
-from training.sample.draw import sample
-from training.sample.plan import choose_plan, make_engine
 from training.settings import Bot
 
 SECONDS = 30.0
@@ -90,7 +85,7 @@ class Parts:
         return sorted(Part(int(m[1]), int(m[2]), f"{self.folder}{m[0]}") for m in found if m)
 
     def put(self, first: int, candidates: list[Candidate]) -> None:
-        """One object, whole or not at all."""
+        """Candidates from number `first` on, as one object that is there whole or not at all."""
         name = f"{self.folder}{first:09d}-{first + len(candidates):09d}.jsonl"
         self.work.put(name, "".join(candidate.line() for candidate in candidates).encode())
 
@@ -117,8 +112,8 @@ class Parts:
 
     def of(self, part: Part, first: int) -> list[Candidate]:
         """Candidates of one part from number `first` on."""
-        lines = self.work.get(part.key)[0].split(b"\n")[:-1]
-        return [Candidate.of(json.loads(line)) for line in lines[first - part.first :]]
+        lines = self.work.get(part.key)[0].split(b"\n")[first - part.first : -1]
+        return [Candidate.of(json.loads(line)) for line in lines]
 
 
 def sample_shard(bot: Bot, folder: Path, model: Path, shard: Shard, work: Store, say: Say = print) -> int:
@@ -131,26 +126,23 @@ def sample_shard(bot: Bot, folder: Path, model: Path, shard: Shard, work: Store,
     say(f"Shard {shard.index} of {shard.of}: candidates {shard.first:,} to {shard.end - 1:,}, {there}.")
     if first == shard.end:
         return 0
-    originals = load_corpus(folder / "corpus.txt") + stages.references(bot)
-    screen = Screen(bot.filter, originals, [], bot.folder)
-    rules = stop_rules(screen) if bot.sample.early_stop else None
-    converted = Converted(model)
-    engine = make_engine(choose_plan(converted, bot.sample, say), converted, bot.sample, rules, folder)
-    say(f"Sampling: {engine.about}.")
-    drawn, kept, written = 0, list[Candidate](), time.monotonic()
+    rules = None
+    if bot.sample.early_stop:
+        rules = Judging(bot, stages.reference_of(bot, folder)).judge().stop_rules()
+    drawn, unwritten, written = 0, list[Candidate](), time.monotonic()
     with (
         Progress(shard.end - first, "sampled") as progress,
-        closing(sample(engine, converted, bot.sample, first, rules.id if rules else "")) as batches,
+        closing(stages.draw(bot, folder, model, first, rules, say)) as batches,
     ):
         for batch in batches:
             batch = batch[: shard.end - first - drawn]
             drawn += len(batch)
-            kept += batch
+            unwritten += batch
             progress.update(drawn, len(batch), sum(candidate.tokens for candidate in batch))
             done = first + drawn == shard.end
-            if done or len(kept) >= TEXTS or time.monotonic() - written >= SECONDS:
-                parts.put(first + drawn - len(kept), kept)
-                kept, written = [], time.monotonic()
+            if done or len(unwritten) >= TEXTS or time.monotonic() - written >= SECONDS:
+                parts.put(first + drawn - len(unwritten), unwritten)
+                unwritten, written = [], time.monotonic()
             if done:
                 break
     return drawn

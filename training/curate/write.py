@@ -1,0 +1,168 @@
+"""What was chosen → RUN/pool.jsonl and RUN/review.jsonl, and the last lines of RUN/verdicts.jsonl.
+
+pool.jsonl: a `Record` a line, shuffled; review.jsonl: the same of the texts that are set apart for a person, with
+"names".
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO, TypedDict, TypeVar
+
+import numpy as np
+from rapidfuzz import fuzz, process
+
+from training.common import jsonl
+from training.common.text import normal_form, text_id
+from training.curate.choose import GENERATION, KEPT, NEAR, SET_APART, VERDICTS, Choice
+from training.judge.blocks import Passed, Tally, read_candidate, verdict_lines
+from training.judge.judge import Judging, Verdict
+from training.judge.likeness import LikenessIndex
+from training.judge.rule import Context
+from training.judge.rules import CHOSEN, names_of
+from training.settings import FilterSettings
+
+T = TypeVar("T")
+
+EXACT = 200_000_000
+"""Up to so many comparisons, the nearest original is looked for among all: half a minute on two cores."""
+ALLOWED = ("link", "mention", "hashtag", "cashtag")
+"""Rules that the posting function asks again; whoever skips one here says so in each record."""
+
+
+class Record(TypedDict):
+    """A line of pool.jsonl."""
+
+    id: str
+    """First 16 hex digits of the BLAKE2b of the normal form."""
+    text: str
+    score: float
+    """Mean log-probability, nats a token; 0 where nobody knows it."""
+    nearest: str
+    """The most similar text of the corpus."""
+    nearest_ratio: float
+    """rapidfuzz's, 0 to 100."""
+
+
+class NotedRecord(Record, total=False):
+    """A record with what only some have."""
+
+    allow: list[str]
+    """Rules that were skipped, of those that the function asks again."""
+    names: str
+    """In review.jsonl: the name for which a person must read the text."""
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """What became of a file of candidates."""
+
+    counts: Counter[str]
+    """Of each verdict: a rule's name, "kept" or "spare"."""
+    candidates: int
+    tokens: int
+    left_out: int
+    """Candidates that were given up by other stop rules, and are not counted."""
+
+    @property
+    def kept(self) -> int:
+        return self.counts["kept"]
+
+    @property
+    def set_apart(self) -> int:
+        return self.counts["set-apart"]
+
+    def table(self, settings: FilterSettings) -> str:
+        """How many candidates each rule rejected, in the order in which they are asked."""
+        total = sum(self.counts.values())
+        rows = [
+            f"  {name:<16}{self.counts[name]:>10,}{self.counts[name] / total:>8.1%}"
+            for name in (*names_of(settings), *reversed(CHOSEN))
+            if self.counts[name]
+        ]
+        return "\n".join([f"  {'verdict':<16}{'texts':>10}{'share':>8}", *rows, f"  {'all':<16}{total or 1:>10,}"])
+
+
+def write(
+    candidates: Path, tally: Tally, passed: Passed, choice: Choice, judging: Judging, pool: Path, verdicts: TextIO
+) -> Filtered:
+    """Write the pool, the texts for review beside it, and the verdicts on all that passed."""
+    names = ["", *Context(judging.bot.filter).names]
+    chosen: dict[int, list[tuple[str, float, str]]] = {KEPT: [], SET_APART: []}
+    """(text, score, name for which it is set apart)."""
+    with candidates.open("rb") as file:
+        for number, code in enumerate(choice.verdicts.tolist()):
+            candidate, detail = read_candidate(file, int(passed.offsets[number])), ""
+            if code == NEAR:
+                relative = choice.relatives[number]
+                detail = f"{relative.ratio:.1f} {relative.text}"
+            elif code == SET_APART:
+                detail = names[passed.names[number]]
+            if code in chosen:
+                score = 0.0 if math.isnan(candidate.logprob) else candidate.logprob
+                chosen[code].append((candidate.text.strip(), score, detail))
+            verdicts.write(verdict_lines([Verdict(candidate.text, VERDICTS[code], detail)]))
+    for path, code in ((pool, KEPT), (review_file(pool), SET_APART)):
+        some = shuffled(chosen.pop(code), judging.bot.sample.seed)
+        texts, scores = [text for text, _, _ in some], [score for _, score, _ in some]
+        made = records(texts, scores, judging.reference.corpus, judging.bot.filter.skip)
+        jsonl.write(path, ({**r, "names": name} if name else r for r, (_, _, name) in zip(made, some, strict=True)))
+    return Filtered(tally.counts + choice.counts(), tally.candidates, tally.tokens, tally.left_out)
+
+
+def review_file(pool: Path) -> Path:
+    """Where the texts for review go that were chosen with `pool`."""
+    return pool.with_name("review.jsonl" if pool.name == "pool.jsonl" else f"{pool.stem}.review.jsonl")
+
+
+def records(
+    texts: Sequence[str], scores: Sequence[float], corpus: Sequence[str], skip: Collection[str] = ()
+) -> Iterator[NotedRecord]:
+    """Pool records of some texts, in their order. `skip`: the rules that were not asked."""
+    allowed = [name for name in ALLOWED if name in skip]
+    for text, score, (nearest, ratio) in zip(texts, scores, nearest_originals(texts, corpus), strict=True):
+        record: NotedRecord = {
+            "id": text_id(text),
+            "text": text,
+            "score": round(score, 4),
+            "nearest": nearest,
+            "nearest_ratio": ratio,
+        }
+        yield {**record, "allow": allowed} if allowed else record
+
+
+def nearest_originals(texts: Sequence[str], corpus: Sequence[str]) -> list[tuple[str, float]]:
+    """(text of the corpus, rapidfuzz ratio) that is most like each text.
+
+    All are compared while that is quick; with a large corpus only those that share a rare run of three words, and
+    what shares none has ratio 0.
+    """
+    normals = [normal_form(text) for text in corpus]
+    found: list[tuple[str, float]] = []
+    if len(texts) * len(normals) <= EXACT:
+        for at in range(0, len(texts), GENERATION):
+            some = [normal_form(text) for text in texts[at : at + GENERATION]]
+            ratios = process.cdist(some, normals, scorer=fuzz.ratio, processor=None, dtype=np.float32, workers=-1)
+            best = ratios.argmax(axis=1)
+            found += [
+                (corpus[n], round(float(ratio), 1))
+                for n, ratio in zip(best.tolist(), ratios[np.arange(len(some)), best], strict=True)
+            ]
+        return found
+    index, by_normal = LikenessIndex.of(normals), dict(zip(normals, corpus, strict=True))
+    for at in range(0, len(texts), GENERATION):
+        for relative in index.nearest([normal_form(text) for text in texts[at : at + GENERATION]], 1.0):
+            found.append((by_normal[relative.text], relative.ratio) if relative else ("", 0.0))
+    return found
+
+
+def shuffled(items: Iterable[T], seed: int) -> list[T]:
+    """An order that says nothing about how good the texts are or how they came."""
+    order = list(items)
+    random.Random(seed).shuffle(order)
+    return order

@@ -1,0 +1,173 @@
+"""What a rule is, and what it may ask about: a text, and the context in which it is judged.
+
+A rule is one record in `RULES` (training/judge/rules.py). The judge, the engines that give a text up while they write
+it, the table of rates and the choice of the pool all read what they need from there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from inspect import getdoc
+from typing import Any, TypeVar
+
+from training.common.errors import WrongUse
+from training.common.text import id_of_normal, normal_form
+from training.judge.band import Band
+from training.judge.blocklist import Blocklist
+from training.judge.words import blocked_words, common_words, peoples
+from training.sample.stop_rules import StopRules
+from training.settings import FilterSettings
+
+T = TypeVar("T")
+
+
+class Text:
+    """One text with what was measured while it was sampled, and the forms of it that several rules need."""
+
+    def __init__(self, text: str, logprob: float = math.nan, finished: bool = True) -> None:
+        self.text, self.logprob, self.finished = text, logprob, finished
+
+    @cached_property
+    def normal(self) -> str:
+        return normal_form(self.text)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Words of the normal form."""
+        return self.normal.split()
+
+    @cached_property
+    def id(self) -> int:
+        return id_of_normal(self.normal)
+
+
+@dataclass(frozen=True)
+class KnownWords:
+    """Words in normal form."""
+
+    all: frozenset[str]
+    """Those of the originals, and common ones."""
+    common: frozenset[str]
+    blocklist: Blocklist | None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a rule may know besides the text. Whatever is derived from the settings and the originals is made when it
+    is first needed, and once."""
+
+    settings: FilterSettings
+    originals: Sequence[str] = ()
+    """The corpus and its references in normal form."""
+    history: Sequence[str] = ()
+    """Texts of the pool, posted or not, in normal form."""
+    band: Band | None = None
+    _made: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, make: Callable[[Context], T]) -> T:
+        """What `make` makes of this context: an index that a rule needs for every text."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: T = self._made[make]
+        return made
+
+    def asks(self, name: str) -> bool:
+        return name not in self.settings.skip
+
+    @cached_property
+    def characters(self) -> frozenset[str]:
+        """The only ones that a text may hold; none: any printable one."""
+        return frozenset(self.settings.characters if self.asks("characters") else "")
+
+    @cached_property
+    def words(self) -> KnownWords:
+        """
+        Raises:
+            WrongUse: the settings need a word list of a language that has none.
+        """
+        settings = self.settings
+        own = {word for normal in self.originals for word in normal.split()}
+        try:
+            common = common_words(settings.common_words, settings.language)
+        except WrongUse:
+            if settings.closed_vocabulary and self.asks("vocabulary"):
+                raise
+            common = frozenset()
+        blocklist = None
+        if self.asks("blocked"):
+            blocked = blocked_words(settings.language) | set(settings.block)
+            blocklist = Blocklist(blocked, settings.allow, (common | own) - {normal_form(word) for word in blocked})
+            # A word may be common and blocked; what the corpus itself says is known, and blocked by its own rule.
+            common = frozenset(word for word in common if not blocklist.blocks(word))
+        return KnownWords(frozenset(common | own), common, blocklist)
+
+    @cached_property
+    def dangling(self) -> frozenset[str]:
+        return frozenset(map(normal_form, self.settings.dangling))
+
+    @cached_property
+    def names(self) -> dict[str, int]:
+        """The names that a person must see, of one word or two, in all their forms; numbered from 1."""
+        names = peoples() | {normal_form(name) for name in self.settings.set_apart}
+        return {form: number for number, form in enumerate(sorted({f for name in names for f in forms(name)}), 1)}
+
+    @cached_property
+    def first_words(self) -> frozenset[str]:
+        """First words of the names of two."""
+        return frozenset(name.split()[0] for name in self.names if " " in name)
+
+
+def forms(name: str) -> set[str]:
+    """A name in the singular, the plural and the possessive."""
+    plurals = {name + "s"}
+    if name.endswith(("s", "x", "z", "ch", "sh")):
+        plurals = {name + "es"}
+    elif name.endswith("y"):
+        plurals |= {name[:-1] + "ies"}
+    elif name.endswith("o"):
+        plurals |= {name + "es"}
+    elif name.endswith("man"):
+        plurals |= {name[:-3] + "men"}
+    return {name, f"{name}'s", *plurals, *(plural + "'" for plural in plurals)}
+
+
+Question = Callable[[Text, Context], str | None]
+Comparison = Callable[[Sequence[Text], Context], Sequence[str | None]]
+LeaveOneOut = Callable[[Sequence[Text], Context], Sequence[bool]]
+Narrow = Callable[[StopRules, Context], StopRules]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Why a text may go. A rule without question and comparison is asked when the pool is chosen
+    (training/curate/choose.py)."""
+
+    name: str
+    question: Question | None = None
+    """Asked of one text by itself: why it must go, or None."""
+    comparison: Comparison | None = None
+    """Asked instead, of hundreds of texts at a time: they are looked up in an index of the originals or the history."""
+    leave_one_out: LeaveOneOut | None = None
+    """Asked of the first of the originals themselves, to see how often the rule rejects people: which of them would it
+    reject if the originals held all others but that one? None: a question is asked as of any text, a comparison not
+    at all."""
+    of_sampling: bool = False
+    """It asks how the text was sampled; people's texts were not."""
+    marks: str = ""
+    """Signs that break it wherever they stand. Where any character may stand, an engine stops at them, and says
+    `characters`."""
+    stop: Narrow | None = None
+    """What an engine can tell from the bytes of an unfinished text that no more words can mend: narrows its stop
+    rules."""
+    rejects: bool = True
+    """False: a text that passes all others is set apart until a person has read it. The question answers with one of
+    the context's names."""
+
+    @property
+    def reason(self) -> str:
+        """Why there is such a rule: its function's docstring."""
+        asked = self.question or self.comparison
+        return (getdoc(asked) or "") if asked else ""

@@ -1,0 +1,185 @@
+"""Sampling and filtering, until the pool is full or the budget is spent.
+
+In:  RUN/model/, RUN/base/, RUN/corpus.txt, RUN/corpus.npz, and what there is of RUN/candidates.jsonl.
+Out: RUN/candidates.jsonl, RUN/verdicts.jsonl, RUN/pool.jsonl, RUN/review.jsonl.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from training.common.errors import DeepproverbsError, WrongUse
+from training.common.files import part_file
+from training.common.manifest import Manifest, key_of
+from training.common.progress import Progress, Say
+from training.curate.choose import KEPT, Choice, Chooser
+from training.curate.write import Filtered, write
+from training.judge.band import measure
+from training.judge.blocks import Judged, Passed, Tally, judge_file, judge_some
+from training.judge.judge import Judge, Judging
+from training.judge.own import own_files
+from training.judge.rule import Context, Text
+from training.judge.rules import characters
+from training.runs import stages
+from training.sample.candidates import Candidate, Candidates
+from training.sample.stop_rules import StopRules
+from training.settings import Bot, plain
+
+BATCH = 256
+"""New candidates that are judged at a time."""
+
+
+def sample_and_filter(
+    bot: Bot, run: Path, model: Path, history: list[str], say: Say = print, base: Path | None = None
+) -> Path:
+    """Sample until enough texts passed to choose from, or the budget is spent; write verdicts and pool.jsonl.
+
+    `base`: the converted base model, for a second opinion on each text.
+
+    Raises:
+        DeepproverbsError: no text passed.
+    """
+    manifest, pool, verdicts = Manifest(run), run / "pool.jsonl", run / "verdicts.jsonl"
+    store = Candidates(run, model, bot.sample)
+    inputs = [run / "corpus.txt", *bot.reference_files, *own_files(bot.filter, bot.folder)]
+    key = key_of([store.key, plain(bot.filter), bot.count, bot.sample.budget, bot.pool, base is not None], *inputs)
+    if manifest.done("filter", key, pool, verdicts):
+        say(f"Pool: already done ({pool}); for more texts raise --count.")
+        return pool
+    check_prefixes(bot)
+    started = time.monotonic()
+    band = measure(bot.filter, model, run / "corpus.npz", base)
+    judging = Judging(bot, stages.reference_of(bot, run, history), band, model, base)
+    judge = judging.judge()
+    rules = judge.stop_rules() if bot.sample.early_stop else None
+    judging = replace(judging, stop_id=rules.id if rules else "")
+    with part_file(verdicts) as out:
+        source = Source(store, run, judging, judge, rules)
+        enough = until_enough(source, Chooser(store.path, judging), out)
+        filtered = write(store.path, enough.tally, enough.passed, enough.choice, judging, pool, out)
+    _tell(filtered, judging, run, say)
+    if not filtered.kept:
+        raise DeepproverbsError(
+            f"No text passed the filters; see {verdicts} for the reasons, or widen [filter] in the bot's settings."
+        )
+    manifest.record(
+        "filter",
+        key,
+        plain(bot.filter),
+        started,
+        candidates=filtered.candidates,
+        tokens=filtered.tokens,
+        kept=filtered.kept,
+        review=filtered.set_apart,
+        band=asdict(band) if band else None,
+        verdicts=dict(filtered.counts),
+    )
+    say(f"Pool: {filtered.kept:,} texts in {pool}.")
+    if filtered.set_apart:
+        say(
+            f"{filtered.set_apart:,} more name a people or a religion: `deepproverbs review --run {run}` shows them to "
+            "you."
+        )
+    return pool
+
+
+def check_prefixes(bot: Bot) -> None:
+    """
+    Raises:
+        WrongUse: no text that starts with one of the prefixes can pass.
+    """
+    context = Context(bot.filter)
+    for prefix in bot.sample.prefixes if context.asks("characters") else ():
+        if reason := characters(Text(prefix), context):
+            raise WrongUse(
+                f"No text that starts with {prefix!r} can pass: it {reason}, which [filter] characters does not allow."
+            )
+
+
+def budget_of(bot: Bot) -> int:
+    """Most candidates that the bot may sample."""
+    return bot.sample.budget or 20 * bot.count
+
+
+@dataclass(frozen=True)
+class Source:
+    """Candidates of a run, judged: those that are in its file, then new ones."""
+
+    store: Candidates
+    run: Path
+    judging: Judging
+    judge: Judge
+    rules: StopRules | None
+
+    def judged(self, say: Say) -> Generator[Judged, None, None]:
+        """Yield what some candidates came to, until the budget is spent."""
+        bot, stop_id = self.judging.bot, self.judging.stop_id
+        left = budget_of(bot)
+        for judged in judge_file(self.store.path, self.judging, self.store.recover(left)):
+            left -= judged.candidates
+            yield judged
+        assert self.judging.model
+        some: list[Candidate] = []
+        offsets: list[int] = []
+        with closing(stages.draw(bot, self.run, self.judging.model, self.store.count, self.rules, say)) as batches:
+            for batch in batches:
+                offsets += self.store.append(batch)
+                some += batch
+                if len(some) >= min(BATCH, left):
+                    judged = judge_some(self.judge, stop_id, some[:left], offsets[:left])
+                    left -= judged.candidates
+                    some, offsets = [], []
+                    yield judged
+
+
+@dataclass(frozen=True)
+class Enough:
+    """What there was to choose from, and what was chosen."""
+
+    tally: Tally
+    passed: Passed
+    choice: Choice
+
+
+def until_enough(source: Source, chooser: Chooser, verdicts: TextIO) -> Enough:
+    """Judge what is there and sample on, until the pool can be chosen or the budget is spent.
+
+    The pool is chosen from the first so many candidates that passed, and their order is that of their numbers: a
+    run that was killed and went on chooses from the same ones.
+    """
+    bot, tally = source.judging.bot, Tally()
+    wanted, budget = math.ceil(bot.count * bot.filter.choose_from), budget_of(bot)
+    with Progress(wanted, "passed") as progress, closing(source.judged(progress.say)) as found:
+        while True:
+            while (passed := tally.first(wanted)) is None and tally.candidates < budget:
+                judged = next(found)
+                verdicts.write(judged.verdicts)
+                tally.add(judged)
+                progress.update(tally.count_passed, *(() if judged.size else (judged.candidates, judged.tokens)))
+            passed = passed or tally.passed()
+            choice = chooser.choose(passed)
+            missing = bot.count - len(choice.numbers(KEPT))
+            if missing <= 0 or tally.candidates >= budget:
+                return Enough(tally, passed, choice)
+            # At least some per cent more: choosing anew costs as much as it did.
+            wanted += math.ceil(max(missing * bot.filter.choose_from, wanted / 20))
+            progress.want(wanted)
+
+
+def _tell(filtered: Filtered, judging: Judging, run: Path, say: Say) -> None:
+    """The table of verdicts, and what a person should change when too few texts passed."""
+    bot, band = judging.bot, judging.band
+    say(filtered.table(bot.filter))
+    if band and filtered.counts["band"] > filtered.candidates / 2:
+        say(
+            f"Most candidates are far more or less probable than real texts ({band.logprob.mean:.2f} nats a token): "
+            'the model has not learnt them yet. Raise [finetune] epochs; or put "band" into [filter] skip.'
+        )
+    if filtered.kept < bot.count:
+        say(f"The budget of {budget_of(bot):,} candidates is spent: {filtered.kept:,} of {bot.count:,} texts kept.")
