@@ -81,15 +81,15 @@ def run_once(path: Path, wanted: int) -> dict[str, Any]:
     from training.corpus.read import load_corpus
     from training.judge.band import Band, Spread
     from training.judge.judge import Judging, Reference
-    from training.runs.filter_file import Files, filter_file
+    from training.runs.filter_file import FilterOptions, filter_file
     from training.settings import override
 
     bot = override(settings.load(BOT), "", count=wanted)
     texts, bible = (load_corpus(BOT.with_name(name)) for name in ("corpus.txt", "kjv.txt"))
-    files = Files(path, path.with_name("pool.jsonl"), path.with_name("verdicts.jsonl"))
+    options = FilterOptions(path, out=path.with_name("pool.jsonl"))
     started = time.perf_counter()
     judging = Judging(bot, Reference(texts, bible), Band(Spread(-2.5, 0.5), -2.0, 3.0))
-    filtered = filter_file(files, judging)
+    filtered = filter_file(options, judging)
     seconds = time.perf_counter() - started
     return {
         "seconds": seconds,

@@ -19,7 +19,7 @@ from training.common.paths import ROOT
 from training.judge import blocks
 from training.judge.blocks import Passed, Tally, judge_file, read_candidate
 from training.judge.judge import Judging, Reference
-from training.runs.filter_file import Files, filter_file
+from training.runs.filter_file import FilterOptions, filter_file
 from training.sample.candidates import Candidate
 
 BOT = config.load(ROOT / "data" / "proverbs" / "bot.toml")
@@ -150,8 +150,8 @@ def by(count: int, history: Sequence[str] = (), **settings: object) -> Judging:
     return Judging(bot, Reference(labelled.proverbs(), history=history))
 
 
-def files(tmp_path: Path, candidates: Path) -> Files:
-    return Files(candidates, tmp_path / "pool.jsonl", tmp_path / "verdicts.jsonl")
+def files(tmp_path: Path, candidates: Path, workers: int = 0) -> FilterOptions:
+    return FilterOptions(candidates, out=tmp_path / "pool.jsonl", workers=workers)
 
 
 def texts_in(path: Path) -> list[str]:
@@ -170,7 +170,7 @@ def test_filtering_what_was_kept_keeps_all_of_it(tmp_path: Path) -> None:
     assert review and not set(review) & set(pool)
     mixed = random.Random(5).sample(texts, len(texts))
     (other := tmp_path / "other").mkdir()
-    filter_file(files(other, write(tmp_path / "m.jsonl", mixed)), by(600), workers=2)
+    filter_file(files(other, write(tmp_path / "m.jsonl", mixed), workers=2), by(600))
     assert set(texts_in(other / "pool.jsonl")) == set(pool) and set(texts_in(other / "review.jsonl")) == set(review)
     (again := tmp_path / "again").mkdir()
     filter_file(files(again, tmp_path / "pool.jsonl"), by(600))

@@ -17,7 +17,7 @@ from training.judge.band import Band, Spread
 from training.judge.judge import Judge, Judging, Reference
 from training.judge.rules import PASSED
 from training.runs import stages, until_enough
-from training.runs.filter_file import Files, filter_file
+from training.runs.filter_file import FilterOptions, filter_file
 from training.runs.until_enough import sample_and_filter
 from training.sample.stop_rules import StopRules
 from training.settings import Bot, CorpusSettings, FilterSettings, SampleSettings
@@ -89,8 +89,8 @@ def test_texts_given_up_under_other_filters_do_not_count(model: Path, tmp_path: 
     assert given_up >= 300
     assert len(sample_and_filter(wide, tmp_path, model, [], said.append).read_text().splitlines()) == 20
     out = tmp_path / "out.jsonl"
-    files = Files(tmp_path / "candidates.jsonl", out, tmp_path / "v.jsonl")
-    filtered = filter_file(files, Judging(wide, Reference(["a b c d e"])))
+    options = FilterOptions(tmp_path / "candidates.jsonl", out=out, verdicts=tmp_path / "v.jsonl")
+    filtered = filter_file(options, Judging(wide, Reference(["a b c d e"])))
     assert filtered.left_out == given_up
     assert len(out.read_text().splitlines()) == filtered.kept == 20
 
@@ -146,11 +146,11 @@ def test_texts_without_a_score_are_scored(model: Path, tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_text("\n".join(texts) + "\n")
     band = Band(Spread(-3.0, 1.0), -3.0, 3.0)
     plain_bot = replace(bot(tmp_path), filter=FilterSettings(closed_vocabulary=False, skip=("repetition",)))
-    files = Files(tmp_path / "t.txt", tmp_path / "pool.jsonl", tmp_path / "v.jsonl")
+    options = FilterOptions(tmp_path / "t.txt", out=tmp_path / "pool.jsonl")
     judging = Judging(plain_bot, Reference(["a wise son"]), band, model)
-    filtered = filter_file(files, judging)
-    assert (filtered.kept, filtered.counts["band"]) == (1, 1) and texts[0] in files.out.read_text()
-    filtered = filter_file(files, replace(judging, model=None))
+    filtered = filter_file(options, judging)
+    assert (filtered.kept, filtered.counts["band"]) == (1, 1) and texts[0] in options.pool_file.read_text()
+    filtered = filter_file(options, replace(judging, model=None))
     assert (filtered.kept, filtered.counts["band"]) == (2, 0), "without a model, nobody knows"
 
 

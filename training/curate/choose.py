@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from training.common.text import normal_form
 from training.judge.band import Band
-from training.judge.blocks import Passed, read_text
+from training.judge.blocks import Passed, Tally, read_text
 from training.judge.judge import Judging
 from training.judge.likeness import COMMON, FEW, WORD_RUN, LikenessIndex, Relative
 from training.model.score import Floats, text_scores
@@ -104,6 +104,17 @@ class Choice:
     def counts(self) -> Counter[str]:
         found = np.bincount(self.verdicts, minlength=len(VERDICTS)).tolist()
         return Counter({name: count for name, count in zip(VERDICTS, found, strict=True) if count})
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What there was to choose from, and what was chosen."""
+
+    candidates: Path
+    """The file."""
+    tally: Tally
+    passed: Passed
+    choice: Choice
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from rapidfuzz import fuzz, process
 
 from training.common import jsonl
 from training.common.text import normal_form, text_id
-from training.curate.choose import GENERATION, KEPT, NEAR, SET_APART, VERDICTS, Choice
-from training.judge.blocks import Passed, Tally, read_candidate, verdict_lines
+from training.curate.choose import GENERATION, KEPT, NEAR, SET_APART, VERDICTS, Chosen
+from training.judge.blocks import read_candidate, verdict_lines
 from training.judge.judge import Judging, Verdict
 from training.judge.likeness import LikenessIndex
 from training.judge.rule import Context
@@ -88,14 +88,13 @@ class Filtered:
         return "\n".join([f"  {'verdict':<16}{'texts':>10}{'share':>8}", *rows, f"  {'all':<16}{total or 1:>10,}"])
 
 
-def write(
-    candidates: Path, tally: Tally, passed: Passed, choice: Choice, judging: Judging, pool: Path, verdicts: TextIO
-) -> Filtered:
+def write(chosen: Chosen, judging: Judging, pool: Path, verdicts: TextIO) -> Filtered:
     """Write the pool, the texts for review beside it, and the verdicts on all that passed."""
     names = ["", *Context(judging.bot.filter).names]
-    chosen: dict[int, list[tuple[str, float, str]]] = {KEPT: [], SET_APART: []}
+    some: dict[int, list[tuple[str, float, str]]] = {KEPT: [], SET_APART: []}
     """(text, score, name for which it is set apart)."""
-    with candidates.open("rb") as file:
+    passed, choice, tally = chosen.passed, chosen.choice, chosen.tally
+    with chosen.candidates.open("rb") as file:
         for number, code in enumerate(choice.verdicts.tolist()):
             candidate, detail = read_candidate(file, int(passed.offsets[number])), ""
             if code == NEAR:
@@ -103,15 +102,15 @@ def write(
                 detail = f"{relative.ratio:.1f} {relative.text}"
             elif code == SET_APART:
                 detail = names[passed.names[number]]
-            if code in chosen:
+            if code in some:
                 score = 0.0 if math.isnan(candidate.logprob) else candidate.logprob
-                chosen[code].append((candidate.text.strip(), score, detail))
+                some[code].append((candidate.text.strip(), score, detail))
             verdicts.write(verdict_lines([Verdict(candidate.text, VERDICTS[code], detail)]))
     for path, code in ((pool, KEPT), (review_file(pool), SET_APART)):
-        some = shuffled(chosen.pop(code), judging.bot.sample.seed)
-        texts, scores = [text for text, _, _ in some], [score for _, score, _ in some]
+        rows = shuffled(some.pop(code), judging.bot.sample.seed)
+        texts, scores = [text for text, _, _ in rows], [score for _, score, _ in rows]
         made = records(texts, scores, judging.reference.corpus, judging.bot.filter.skip)
-        jsonl.write(path, ({**r, "names": name} if name else r for r, (_, _, name) in zip(made, some, strict=True)))
+        jsonl.write(path, ({**r, "names": name} if name else r for r, (_, _, name) in zip(made, rows, strict=True)))
     return Filtered(tally.counts + choice.counts(), tally.candidates, tally.tokens, tally.left_out)
 
 

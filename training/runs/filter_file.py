@@ -15,7 +15,7 @@ from training.common.errors import WrongUse
 from training.common.files import part_file
 from training.corpus.read import load_corpus, read_texts
 from training.curate import fill
-from training.curate.choose import Chooser
+from training.curate.choose import Chooser, Chosen
 from training.curate.write import Filtered, review_file, write
 from training.judge import rates
 from training.judge.band import measure
@@ -27,25 +27,15 @@ from training.settings import Bot
 
 
 @dataclass(frozen=True)
-class Files:
-    """What `filter` reads and writes."""
-
-    candidates: Path
-    out: Path
-    """The pool; the texts for review come beside it."""
-    verdicts: Path
-
-
-@dataclass(frozen=True)
 class FilterOptions:
     """What `deepproverbs filter` is given."""
 
     candidates: Path
     """JSON Lines with a "text" a line; or texts, in any form that `corpus` reads."""
-    corpus: Sequence[Path]
+    corpus: Sequence[Path] = ()
     """The corpus, then what else nothing may copy."""
     out: Path | None = None
-    """The pool file to write."""
+    """The pool file to write; the texts for review come beside it."""
     verdicts: Path | None = None
     """Every verdict. None: verdicts.jsonl beside `out`."""
     history: str | None = None
@@ -55,33 +45,40 @@ class FilterOptions:
     workers: int = 0
     """Processes that judge. 0: as many as pay."""
 
-    def files(self) -> Files:
+    @property
+    def pool_file(self) -> Path:
         """
         Raises:
-            WrongUse: no pool file is named.
+            WrongUse: it has no name.
         """
         if not self.out:
             raise WrongUse("Name the pool file to write with --out; or give --calibrate.")
-        return Files(self.candidates, self.out, self.verdicts or self.out.with_name("verdicts.jsonl"))
+        return self.out
+
+    @property
+    def verdicts_file(self) -> Path:
+        return self.verdicts or self.pool_file.with_name("verdicts.jsonl")
 
 
 def filter_candidates(bot: Bot, options: FilterOptions) -> Filtered:
     """`filter`: judge the file and choose from all of it."""
-    files = options.files()
-    return filter_file(files, judging_of(bot, options), options.workers)
+    _ = options.pool_file  # told before anything is read
+    return filter_file(options, judging_of(bot, options))
 
 
 def summary(filtered: Filtered, options: FilterOptions) -> list[str]:
     """What a person is told after the table."""
-    files, lines = options.files(), []
+    lines = []
     if filtered.left_out:
         lines.append(
             f"{filtered.left_out:,} candidates were given up under other [filter] settings or originals and are left "
             "out; `deepproverbs sample`, or run with --no-early-stop, writes whole texts, to be judged under any."
         )
-    lines.append(f"{filtered.kept:,} texts in {files.out}, every verdict in {files.verdicts}.")
+    lines.append(f"{filtered.kept:,} texts in {options.pool_file}, every verdict in {options.verdicts_file}.")
     if filtered.set_apart:
-        lines.append(f"{filtered.set_apart:,} more name a people or a religion: they are in {review_file(files.out)}.")
+        lines.append(
+            f"{filtered.set_apart:,} more name a people or a religion: they are in {review_file(options.pool_file)}."
+        )
     return lines
 
 
@@ -110,20 +107,20 @@ def judging_of(bot: Bot, options: FilterOptions) -> Judging:
     )
 
 
-def filter_file(files: Files, judging: Judging, workers: int = 0) -> Filtered:
+def filter_file(options: FilterOptions, judging: Judging) -> Filtered:
     """Judge a file of candidates by itself, and choose from all of them."""
     judging = replace(judging, stop_id=judging.judge().stop_rules().id)
     tally = Tally()
-    with as_candidates(files.candidates) as path, part_file(files.verdicts) as out:
+    with as_candidates(options.candidates) as path, part_file(options.verdicts_file) as out:
         size = path.stat().st_size
         with tqdm(total=size, unit="B", unit_scale=True, desc="judged", mininterval=1.0) as bar:
-            for judged in judge_file(path, judging, size, workers):
+            for judged in judge_file(path, judging, size, options.workers):
                 tally.add(judged)
                 out.write(judged.verdicts)
                 bar.update(judged.size)
         passed = tally.passed()
-        choice = Chooser(path, judging).choose(passed)
-        return write(path, tally, passed, choice, judging, files.out, out)
+        chosen = Chosen(path, tally, passed, Chooser(path, judging).choose(passed))
+        return write(chosen, judging, options.pool_file, out)
 
 
 @contextmanager

@@ -18,10 +18,10 @@ from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import part_file
 from training.common.manifest import Manifest, key_of
 from training.common.progress import Progress, Say
-from training.curate.choose import KEPT, Choice, Chooser
+from training.curate.choose import KEPT, Chooser, Chosen
 from training.curate.write import Filtered, write
 from training.judge.band import measure
-from training.judge.blocks import Judged, Passed, Tally, judge_file, judge_some
+from training.judge.blocks import Judged, Tally, judge_file, judge_some
 from training.judge.judge import Judge, Judging
 from training.judge.own import own_files
 from training.judge.rule import Context, Text
@@ -61,8 +61,7 @@ def sample_and_filter(
     judging = replace(judging, stop_id=rules.id if rules else "")
     with part_file(verdicts) as out:
         source = Source(store, run, judging, judge, rules)
-        enough = until_enough(source, Chooser(store.path, judging), out)
-        filtered = write(store.path, enough.tally, enough.passed, enough.choice, judging, pool, out)
+        filtered = write(until_enough(source, out), judging, pool, out)
     _tell(filtered, judging, run, say)
     if not filtered.kept:
         raise DeepproverbsError(
@@ -138,22 +137,13 @@ class Source:
                     yield judged
 
 
-@dataclass(frozen=True)
-class Enough:
-    """What there was to choose from, and what was chosen."""
-
-    tally: Tally
-    passed: Passed
-    choice: Choice
-
-
-def until_enough(source: Source, chooser: Chooser, verdicts: TextIO) -> Enough:
+def until_enough(source: Source, verdicts: TextIO) -> Chosen:
     """Judge what is there and sample on, until the pool can be chosen or the budget is spent.
 
     The pool is chosen from the first so many candidates that passed, and their order is that of their numbers: a
     run that was killed and went on chooses from the same ones.
     """
-    bot, tally = source.judging.bot, Tally()
+    bot, tally, chooser = source.judging.bot, Tally(), Chooser(source.store.path, source.judging)
     wanted, budget = math.ceil(bot.count * bot.filter.choose_from), budget_of(bot)
     with Progress(wanted, "passed") as progress, closing(source.judged(progress.say)) as found:
         while True:
@@ -166,7 +156,7 @@ def until_enough(source: Source, chooser: Chooser, verdicts: TextIO) -> Enough:
             choice = chooser.choose(passed)
             missing = bot.count - len(choice.numbers(KEPT))
             if missing <= 0 or tally.candidates >= budget:
-                return Enough(tally, passed, choice)
+                return Chosen(source.store.path, tally, passed, choice)
             # At least some per cent more: choosing anew costs as much as it did.
             wanted += math.ceil(max(missing * bot.filter.choose_from, wanted / 20))
             progress.want(wanted)
