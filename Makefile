@@ -14,22 +14,46 @@ NANO := .venvs/nano/.installed
 BENCH := .venvs/bench/.installed
 
 BIN := .venvs/project/bin
-CLOUD := $(BIN)/python -m infra.cloud
+CLOUD := $(BIN)/deepproverbs cloud
 PYTHON_FILES := training functions infra tests data benchmarks
 MYPY := training functions infra tests/simulation $(filter-out benchmarks/plot.py,$(wildcard benchmarks/*.py))
 
-# What may be given on the command line; the program knows the defaults.
-BOT ?=
-MODEL ?=
-POOL ?=
-COUNT ?=
-TWITTER_CREDS ?=
-CHECKPOINT_DIR ?=
-DRY_RUN ?=
-SLOT ?=
+# What may be given on the command line. The programs that make starts know the defaults.
+VARIABLES := ARGS BASE BOT BUDGET CHECKPOINT_DIR COUNT CUBLAS DASHBOARD DRY_RUN EMAIL ENABLE ENGINE FLEXIBLE HOURS IMAGE \
+  LOW_DAYS MODEL POOL PYTHON SCHEDULE SHARDS SLOT TF1_PYTHON TIME_ZONE TWITTER_CREDS UV YES
+ENVIRONMENT := AWS_% DEEPPROVERBS_% PIP_% UV_% SHELL
 
-bot := $(if $(BOT),--bot '$(BOT)')
-pool := $(if $(POOL),--pool '$(POOL)')
+given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
+unknown := $(firstword $(filter-out $(VARIABLES) $(ENVIRONMENT),$(given)))
+ifneq ($(unknown),)
+nearest := $(shell scripts/nearest '$(subst ','\'',$(unknown))' $(VARIABLES))
+$(error There is no variable $(unknown)$(if $(nearest),; did you mean $(nearest)?,;) `make help` lists them)
+endif
+
+# A value is text, never code: make does not expand it again, and recipes take it from the environment, "$$POOL".
+$(foreach v,$(given) $(VARIABLES),$(if $(filter undefined default file,$(origin $v)),,$(eval override $v := $$(value $v))))
+export $(VARIABLES)
+# ARGS is several words: quotes keep words together and mean nothing else, and $(ARGS) is safe in a recipe.
+define newline
+
+
+endef
+ifneq ($(ARGS),)
+override ARGS := $(shell printf '%s\n' '$(subst $(newline), ,$(subst ','\'',$(ARGS)))' | xargs bash -c 'printf "%q " "$$@"' words)
+ifneq ($(filter-out 0,$(.SHELLSTATUS)),)
+$(error ARGS has a quote that is not closed)
+endif
+endif
+
+# $(call option,--pool,POOL): the option with the variable's value, if it has one.
+option = $(if $($2),$1 "$$$2")
+# $(call flag,--dry-run,DRY_RUN): the option if the variable says yes.
+flag = $(if $(strip $($2)),$(if $(filter $(NO),$($2)),,$(if $(filter $(YES_WORDS),$($2)),$1,$(error $2 is yes or no, not $($2)))))
+NO := 0 n no N No NO f false False FALSE off Off OFF
+YES_WORDS := 1 y yes Y Yes YES t true True TRUE on On ON
+
+bot := $(call option,--bot,BOT)
+pool := $(call option,--pool,POOL)
 
 .PHONY: help setup demo train-and-fill report review tweet status test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
 
@@ -43,7 +67,7 @@ demo: $(PROJECT) $(TF1)  ## nano on the Proverbs: 1,000 texts in a local pool, t
 	@$(BIN)/deepproverbs demo
 
 train-and-fill:  ## corpus to filled pool, on a GPU image if one runs [BOT= MODEL= POOL= COUNT= ENGINE=image|local]
-	@scripts/train-and-fill $(bot) $(if $(MODEL),--model '$(MODEL)') $(pool) $(if $(COUNT),--count '$(COUNT)')
+	@scripts/train-and-fill $(bot) $(call option,--model,MODEL) $(pool) $(call option,--count,COUNT)
 
 report: $(PROJECT)  ## how new and how varied the pool is, beside real texts [BOT=]
 	@$(BIN)/deepproverbs report $(bot)
@@ -52,8 +76,8 @@ review: $(PROJECT)  ## read the texts that name a people or a religion; publish 
 	@$(BIN)/deepproverbs review $(bot) $(pool)
 
 tweet: $(PROJECT) $(if $(CHECKPOINT_DIR),$(TF1))  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 SLOT= CHECKPOINT_DIR=]
-	@$(BIN)/deepproverbs post $(bot) $(pool) $(if $(TWITTER_CREDS),--creds '$(TWITTER_CREDS)') \
-	  $(if $(DRY_RUN),--dry-run) $(if $(SLOT),--slot '$(SLOT)') $(if $(CHECKPOINT_DIR),--checkpoint '$(CHECKPOINT_DIR)')
+	@$(BIN)/deepproverbs post $(bot) $(pool) $(call option,--creds,TWITTER_CREDS) $(call flag,--dry-run,DRY_RUN) \
+	  $(call option,--slot,SLOT) $(call option,--checkpoint,CHECKPOINT_DIR)
 
 status: $(PROJECT)  ## the bot in AWS: last post, next slot, texts left, alarms, cost; or a pool's [POOL= BOT=]
 	@$(if $(POOL),$(BIN)/deepproverbs pool status $(bot) $(pool),$(CLOUD) status $(bot))
@@ -86,12 +110,12 @@ run-jupyter:  ## JupyterLab in the GPU image, port 8989
 	@scripts/image jupyter
 
 deploy: $(PROJECT) $(SAM)  ## the bot in AWS [SCHEDULE= TIME_ZONE= FLEXIBLE= ENABLE=yes|no EMAIL= LOW_DAYS= DASHBOARD= BOT=]
-	@$(CLOUD) deploy $(bot) $(if $(SCHEDULE),--schedule '$(SCHEDULE)') $(if $(TIME_ZONE),--time-zone '$(TIME_ZONE)') \
-	  $(if $(FLEXIBLE),--flexible '$(FLEXIBLE)') $(if $(ENABLE),--enable '$(ENABLE)') $(if $(EMAIL),--email '$(EMAIL)') \
-	  $(if $(LOW_DAYS),--low-days '$(LOW_DAYS)') $(if $(DASHBOARD),--dashboard '$(DASHBOARD)')
+	@$(CLOUD) deploy $(bot) $(call option,--schedule,SCHEDULE) $(call option,--time-zone,TIME_ZONE) \
+	  $(call option,--flexible,FLEXIBLE) $(call option,--enable,ENABLE) $(call option,--email,EMAIL) \
+	  $(call option,--low-days,LOW_DAYS) $(call option,--dashboard,DASHBOARD)
 
 secrets: $(PROJECT)  ## put the X keys into AWS, encrypted [TWITTER_CREDS=twitter.json BOT=]
-	@$(CLOUD) secrets $(bot) $(if $(TWITTER_CREDS),'$(TWITTER_CREDS)')
+	@$(CLOUD) secrets $(bot) $(call option,--,TWITTER_CREDS)
 
 pause: $(PROJECT)  ## the bot in AWS posts nothing until `make resume` [BOT=]
 	@$(CLOUD) pause $(bot)
@@ -100,26 +124,26 @@ resume: $(PROJECT)  ## it posts again [BOT=]
 	@$(CLOUD) resume $(bot)
 
 post-now: $(PROJECT)  ## the function in AWS posts one text now [DRY_RUN=1 SLOT= BOT=]
-	@$(CLOUD) post-now $(bot) $(if $(DRY_RUN),--dry-run) $(if $(SLOT),--slot '$(SLOT)')
+	@$(CLOUD) post-now $(bot) $(call flag,--dry-run,DRY_RUN) $(call option,--slot,SLOT)
 
 logs: $(PROJECT)  ## what the function in AWS wrote [HOURS=48 BOT=]
-	@$(CLOUD) logs $(bot) $(if $(HOURS),--hours '$(HOURS)')
+	@$(CLOUD) logs $(bot) $(call option,--hours,HOURS)
 
 clear-queues: $(PROJECT)  ## show and delete the messages of posts that failed, which ends their alarms [BOT=]
 	@$(CLOUD) clear-queues $(bot)
 
 destroy: $(PROJECT)  ## delete the bot from AWS; its pool stays [YES=1 BOT=]
-	@$(CLOUD) destroy $(bot) $(if $(YES),--yes)
+	@$(CLOUD) destroy $(bot) $(call flag,--yes,YES)
 
 cloud-train: $(PROJECT) $(SAM)  ## the training job on spot GPUs in AWS [SHARDS=4 MODEL= COUNT= EMAIL= BUDGET= BOT=]
-	@$(CLOUD) train $(bot) $(if $(MODEL),--model '$(MODEL)') $(if $(COUNT),--count '$(COUNT)') \
-	  $(if $(SHARDS),--shards '$(SHARDS)') $(if $(EMAIL),--email '$(EMAIL)') $(if $(BUDGET),--budget '$(BUDGET)')
+	@$(CLOUD) train $(bot) $(call option,--model,MODEL) $(call option,--count,COUNT) \
+	  $(call option,--shards,SHARDS) $(call option,--email,EMAIL) $(call option,--budget,BUDGET)
 
 cloud-status: $(PROJECT)  ## how far it is [BOT=]
 	@$(CLOUD) train-status $(bot)
 
 cloud-destroy: $(PROJECT)  ## delete its image, queue and work place; the pool stays [YES=1 BOT=]
-	@$(CLOUD) train-destroy $(bot) $(if $(YES),--yes)
+	@$(CLOUD) train-destroy $(bot) $(call flag,--yes,YES)
 
 requirements:  ## pin requirements/*.in anew (needs uv)
 	@scripts/compile-requirements $(ARGS)

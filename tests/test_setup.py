@@ -98,7 +98,7 @@ def test_tweeting_from_a_checkpoint_needs_tensorflow(tmp_path: Path) -> None:
 
 def test_train_and_fill_passes_only_what_is_given() -> None:
     line = run("make", "--dry-run", "train-and-fill", "MODEL=355M", "POOL=s3://a/b").stdout.split()
-    assert line == ["scripts/train-and-fill", "--model", "'355M'", "--pool", "'s3://a/b'"]
+    assert line == ["scripts/train-and-fill", "--model", '"$MODEL"', "--pool", '"$POOL"']
 
 
 def test_train_and_fill_says_where_it_works(bare: dict[str, str], tmp_path: Path) -> None:

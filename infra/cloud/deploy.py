@@ -1,12 +1,5 @@
-"""`make deploy`: build the function, and bring the bot's stack to what infra/template.yaml and the options say.
-
-What is not given keeps what the stack has:
-    SCHEDULE="cron(0 9 * * ? *)"  when to post, in EventBridge Scheduler's words;  TIME_ZONE=Europe/Zurich
-    FLEXIBLE=30                   at a chance moment within so many minutes after the time
-    ENABLE=yes|no                 the schedule on or off (off at first)
-    EMAIL=you@example.org         where alarms go
-    LOW_DAYS=30                   mail when the pool lasts for fewer days
-    DASHBOARD=yes|no              the fourth one of an account costs $3 a month
+"""`deepproverbs cloud deploy`: build the function, and bring the bot's stack to what infra/template.yaml and the
+options say. What is not given keeps what the stack has.
 """
 
 from __future__ import annotations
@@ -25,7 +18,7 @@ from post_tweet.state import RECENT
 from infra.cloud import costs, ready, secrets
 from infra.cloud.make import make
 from infra.cloud.schedule import a_month, meanwhile, silence_hours
-from infra.cloud.stack import Owner, Stack, clear
+from infra.cloud.stack import Owner, Stack, aws_errors
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.paths import ROOT
 from training.common.progress import Say
@@ -36,8 +29,8 @@ NAMESPACE = "deepproverbs"
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the owner gave; None keeps what is there."""
+class DeployOptions:
+    """What the owner gave; None keeps what the stack has."""
 
     schedule: str | None = None
     time_zone: str | None = None
@@ -45,7 +38,7 @@ class Wishes:
     enable: bool | None = None
     email: str | None = None
     low_days: int | None = None
-    dashboard: str | None = None
+    dashboard: bool | None = None
 
     def parameters(self) -> dict[str, str]:
         given: dict[str, Any] = {
@@ -55,17 +48,17 @@ class Wishes:
             "ScheduleState": {None: None, True: "ENABLED", False: "DISABLED"}[self.enable],
             "AlarmEmail": self.email,
             "PoolLowDays": self.low_days,
-            "Dashboard": self.dashboard,
+            "Dashboard": {None: None, True: "yes", False: "no"}[self.dashboard],
         }
         return {name: str(value) for name, value in given.items() if value is not None}
 
 
-def deploy(bot: str, wishes: Wishes, say: Say) -> None:
+def deploy(bot: str, options: DeployOptions, say: Say) -> None:
     owner = Owner.present()
     stack = Stack.of(owner, bot)
     before = stack.parameters if stack.found and stack.status != "REVIEW_IN_PROGRESS" else {}
     was_on = before.get("ScheduleState") == "ENABLED"
-    given = {"BotName": bot, **wishes.parameters()}
+    given = {"BotName": bot, **options.parameters()}
     after = {**defaults(), **before, **given}
     expression, zone = after["ScheduleExpression"], after["ScheduleTimeZone"]
     now, flexible = datetime.now(UTC), int(after["FlexibleMinutes"])
@@ -88,7 +81,7 @@ def deploy(bot: str, wishes: Wishes, say: Say) -> None:
     if hours_begin_anew(before, {**after, **given}):
         note_silence(owner, bot)
     upload(stack.name, given, say)
-    stack.look_again()
+    stack.refresh()
     if turns_on or was_on != (after["ScheduleState"] == "ENABLED"):
         say(f"The schedule is now {'on' if stack.is_on else 'off'}.")
     posts = a_month(expression, zone, now)
@@ -118,9 +111,9 @@ def defaults() -> dict[str, str]:
     return {name: str(p["Default"]) for name, p in template["Parameters"].items()}
 
 
-def place() -> Path:
-    """Where sam works: it makes `.aws-sam` there. DEEPPROVERBS_BUILD names another folder than the checkout: of two
-    deployments at a time in one folder, one would upload the other's build."""
+def build_folder() -> Path:
+    """Where sam works: it makes `.aws-sam` there. DEEPPROVERBS_BUILD names another folder than the checkout, for two
+    deployments at the same time: in one folder, one would upload the other's build."""
     folder = Path(os.environ.get("DEEPPROVERBS_BUILD") or ROOT).resolve()
     (folder / ".aws-sam").mkdir(parents=True, exist_ok=True)
     return folder
@@ -135,7 +128,7 @@ def build(say: Say) -> None:
     # sam looks for the function's Python on PATH, and a pyenv shim will not do.
     path = f"{Path(python.stdout.strip()).parent}{os.pathsep}{os.environ['PATH']}"
     command: list[str | Path] = [SAM, "build", "--template", ROOT / "infra" / "template.yaml", "--config-file", CONFIG]
-    result = subprocess.run(command, cwd=place(), capture_output=True, text=True, env=environment(PATH=path))
+    result = subprocess.run(command, cwd=build_folder(), capture_output=True, text=True, env=environment(PATH=path))
     if result.returncode:
         lines = (result.stdout + result.stderr).strip().splitlines()[-8:]
         raise DeepproverbsError("sam could not build the function:\n  " + "\n  ".join(lines))
@@ -156,11 +149,11 @@ def upload(stack: str, parameters: dict[str, str], say: Say, template: Path | No
         *overrides,
     ]
     command += ["--template", template] if template else []
-    file = place() / ".aws-sam" / "deploy.log"
+    file = build_folder() / ".aws-sam" / "deploy.log"
     shown = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file
     say(f"Deploying; AWS takes a minute or two ({shown} has the details) ...")
     with file.open("w", encoding="utf-8") as log:
-        result = subprocess.run(command, cwd=place(), env=environment(), stdout=log, stderr=subprocess.STDOUT)
+        result = subprocess.run(command, cwd=build_folder(), env=environment(), stdout=log, stderr=subprocess.STDOUT)
     if result.returncode:
         lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()][-8:]
         raise DeepproverbsError(
@@ -187,7 +180,7 @@ def note_silence(owner: Owner, bot: str) -> None:
     gives nothing for a metric without a value, and nothing is an alarm."""
     about = {"Dimensions": [{"Name": "Bot", "Value": bot}], "Unit": "Count"}
     data = [{"MetricName": name, "Value": value, **about} for name, value in (("Paused", 1.0), ("Posted", 0.0))]
-    with clear("note that the bot was silent by intent"):
+    with aws_errors("note that the bot was silent by intent"):
         owner.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=data)
 
 
@@ -201,7 +194,7 @@ def remove_if_failed(owner: Owner, stack: Stack, say: Say) -> None:
 def remove(owner: Owner, stack: Stack) -> None:
     """Raises DeepproverbsError: something holds it, or it takes longer than half an hour."""
     waiter: WaiterError | None = None
-    with clear("delete the stack"):
+    with aws_errors("delete the stack"):
         client = owner.client("cloudformation")
         client.delete_stack(StackName=stack.name)
         try:
@@ -210,7 +203,7 @@ def remove(owner: Owner, stack: Stack) -> None:
             )
         except WaiterError as error:
             waiter = error
-    stack.look_again()
+    stack.refresh()
     if stack.status == "DELETE_IN_PROGRESS":
         raise DeepproverbsError(
             f"AWS is still deleting the stack {stack.name}; the same command again waits for it."
@@ -220,17 +213,17 @@ def remove(owner: Owner, stack: Stack) -> None:
         raise DeepproverbsError(f"The stack {stack.name} could not be deleted ({stack.status}): {why}") from waiter
 
 
-def destroy(bot: str, sure: bool, say: Say) -> None:
+def destroy(bot: str, confirmed: bool, say: Say) -> None:
     """The stack and the keys; the pool stays."""
     owner = Owner.present()
     stack = Stack.of(owner, bot)
     outputs = stack.outputs
     say(
-        f"{'Deleting' if sure else 'This would delete'} the stack {stack.name} in {owner.region} (function, schedule, "
-        f"alarms, queues, log) and the X keys in {outputs['CredentialsParameter']}. The bucket {outputs['BucketName']} "
-        "with the pool and what was posted stays."
+        f"{'Deleting' if confirmed else 'This would delete'} the stack {stack.name} in {owner.region} (function, "
+        f"schedule, alarms, queues, log) and the X keys in {outputs['CredentialsParameter']}. The bucket "
+        f"{outputs['BucketName']} with the pool and what was posted stays."
     )
-    if not sure:
+    if not confirmed:
         say(f"Nothing was done. Next: {make('destroy YES=1')}")
         return
     remove(owner, stack)
@@ -241,11 +234,3 @@ def destroy(bot: str, sure: bool, say: Say) -> None:
         f"bucket, which knows nothing of what was posted: `aws s3 sync {outputs['PoolUrl']} s3://NEW-BUCKET/{bot}` "
         "before anything is filled there, or texts may come a second time."
     )
-
-
-def yes_or_no(name: str, text: str | None) -> bool | None:
-    if text in (None, ""):
-        return None
-    if text not in ("yes", "no"):
-        raise WrongUse(f"{name} is yes or no, not {text!r}.")
-    return text == "yes"

@@ -13,7 +13,7 @@ from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
 from infra.cloud.make import make
-from infra.cloud.stack import Owner, Stack, clear
+from infra.cloud.stack import Owner, Stack, aws_errors
 from training.common.errors import DeepproverbsError
 from training.common.progress import Say
 
@@ -53,7 +53,7 @@ def post_now(bot: str, dry_run: bool, slot: str | None, say: Say) -> None:
     name = stack.outputs["FunctionName"]
     slot = slot or f"by hand {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     say(f"Calling {name} for the slot {slot!r}{', dry: nothing is posted' if dry_run else ''}.")
-    with clear("call the function"):
+    with aws_errors("call the function"):
         answer = owner.client("lambda").invoke(
             FunctionName=name, Payload=json.dumps({"slot": slot, "dry_run": dry_run}).encode()
         )
@@ -94,7 +94,7 @@ def logs(bot: str, hours: float, say: Say) -> None:
 
 def lines(owner: Owner, group: str, since: float) -> Iterator[tuple[datetime, str]]:
     """(moment in UTC, a line for people), oldest first."""
-    with clear("read the log"):
+    with aws_errors("read the log"):
         pages = (
             owner.client("logs")
             .get_paginator("filter_log_events")

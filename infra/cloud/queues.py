@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from infra.cloud.make import make
-from infra.cloud.stack import Owner, Stack, clear
+from infra.cloud.stack import Owner, Stack, aws_errors
 from training.common.progress import Say
 
 QUEUES = {"ScheduleQueueUrl": "undelivered", "FailureQueueUrl": "given up"}
@@ -21,7 +21,7 @@ SHOWN = 3
 
 def count(owner: Owner, outputs: dict[str, str]) -> dict[str, int]:
     """What the messages are → how many."""
-    with clear("look into the queues"):
+    with aws_errors("look into the queues"):
         sqs, name = owner.client("sqs"), "ApproximateNumberOfMessages"
         return {
             what: int(sqs.get_queue_attributes(QueueUrl=outputs[url], AttributeNames=[name])["Attributes"][name])
@@ -41,7 +41,7 @@ def look(owner: Owner, outputs: dict[str, str]) -> list[str]:
 
 def _receive(owner: Owner, url: str, visibility: int) -> list[dict[str, Any]]:
     """Ten messages at most; the second's wait has SQS ask all its servers."""
-    with clear("read the queue"):
+    with aws_errors("read the queue"):
         answer = owner.client("sqs").receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=10,
@@ -77,7 +77,7 @@ def clear_queues(bot: str, say: Say) -> None:
         while messages := _receive(owner, outputs[url], visibility=60):
             for message in messages:
                 say(f"  {what}: {readable(message)}")
-                with clear("delete the message"):
+                with aws_errors("delete the message"):
                     owner.client("sqs").delete_message(QueueUrl=outputs[url], ReceiptHandle=message["ReceiptHandle"])
             deleted += len(messages)
     say(f"{deleted} deleted; the alarms end within minutes." if deleted else "They were empty.")

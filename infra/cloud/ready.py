@@ -6,7 +6,7 @@ from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
 from infra.cloud.make import make
-from infra.cloud.stack import Owner, Stack, clear
+from infra.cloud.stack import Owner, Stack, aws_errors
 from training.common.errors import DeepproverbsError
 
 
@@ -17,7 +17,7 @@ def parameter(bot: str) -> str:
 
 def has_keys(owner: Owner, bot: str) -> bool:
     """Have keys been stored? Their values are not asked for."""
-    with clear("look for the X keys"):
+    with aws_errors("look for the X keys"):
         filters = [{"Key": "Name", "Values": [parameter(bot)]}]
         return bool(owner.client("ssm").describe_parameters(ParameterFilters=filters)["Parameters"])
 

@@ -16,7 +16,7 @@ from post_tweet.x import Credentials
 
 from infra.cloud.make import make
 from infra.cloud.ready import next_step, parameter
-from infra.cloud.stack import Owner, Stack, clear
+from infra.cloud.stack import Owner, Stack, aws_errors
 from training.common.progress import Say
 
 
@@ -26,7 +26,7 @@ def put(bot: str, creds: Path, say: Say) -> None:
     owner = Owner.present()
     stack, name = Stack.of(owner, bot), parameter(bot)
     say(f"Putting the X keys of {creds} into the SSM parameter {name} in {owner.region}, encrypted.")
-    with clear("take the X keys"):
+    with aws_errors("take the X keys"):
         # Stored under X's own names, whichever spelling the file has.
         owner.client("ssm").put_parameter(
             Name=name,
@@ -40,5 +40,5 @@ def put(bot: str, creds: Path, say: Say) -> None:
 
 
 def forget(owner: Owner, bot: str) -> None:
-    with clear("delete the X keys"):
+    with aws_errors("delete the X keys"):
         owner.client("ssm").delete_parameters(Names=[parameter(bot)])

@@ -28,9 +28,9 @@ class NotDeployed(DeepproverbsError):
 
 
 @contextmanager
-def clear(doing: str) -> Iterator[None]:
-    """Turn what boto3 says into one sentence. Never AWS's own message where it may quote what it was sent: `doing`
-    says enough."""
+def aws_errors(doing: str) -> Iterator[None]:
+    """Turn boto3's errors into one sentence: AWS did not `doing`. AWS's own message may quote what it was sent, keys
+    too, so it is left out."""
     try:
         yield
     except NoCredentialsError as error:
@@ -61,7 +61,7 @@ class Owner:
     @classmethod
     def present(cls) -> Owner:
         """Raises DeepproverbsError: no credentials, no region, or a broken profile."""
-        with clear("read your settings"):
+        with aws_errors("read your settings"):
             owner = cls()
             if owner.session.get_credentials() is None:
                 raise DeepproverbsError(NO_CREDENTIALS)
@@ -104,7 +104,7 @@ class Stack:
     def found(self) -> dict[str, Any] | None:
         """CloudFormation's word on the stack, or None."""
         try:
-            with clear("describe the stack"):
+            with aws_errors("describe the stack"):
                 (found,) = self.owner.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
                 return dict(found)
         except DeepproverbsError as error:
@@ -112,7 +112,8 @@ class Stack:
                 return None
             raise
 
-    def look_again(self) -> None:
+    def refresh(self) -> None:
+        """Ask AWS anew at the next question."""
         self.__dict__.pop("found", None)
 
     @property
@@ -142,7 +143,7 @@ class Stack:
 
     def resources(self, kind: str) -> dict[str, str]:
         """Logical → physical name of the resources of one type."""
-        with clear("list the stack's resources"):
+        with aws_errors("list the stack's resources"):
             pages = (
                 self.owner.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
             )

@@ -1,7 +1,8 @@
-"""`make status`: last post, next slot, texts and days left, alarms, what lies in the queues, the month's cost."""
+"""`deepproverbs cloud status`: last post, next slot, texts and days left, alarms, queues, the month's cost."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,10 +14,9 @@ from infra.cloud import costs, queues
 from infra.cloud.make import make
 from infra.cloud.ready import next_step
 from infra.cloud.schedule import moments
-from infra.cloud.stack import Owner, Stack, clear
-from training.common.progress import Say
+from infra.cloud.stack import Owner, Stack, aws_errors
 
-WHAT = {
+ALARMS = {
     "ErrorAlarm": ("the function fails", "logs"),
     "MissedPostAlarm": ("no post for too long", ""),
     "PoolLowAlarm": ("the pool runs low", "train-and-fill POOL="),
@@ -28,37 +28,84 @@ WHAT = {
 
 
 @dataclass(frozen=True)
-class Line:
-    name: str
-    text: str
+class Status:
+    """What an owner wants to know."""
+
+    bot: str
+    region: str
+    stack: str
+    schedule: str
+    time_zone: str
+    on: bool
+    next_slot: datetime | None
+    """UTC; None: never again."""
+    pool: dict[str, Any]
+    """As `Pool.status` has it."""
+    alarms: dict[str, str]
+    """Alarms of the stack → their state."""
+    queues: dict[str, int]
+    """What the messages are → how many."""
+    messages: list[str]
+    posts: int
+    """Of this month."""
+    lines: list[tuple[str, str]]
+    next_step: str
+
+    def facts(self) -> dict[str, Any]:
+        """JSON-ready; what is worded for people is left out."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in ("lines", "next_step")}
+
+    def text(self) -> str:
+        """For people."""
+        shown = [f"{self.bot} in {self.region}, stack {self.stack}:"]
+        shown += [f"  {name:<10}  {text}" for name, text in self.lines]
+        if self.messages:
+            shown.append(f"When the queues' reasons are mended: {make('clear-queues')}, which ends their alarms")
+        return "\n".join([*shown, f"Next: {self.next_step}"])
 
 
-def status(bot: str, now: datetime, say: Say) -> None:
+def look(bot: str, now: datetime) -> Status:
     """Raises NotDeployed."""
     owner = Owner.present()
     stack = Stack.of(owner, bot)
     outputs, parameters = stack.outputs, stack.parameters
+    expression, zone = parameters["ScheduleExpression"], parameters["ScheduleTimeZone"]
     pool = Pool(open_store(outputs["PoolUrl"])).status()
-    lying = queues.look(owner, outputs)
-    say(f"{bot} in {owner.region}, stack {stack.name}:")
+    messages, counts = queues.look(owner, outputs), queues.count(owner, outputs)
+    following = next(moments(expression, zone, now), None)
+    states, posts = alarm_states(owner, stack), posts_of_month(owner, bot, now)
+    bill = costs.month(posts, (now - month_of(now)) / timedelta(hours=costs.HOURS))
+    left = f"{pool['remaining']:,} of {pool['texts']:,} texts left, {pool['days_left']:,.0f} days at this pace"
     lines = [
-        Line("last post", last_post(pool)),
-        Line("next slot", next_slot(parameters, pool["paused"], now)),
-        Line(
-            "pool", f"{pool['remaining']:,} of {pool['texts']:,} texts left, {pool['days_left']:,.0f} days at this pace"
+        ("last post", last_post(pool)),
+        ("next slot", next_slot(parameters, following, pool["paused"], now)),
+        ("pool", left),
+        ("pool at", outputs["PoolUrl"]),
+        ("alarms", alarms(stack, states)),
+        ("queues", ", ".join(f"{number} {what}" for what, number in counts.items())),
+        *(("", text) for text in messages),
+        ("mail", mail(owner, stack, parameters["AlarmEmail"])),
+        (
+            "this month",
+            f"{posts} posts: ${bill.x:.2f} at X, at most ${bill.aws:.2f} at AWS (nothing within its free tier)",
         ),
-        Line("pool at", outputs["PoolUrl"]),
-        Line("alarms", alarms(owner, stack)),
-        Line("queues", ", ".join(f"{number} {what}" for what, number in queues.count(owner, outputs).items())),
-        *(Line("", text) for text in lying),
-        Line("mail", mail(owner, stack, parameters["AlarmEmail"])),
-        Line("this month", cost(owner, bot, now)),
     ]
-    for line in lines:
-        say(f"  {line.name:<10}  {line.text}")
-    if lying:
-        say(f"When the queues' reasons are mended: {make('clear-queues')}, which ends their alarms")
-    say("Next: " + next_step(owner, stack, bot, make("logs")))
+    return Status(
+        bot,
+        owner.region,
+        stack.name,
+        expression,
+        zone,
+        stack.is_on,
+        following if stack.is_on else None,
+        pool,
+        states,
+        counts,
+        messages,
+        posts,
+        lines,
+        next_step(owner, stack, bot, make("logs")),
+    )
 
 
 def last_post(pool: dict[str, Any]) -> str:
@@ -69,11 +116,10 @@ def last_post(pool: dict[str, Any]) -> str:
     return f"{last['time'][:16].replace('T', ' ')} UTC, text {last['index']}, {where}"
 
 
-def next_slot(parameters: dict[str, str], paused: str | None, now: datetime) -> str:
+def next_slot(parameters: dict[str, str], following: datetime | None, paused: str | None, now: datetime) -> str:
     expression, zone = parameters["ScheduleExpression"], parameters["ScheduleTimeZone"]
     if parameters["ScheduleState"] != "ENABLED":
         return f"none, the schedule {expression} is off"
-    following = next(moments(expression, zone, now), None)
     if following is None:
         return f"none, {expression} is over"
     if expression.startswith("rate"):
@@ -83,17 +129,22 @@ def next_slot(parameters: dict[str, str], paused: str | None, now: datetime) -> 
     return text + (f", but the pool is paused since {paused}" if paused else "")
 
 
-def alarms(owner: Owner, stack: Stack) -> str:
+def alarm_states(owner: Owner, stack: Stack) -> dict[str, str]:
+    """Logical names of the stack's alarms → their states, as far as CloudWatch knows them."""
     names = stack.resources("AWS::CloudWatch::Alarm")
-    with clear("read the alarms"):
+    with aws_errors("read the alarms"):
         found = owner.client("cloudwatch").describe_alarms(AlarmNames=list(names.values()))["MetricAlarms"]
-    states = {alarm["AlarmName"]: alarm["StateValue"] for alarm in found}
-    ringing = [logical for logical, name in names.items() if states.get(name) == "ALARM"]
+    states = {alarm["AlarmName"]: str(alarm["StateValue"]) for alarm in found}
+    return {logical: states.get(name, "") for logical, name in names.items()}
+
+
+def alarms(stack: Stack, states: dict[str, str]) -> str:
+    ringing = [logical for logical, state in states.items() if state == "ALARM"]
     if not ringing:
-        return f"none of {len(names)}"
+        return f"none of {len(states)}"
     said = []
     for logical in ringing:
-        what, command = WHAT.get(logical, (logical, ""))
+        what, command = ALARMS.get(logical, (logical, ""))
         command += stack.outputs["PoolUrl"] if command.endswith("POOL=") else ""
         said.append(f"{what} ({make(command)})" if command else what)
     return "; ".join(said)
@@ -102,7 +153,7 @@ def alarms(owner: Owner, stack: Stack) -> str:
 def mail(owner: Owner, stack: Stack, address: str) -> str:
     if not address:
         return f"no address; {make('deploy EMAIL=you@example.org')}"
-    with clear("look for the mail's confirmation"):
+    with aws_errors("look for the mail's confirmation"):
         for topic in stack.resources("AWS::SNS::Topic").values():
             for one in owner.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
                 if one["SubscriptionArn"] == "PendingConfirmation":
@@ -110,19 +161,20 @@ def mail(owner: Owner, stack: Stack, address: str) -> str:
     return address
 
 
-def cost(owner: Owner, bot: str, now: datetime) -> str:
-    """From the posts that CloudWatch counted; asking AWS's Cost Explorer would cost a cent by itself."""
-    start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    with clear("read the metrics"):
+def month_of(now: datetime) -> datetime:
+    return now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def posts_of_month(owner: Owner, bot: str, now: datetime) -> int:
+    """Posts that CloudWatch counted; asking AWS's Cost Explorer would cost a cent by itself."""
+    with aws_errors("read the metrics"):
         points = owner.client("cloudwatch").get_metric_statistics(
             Namespace="deepproverbs",
             MetricName="Posted",
             Dimensions=[{"Name": "Bot", "Value": bot}],
-            StartTime=start,
+            StartTime=month_of(now),
             EndTime=now + timedelta(minutes=1),  # the post of this second, too
             Period=86400,
             Statistics=["Sum"],
         )["Datapoints"]
-    posts = round(sum(point["Sum"] for point in points))
-    bill = costs.month(posts, (now - start) / timedelta(hours=costs.HOURS))
-    return f"{posts} posts: ${bill.x:.2f} at X, at most ${bill.aws:.2f} at AWS (nothing within its free tier)"
+    return round(sum(float(point["Sum"]) for point in points))

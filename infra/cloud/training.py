@@ -1,8 +1,8 @@
-"""`make cloud-train`: the training job in the owner's account, as wide as wished, on spot GPUs.
+"""`deepproverbs cloud train`: the training job in the owner's account, on as many spot GPUs as wanted.
 
 It deploys infra/training.yaml beside the bot's stack, has AWS build the image when its sources have changed, places the
 bot's files, and submits three jobs that wait for one another: train, sample in SHARDS shards, fill the bot's pool.
-`make cloud-status` looks at them; `make cloud-destroy YES=1` removes it all.
+`cloud train-status` looks at them; `cloud train-destroy --yes` removes it all.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from botocore.exceptions import ClientError
 from infra.cloud import costs
 from infra.cloud.deploy import remove, remove_if_failed, upload
 from infra.cloud.make import make
-from infra.cloud.stack import Owner, Stack, clear
-from training import settings
+from infra.cloud.stack import Owner, Stack, aws_errors
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.manifest import digest_of, key_of
 from training.common.paths import ROOT
@@ -51,30 +50,30 @@ ENDING = 900.0
 
 
 @dataclass(frozen=True)
-class Wishes:
-    model: str | None = None
-    count: int | None = None
+class TrainOptions:
+    """What the owner gave; None keeps what the stack has."""
+
     shards: int = 4
     email: str | None = None
     budget: int | None = None
 
 
-def cloud_train(file: Path, wishes: Wishes, say: Say) -> None:
-    if not 1 <= wishes.shards <= WIDEST:
-        raise WrongUse(f"SHARDS is a number from 1 to {WIDEST:,}, not {wishes.shards}.")
-    bot = settings.override(settings.load(file), "", model=wishes.model, count=wishes.count)
+def cloud_train(bot: Bot, file: Path, options: TrainOptions, say: Say) -> None:
+    """`file`: the bot.toml, which goes to the work place."""
+    if not 1 <= options.shards <= WIDEST:
+        raise WrongUse(f"SHARDS is a number from 1 to {WIDEST:,}, not {options.shards}.")
     owner = Owner.present()
     pool = Stack.of(owner, bot.name).outputs
     stack = stack_of(owner, bot)
     remove_if_failed(owner, stack, say)
     # At first the bot's address; an address that was given once stays until another is given.
-    email = wishes.email or ("" if stack.found else Stack.of(owner, bot.name).parameters["AlarmEmail"])
+    email = options.email or ("" if stack.found else Stack.of(owner, bot.name).parameters["AlarmEmail"])
     say(
-        f"Training {bot.name} on {bot.model} in {owner.region}: {wishes.shards} shard{'s' * (wishes.shards != 1)} of "
+        f"Training {bot.name} on {bot.model} in {owner.region}: {options.shards} shard{'s' * (options.shards != 1)} of "
         f"{job.total(bot):,} candidates, {bot.count:,} texts into {pool['PoolUrl']}."
     )
-    say(costs.training(wishes.shards, job.total(bot)))
-    machines = machines_for(owner, wishes.shards, say)
+    say(costs.training(options.shards, job.total(bot)))
+    machines = machines_for(owner, options.shards, say)
     network = default_network(owner)
     files = list(source_files())
     given = {
@@ -84,18 +83,18 @@ def cloud_train(file: Path, wishes: Wishes, say: Say) -> None:
         **network,
         **machines,
         **({"AlarmEmail": email} if email else {}),
-        **({"BudgetDollars": str(wishes.budget)} if wishes.budget else {}),
+        **({"BudgetDollars": str(options.budget)} if options.budget else {}),
     }
     upload(stack.name, given, say, TEMPLATE)
-    stack.look_again()
+    stack.refresh()
     outputs = stack.outputs
     build(owner, outputs, files, say)
     work = f"s3://{outputs['WorkBucketName']}/runs/{run_key(bot, file)}"
-    with clear("take the bot's files"):
+    with aws_errors("take the bot's files"):
         job.place(bot, file, Work(work), say)
-    submit(owner, outputs, bot, work, pool["PoolUrl"], wishes.shards)
+    submit(owner, outputs, bot, work, pool["PoolUrl"], options.shards)
     say(
-        f"Submitted: train, then {wishes.shards} shards, then fill. They run without this computer. Next: "
+        f"Submitted: train, then {options.shards} shards, then fill. They run without this computer. Next: "
         f"{make('cloud-status')}"
     )
 
@@ -141,7 +140,7 @@ def machines_for(owner: Owner, shards: int, say: Say) -> dict[str, str]:
 
 
 def default_network(owner: Owner) -> dict[str, str]:
-    with clear("describe its networks"):
+    with aws_errors("describe its networks"):
         ec2 = owner.client("ec2")
         vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
         if not vpcs:
@@ -186,7 +185,7 @@ def build(owner: Owner, outputs: dict[str, str], files: list[Path], say: Say) ->
         DeepproverbsError: AWS could not build it.
     """
     tag = tag_of(files)
-    with clear("look for the image"):
+    with aws_errors("look for the image"):
         try:
             owner.client("ecr").describe_images(repositoryName=outputs["RepositoryName"], imageIds=[{"imageTag": tag}])
             say("The image is built already.")
@@ -198,7 +197,7 @@ def build(owner: Owner, outputs: dict[str, str], files: list[Path], say: Say) ->
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as source:
         for file, name in zip(files, names_of(files), strict=True):
             source.write(file, name)
-    with clear("build the image"):
+    with aws_errors("build the image"):
         client, project = owner.client("codebuild"), outputs["BuildName"]
         if build_id := running_build(client, project, tag):
             say("AWS builds the image already; waiting for that ...")
@@ -241,7 +240,7 @@ def commands(bot: Bot, work: str, pool: str, shards: int) -> list[tuple[str, lis
 def submit(owner: Owner, outputs: dict[str, str], bot: Bot, work: str, pool: str, shards: int) -> None:
     """Each job waits for the one before it; the second is an array of `shards`."""
     batch, before = owner.client("batch"), ""
-    with clear("take the jobs"):
+    with aws_errors("take the jobs"):
         for name, command in commands(bot, work, pool, shards):
             options: dict[str, Any] = {}
             if before:
@@ -259,7 +258,7 @@ def submit(owner: Owner, outputs: dict[str, str], bot: Bot, work: str, pool: str
 
 def jobs_of(owner: Owner, outputs: dict[str, str], bot: Bot) -> list[dict[str, Any]]:
     """Batch's summaries, the newest first; an array is one."""
-    with clear("list the jobs"):
+    with aws_errors("list the jobs"):
         pages = (
             owner.client("batch")
             .get_paginator("list_jobs")
@@ -300,7 +299,7 @@ def stop(owner: Owner, outputs: dict[str, str], bot: Bot, say: Say) -> None:
     if not jobs:
         return
     say(f"Ending {len(jobs)} job{'s' * (len(jobs) != 1)} ...")
-    with clear("end the jobs"):
+    with aws_errors("end the jobs"):
         for job_there in jobs:
             owner.client("batch").terminate_job(jobId=job_there["jobId"], reason="ended by its owner")
     deadline = time.monotonic() + ENDING
@@ -313,20 +312,20 @@ def stop(owner: Owner, outputs: dict[str, str], bot: Bot, say: Say) -> None:
         time.sleep(EVERY)
 
 
-def cloud_destroy(bot: Bot, sure: bool, say: Say) -> None:
+def cloud_destroy(bot: Bot, confirmed: bool, say: Say) -> None:
     owner = Owner.present()
     stack = stack_of(owner, bot)
     outputs = stack.outputs
     bucket = outputs["WorkBucketName"]
     say(
-        f"{'Deleting' if sure else 'This would delete'} the stack {stack.name} in {owner.region}: the image, the queue "
-        f"and the jobs in it, and the work place {bucket} with models and candidates. The pool stays."
+        f"{'Deleting' if confirmed else 'This would delete'} the stack {stack.name} in {owner.region}: the image, the "
+        f"queue and the jobs in it, and the work place {bucket} with models and candidates. The pool stays."
     )
-    if not sure:
+    if not confirmed:
         say(f"Nothing was done. Next: {make('cloud-destroy YES=1')}")
         return
     stop(owner, outputs, bot, say)
-    with clear("empty the work place"):
+    with aws_errors("empty the work place"):
         s3 = owner.client("s3")
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             if keys := [{"Key": item["Key"]} for item in page.get("Contents", [])]:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from post_tweet.store import open_store
 
 from tests.helpers.fakes import records
 from tests.helpers.loopback_x import loopback_x
-from training.cli.main import main, parser
+from training.cli.main import main
+from training.common.errors import WrongUse
 from training.common.paths import ROOT
 
 
@@ -102,33 +104,104 @@ def test_wrong_use_is_one_sentence(
     assert after.items() <= before.items() | {(tmp_path / "out" / "x", b"")}, "something half-written was left"
 
 
-@pytest.mark.parametrize("arguments", ["", "nonsense", "corpus", "run --epochs many", "pool", "post --pool"])
-def test_the_parser_s_own_refusals_exit_with_2(arguments: str) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(arguments.split())
-    assert end.value.code == 2
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("nonsense", "No such command 'nonsense'. See `deepproverbs -h`."),
+        ("pool stauts", "No such command 'stauts'. Did you mean 'status'? See `deepproverbs pool -h`."),
+        ("run --conut 3", "No such option '--conut'. Did you mean '--count'? See `deepproverbs run -h`."),
+        ("run --epochs many", "Invalid value for '--epochs': 'many' is not a valid integer."),
+        ("run --recipe magic", "'magic' is not one of 'texts', 'windows'."),
+        ("post --pool", "Option '--pool' requires an argument. See `deepproverbs post -h`."),
+        ("job sample --shard 1/2", "Missing option '--work'. See `deepproverbs job sample -h`."),
+        ("cloud stauts", "Did you mean 'status'? See `deepproverbs cloud -h`."),
+    ],
+)
+def test_what_click_refuses_is_one_sentence_too(
+    arguments: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments.split()) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith("deepproverbs: ") and sentence in said.err
+    assert said.err.count("\n") == 1
 
 
-def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = next(a for a in parser()._subparsers._group_actions if a.choices).choices  # type: ignore[union-attr]
-    assert set(commands) == {
-        "corpus",
-        "base",
-        "finetune",
-        "convert",
-        "sample",
-        "filter",
-        "fill",
-        "report",
-        "review",
-        "run",
-        "demo",
-        "post",
-        "pool",
-        "job",
-    }
-    for name, command in commands.items():
-        assert all(action.help for action in command._actions), name
+def test_debug_shows_where(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="There is no pool"):
+        main(["pool", "status", "--pool", str(tmp_path / "none"), "--debug"])
+
+
+def test_options_of_a_command_may_stand_before_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As they could when `pool` was one command: `pool --pool URL status`."""
+    url = str(tmp_path / "status")  # a value that is also a command's name
+    Pool(open_store(url)).append(records(2), "test")
+    for words in (
+        ["pool", "--pool", url, "status", "--json"],
+        ["pool", f"--pool={url}", "--json", "status"],
+        ["-q", "pool", "--json", "--pool", url, "status"],
+    ):
+        assert main(words) == 0
+        assert json.loads(capsys.readouterr().out)["texts"] == 2
+
+
+def test_a_folder_stands_for_its_bot_toml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Pool(open_store(str(tmp_path / "pool"))).append(records(2), "test")
+    (tmp_path / "bot.toml").write_text(f'pool = "{tmp_path / "pool"}"\n')
+    for bot in (tmp_path, tmp_path / "bot.toml"):
+        assert main(["pool", "status", "--bot", str(bot)]) == 0
+        assert "2 of 2 texts left" in capsys.readouterr().out
+
+
+def test_quiet_verbose_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sayings.txt").write_text("".join(f"saying number {n} of many others\n" for n in range(60)))
+    command = ["corpus", str(tmp_path / "sayings.txt"), "--out", str(tmp_path / "out")]
+    said = {}
+    for option in ("--bot=data/proverbs", "-q", "-v", "--json"):
+        assert main([*command, option]) == 0
+        said[option] = capsys.readouterr()
+    usual = said["--bot=data/proverbs"]
+    assert "Written: " in usual.out and "texts: 60" in usual.out
+    assert said["-q"].out in usual.out and "Written" not in said["-q"].out and said["-q"].err == ""
+    assert said["-v"].out == usual.out and re.search(r"^Settings: .*bot\.toml$", said["-v"].err, re.MULTILINE)
+    assert json.loads(said["--json"].out)["texts"] == 60 and "Written" in said["--json"].err
+
+
+def test_the_function_speaks_with_v_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Pool(open_store(str(tmp_path / "pool"))).append(records(2), "test")
+    for option, lines in (("-q", False), ("-v", True), ("--dry-run", False)):
+        assert main(["post", "--dry-run", "--pool", str(tmp_path / "pool"), option]) == 0
+        assert ('{"event"' in capsys.readouterr().err) is lines
+
+
+def test_what_libraries_log_is_shown_from_warnings_on() -> None:
+    """post_tweet.store lets botocore log its news, for the sake of what it must never log; a terminal is no place."""
+    code = (
+        "import logging\nfrom training.cli.main import main\nmain(['--version'])\nimport post_tweet.store\n"
+        "for name in ('botocore', 'training.model'):\n"
+        "    logging.getLogger(name).info(name + ' news')\n    logging.getLogger(name).warning(name + ' warns')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr.splitlines() == ["botocore warns", "training.model news", "training.model warns"]
+
+
+def test_the_cloud_is_not_in_the_image(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "infra"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Without("infra"), *sys.meta_path])
+    assert main(["cloud", "status"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "infra/ is missing, as in the GPU image" in said
+
+
+class Without(MetaPathFinder):
+    """A checkout without one package."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name.split(".")[0] == self.package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=self.package)
 
 
 def test_filter_works_on_text_this_project_never_saw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,8 +46,7 @@ def quick_bot(folder: Path) -> Path:
     bible, file = folder / "kjv.txt", folder / "bot.toml"
     bible.write_text("\n==========\n".join(load_corpus(bible)[::6]) + "\n")
     text = (ROOT / "data" / "proverbs" / "bot.toml").read_text()
-    text = text.replace("skip = []", 'skip = ["band", "opening"]').replace("choose_from = 2.0", "choose_from = 1.0")
-    file.write_text(text)
+    file.write_text(text.replace("[filter]", '[filter]\nskip = ["band", "opening"]\nchoose_from = 1.0'))
     return file
 
 

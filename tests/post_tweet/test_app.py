@@ -138,12 +138,10 @@ def test_secrets_are_in_no_output(x: LoopbackX, capsys: pytest.CaptureFixture[st
 def test_a_directory_pool_and_a_file_with_keys(x: LoopbackX, tmp_path: Path) -> None:
     (tmp_path / "twitter.json").write_text(x.twitter_json)
     Pool(open_store(str(tmp_path / "pool"))).append(records(1), "test")
-    from training.runs import from_checkpoint
+    from training.cli import post
 
-    assert from_checkpoint.post(str(tmp_path / "pool"), tmp_path / "twitter.json", "one")["outcome"] == "posted"
-    assert (
-        from_checkpoint.post(str(tmp_path / "pool"), tmp_path / "twitter.json", "one")["outcome"] == "already-settled"
-    )
+    assert post.post_once(str(tmp_path / "pool"), tmp_path / "twitter.json", "one")["outcome"] == "posted"
+    assert post.post_once(str(tmp_path / "pool"), tmp_path / "twitter.json", "one")["outcome"] == "already-settled"
 
 
 @pytest.mark.parametrize("time", ["tomorrow", "2026-01-01", "2026-01-01T09:00:00Z#1"])

@@ -19,6 +19,7 @@ from tests.helpers.locked_moto import BUCKET, locked_moto
 from tests.helpers.loopback_x import loopback_x
 from training.cli import main as cli
 from training.corpus.read import load_corpus
+from training.curate import fill
 from training.runs.until_enough import sample_and_filter
 
 
@@ -35,7 +36,7 @@ def test_from_the_corpus_to_a_post_once(
     line: Line, tuned_model: Path, aws: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool_file = sample_and_filter(replace(line.bot, count=50), line.folder, tuned_model, [], QUIET.append)
-    assert "Added" in cli.filled(pool_file, f"s3://{BUCKET}/bot", "test")
+    assert fill.fill(pool_file, f"s3://{BUCKET}/bot", "test").added >= 50
     texts = {json.loads(text)["text"] for text in pool_file.read_text().splitlines()}
     originals = set(load_corpus(line.bot.corpus_file)) | set(load_corpus(line.bot.reference_files[0]))
     assert len(texts) >= 50 and not texts & originals

@@ -1,127 +1,153 @@
-"""The options of `deepproverbs`: what each subcommand takes, and its help."""
+"""The options that several commands take. Those of settings are made from training/settings.py."""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
+import click
+
+from training import settings
+from training.cli.command import Option, option
+from training.cli.console import detail
 from training.common.paths import DEFAULT_BOT
-from training.runs.from_checkpoint import POOL_COMMANDS
+from training.settings import Bot, Setting
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+TUNED = ("finetune.recipe", "finetune.epochs", "finetune.batch_size", "finetune.learning_rate")
+SHAPED = ("sample.temperatures", "sample.prefixes")
+SAMPLED = (
+    *SHAPED,
+    "sample.top_k",
+    "sample.top_p",
+    "sample.seed",
+    "sample.max_tokens",
+    "sample.engine",
+    "sample.device",
+    "sample.compute_type",
+    "sample.workers",
+    "sample.threads",
+    "sample.batch",
+)
+JUDGED = ("sample.budget", "sample.early_stop")
+HEADINGS = {"": "The bot", "corpus": "Corpus", "finetune": "Fine-tuning", "sample": "Sampling", "filter": "Filtering"}
+ENGINE = ("engine", "device", "compute_type", "workers", "threads", "batch", "vocabulary")
+"""Settings of [sample] that say how, not what: under a heading of their own."""
+NAMES = {
+    "sample.temperatures": "--temperature",
+    "sample.prefixes": "--prefix",
+    "sample.early_stop": "--no-early-stop",
+}
+"""Options that are not called as their setting is."""
+HELP = {
+    "sample.early_stop": "Write every text to its end, even when it has broken a rule of the filters.",
+}
+METAVARS = {int: "N", float: "X", str: "TEXT"}
+TYPES = {int: click.INT, float: click.FLOAT, str: click.STRING}
 
 
-def parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--bot", type=Path, default=DEFAULT_BOT, help="the bot's settings (default: data/proverbs/bot.toml)"
-    )
-    common.add_argument("--debug", action="store_true", help="show tracebacks")
-    staged = argparse.ArgumentParser(add_help=False, parents=[common])
-    staged.add_argument("--run", help="the run's folder (default: runs/NAME)")
-    staged.add_argument("--model", help="124M, 355M, 774M, 1558M, nano, or a folder")
-    tuned = argparse.ArgumentParser(add_help=False)
-    tuned.add_argument("--recipe", choices=["texts", "windows"], help="whole texts, or gpt-2-simple's finetune()")
-    tuned.add_argument("--epochs", type=int, help="at most so many passes over the texts")
-    tuned.add_argument("--batch-size", type=int, help="texts or windows a step; 0: by the model's size")
-    tuned.add_argument("--learning-rate", type=float, help="peak rate; 0: by the model's size")
-    shaped = argparse.ArgumentParser(add_help=False)
-    shaped.add_argument(
-        "--temperature", dest="temperatures", type=float, action="append", help="may be given several times"
-    )
-    shaped.add_argument(
-        "--prefix", dest="prefixes", action="append", help="start of every text; may be given several times"
-    )
-    sampled = argparse.ArgumentParser(add_help=False, parents=[shaped])
-    sampled.add_argument("--count", type=int, help="texts wanted")
-    sampled.add_argument("--top-k", type=int, help="sample among the k most probable tokens; 0: all")
-    sampled.add_argument("--top-p", type=float, help="sample among the tokens that hold this probability")
-    sampled.add_argument("--seed", type=int, help="the same seed gives the same candidates")
-    sampled.add_argument("--max-tokens", type=int, help="a text that has not ended by then is cut off and dropped")
-    sampled.add_argument(
-        "--engine",
-        choices=["auto", "native", "ctranslate2", "gpt-2-simple"],
-        help="what samples (default: CTranslate2 on a GPU, the native one on a processor)",
-    )
-    sampled.add_argument("--device", choices=["auto", "cpu", "cuda"], help="where CTranslate2 runs")
-    sampled.add_argument("--compute-type", help="CTranslate2's: int8, float32, float16, int8_float16")
-    sampled.add_argument("--workers", type=int, help="batches decoded at a time; 0: by a short trial on the model")
-    sampled.add_argument("--threads", type=int, help="processor threads a worker of CTranslate2")
-    sampled.add_argument("--batch", type=int, help="texts decoded side by side, a worker; 0: by a short trial")
-    trimmed = argparse.ArgumentParser(add_help=False)
-    trimmed.add_argument(
-        "--vocabulary", choices=["auto", "full"], help="full: keep tokens that this bot does not need (default: auto)"
-    )
-    judged = argparse.ArgumentParser(add_help=False)
-    judged.add_argument("--budget", type=int, help="most candidates; 0: 20 times the count")
-    judged.add_argument(
-        "--no-early-stop",
-        dest="early_stop",
-        action="store_const",
-        const=False,
-        help="write every text to its end, even when it has broken a rule of the filters",
-    )
-    pooled = argparse.ArgumentParser(add_help=False)
-    pooled.add_argument("--pool", help="s3://bucket/prefix or a directory (default: the bot's)")
+class BotFile(click.ParamType[Path]):
+    """A bot.toml, or the folder of one."""
 
-    top = argparse.ArgumentParser(
-        prog="deepproverbs", description="Fine-tune GPT-2 on short texts, fill a pool, post from it."
-    )
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    name = "file or folder"
 
-    def add(name: str, help: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help, description=help, parents=list(parents))
-        return sub
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return settings.bot_file(Path(value))
 
-    c = add("corpus", "read any text file, clean, split, count and encode it", common)
-    c.add_argument("file", type=Path, nargs="+", help="delimited, one text a line, CSV or JSONL")
-    c.add_argument("--out", type=Path, required=True, help="folder for corpus.txt and corpus.npz")
-    c.add_argument("--field", help="the column or key with the text (default: text)")
-    c.add_argument("--style", choices=["keep", "plain"], help="plain: lower case and , . ' - alone (default: keep)")
-    c.add_argument("--model", help="whose tokens to count (default: nano)")
-    c.add_argument("--json", action="store_true", help="print the counts as JSON")
-    add("base", "find, download or unpack a base model", staged)
-    add("finetune", "fine-tune the base model on the bot's corpus", staged, tuned)
-    c = add("convert", "convert the checkpoint for the fast samplers", staged, shaped, trimmed)
-    c.add_argument("--checkpoint", type=Path, help="a gpt-2-simple checkpoint (default: the run's)")
-    add("sample", "sample candidates from the run's model", staged, sampled)
-    c = add("filter", "judge candidates and write a pool", common)
-    c.add_argument("candidates", type=Path, help="texts: candidates.jsonl, or any JSONL, CSV or file with one a line")
-    c.add_argument(
-        "--corpus",
-        type=Path,
-        required=True,
-        action="append",
-        help="the corpus, then what else nothing may copy: may be given several times",
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        return click.Path().shell_complete(ctx, param, incomplete)
+
+
+bot_option = option(
+    "--bot",
+    type=BotFile(),
+    default=DEFAULT_BOT,
+    metavar="FILE",
+    group=HEADINGS[""],
+    help="The bot's settings: its bot.toml, or the folder that holds it. [default: data/proverbs/bot.toml]",
+)
+run_option = option(
+    "--run",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    group=HEADINGS[""],
+    help="The run's folder. [default: runs/NAME]",
+)
+
+
+def setting_option(key: str) -> Option:
+    """The option that overrides a setting."""
+    about = settings.find(key)
+    name = NAMES.get(key, "--" + about.name.replace("_", "-"))
+    more: dict[str, Any] = {"type": click.Choice(about.choices) if about.choices else TYPES.get(about.item)}
+    if about.item is bool:
+        more = {"is_flag": True, "flag_value": not about.default, "default": None}
+    elif about.many:
+        more["multiple"] = True
+    return Option(
+        [name, key.replace(".", "__")],
+        expose_value=False,
+        callback=_note(key),
+        group="Engine" if about.section == "sample" and about.name in ENGINE else HEADINGS[about.section],
+        metavar="NAME" if about.choices else METAVARS.get(about.item),
+        help=HELP.get(key) or f"{about.help} [{facts(about)}]",
+        **more,
     )
-    c.add_argument("--out", type=Path, help="the pool file to write; texts to be read first come beside it")
-    c.add_argument("--verdicts", type=Path, help="every verdict (default: verdicts.jsonl beside --out)")
-    c.add_argument("--history", help="a pool whose texts nothing may repeat: s3://bucket/prefix or a directory")
-    c.add_argument("--run", help="a run's folder: its model says where real texts lie, and ranks the candidates")
-    c.add_argument("--count", type=int, help="texts wanted: the best ones")
-    c.add_argument("--workers", type=int, default=0, help="processes that judge; 0: as many as pay")
-    c.add_argument(
-        "--calibrate", action="store_true", help="print how often each rule rejects the corpus itself, and candidates"
-    )
-    c = add("report", "how new and how varied the pool is, beside real texts", common)
-    c.add_argument("--run", help="the run's folder (default: runs/NAME)")
-    c.add_argument("--json", action="store_true", help="print as JSON")
-    c = add("review", "read the texts that were set apart, and publish or refuse each", common, pooled)
-    c.add_argument("--run", help="the run's folder (default: runs/NAME)")
-    c = add("fill", "append a pool.jsonl to the pool", common, pooled)
-    c.add_argument("file", type=Path, help="a pool.jsonl")
-    add("run", "all of it: corpus to filled pool", staged, tuned, trimmed, sampled, judged, pooled)
-    c = add("job", "one job of many machines; see training/runs/jobs.py", staged, sampled, judged, pooled)
-    c.add_argument("what", choices=["place", "train", "sample", "fill"], help="what this machine does")
-    c.add_argument("--work", required=True, help="where the jobs meet: s3://bucket/prefix or a directory")
-    c.add_argument("--shard", default="1/1", help="sample: 3/8 is the third of eight; auto/8 in an array job")
-    add("demo", "nano on the Proverbs, 1,000 texts, one dry post", staged, tuned, trimmed, sampled, judged)
-    c = add("post", "post one text of the pool", common, pooled)
-    c.add_argument("--creds", type=Path, help="twitter.json with the four X keys")
-    c.add_argument("--dry-run", action="store_true", help="every step but the claim and the post")
-    c.add_argument("--slot", help="a name; one slot posts once (default: now)")
-    c.add_argument("--checkpoint", type=Path, help="sample from this gpt-2-simple checkpoint instead of a pool")
-    c.add_argument("--run", help="folder for what --checkpoint makes (default: runs/NAME-tweet)")
-    c = add("pool", "look at the pool, take texts out, pause it", common, pooled)
-    c.add_argument("what", choices=POOL_COMMANDS, help="what to look at or do")
-    c.add_argument("index", type=int, nargs="*", help="numbers of texts: show, withdraw; list: from this one on")
-    c.add_argument("--json", action="store_true", help="print as JSON")
-    return top
+
+
+def facts(about: Setting) -> str:
+    """What stands in brackets behind the help: bounds and default."""
+    default = ", ".join(map(str, about.default)) if about.many else str(about.default)
+    choices = f"one of {', '.join(about.choices)}" if about.choices else ""
+    parts = [choices or about.bounds, f"default: {default}" if default else "", "may be repeated" if about.many else ""]
+    return "; ".join(part for part in parts if part)
+
+
+def _note(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def note(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value is not None and value != ():
+            given(ctx)[key] = value
+
+    return note
+
+
+def given(ctx: click.Context | None = None) -> dict[str, Any]:
+    """The settings that the command line overrides, by their keys."""
+    found: dict[str, Any] = (ctx or click.get_current_context()).meta.setdefault("deepproverbs.settings", {})
+    return found
+
+
+def setting_options(*keys: str) -> Callable[[F], F]:
+    """Options for these settings, in this order."""
+
+    def decorate(command: F) -> F:
+        # As a decorator does: click turns the order around at the end.
+        command.__click_params__ = [  # type: ignore[attr-defined]
+            *getattr(command, "__click_params__", []),
+            *(setting_option(key) for key in reversed(keys)),
+        ]
+        return command
+
+    return decorate
+
+
+def with_options(bot: Bot) -> Bot:
+    """`bot` with the settings of the command line over its own."""
+    for section in ("", *settings.SECTIONS):
+        values = {name: value for key, value in given().items() for s, _, name in [key.rpartition(".")] if s == section}
+        bot = settings.override(bot, section, **values)
+    return bot
+
+
+def load_bot(file: Path) -> Bot:
+    """The bot's settings with those of the command line over them."""
+    detail(f"Settings: {file}")
+    return with_options(settings.load(file))
+
+
+def run_folder(run: Path | None, bot: Bot) -> Path:
+    folder = run or Path("runs") / bot.name
+    detail(f"Run: {folder}")
+    return folder

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
-from tqdm import tqdm
 
+from training.common import progress
 from training.common.text import normal_form
 from training.judge.band import Band
 from training.judge.blocks import Passed, Tally, read_text
@@ -205,7 +205,7 @@ class Chooser:
                 passed.names[inside] > 0,
                 lambda number: read(int(inside[number])),
             )
-            with tqdm(total=bot.count, unit="text", desc="chosen", delay=2, mininterval=1.0, leave=False) as bar:
+            with progress.bar(bot.count, "chosen", "text", delay=2, leave=False) as bar:
                 chosen = choose(contenders, bot.filter, bot.count, bot.sample.prefixes, bar.update)
         verdicts = np.full(len(passed), BAND, np.uint8)
         verdicts[inside] = chosen.verdicts

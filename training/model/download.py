@@ -17,13 +17,11 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote
-
-from tqdm import tqdm
 
 from training.common.errors import DeepproverbsError
 from training.common.files import digest
+from training.common.progress import bar
 from training.model.mirror import Dropped, Mark, Wrong, ask
 
 log = logging.getLogger(__name__)
@@ -139,7 +137,7 @@ def _try(url: str, target: Path, size: int | None, progress: bool) -> tuple[Path
     part, have, mark = _find_part(target)
     if have and have == mark.total:  # killed between the last byte and the check
         return part, digest(part, "sha256")
-    state, silent = hashlib.sha256(), None if progress else True  # None: a bar only on a terminal, never in a log
+    state = hashlib.sha256()
     with ask(url, have, mark) as answer, contextlib.ExitStack() as stack:
         total = answer.mark.total
         if size is not None and total is not None and total != size:
@@ -154,12 +152,12 @@ def _try(url: str, target: Path, size: int | None, progress: bool) -> tuple[Path
             part = part_path(target, answer.mark)
             _delete_parts(target, but=part)
         file = stack.enter_context(part.open("ab" if answer.start else "wb"))
-        shown: dict[str, Any] = {"unit": "B", "unit_scale": True, "desc": target.name, "disable": silent}
-        bar = stack.enter_context(tqdm(total=total, initial=answer.start, **shown))
+        shown = stack.enter_context(bar(total, target.name, "B", done=answer.start)) if progress else None
         for block in answer.blocks:
             file.write(block)
             state.update(block)
-            bar.update(len(block))
+            if shown:
+                shown.update(len(block))
         file.flush()
         os.fsync(file.fileno())
     have = part.stat().st_size

@@ -14,12 +14,10 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
-from tqdm import tqdm
 
-from training.common import jsonl
+from training.common import jsonl, progress
 from training.common.errors import DeepproverbsError
 from training.common.files import write_whole
 from training.common.manifest import Manifest, key_of
@@ -127,7 +125,7 @@ def finetune(run: Path, base: BaseModel, settings: FinetuneSettings, say: Say = 
         # A save of 124M with Adam's moments writes 1.5 GB: every few minutes is often enough.
         "save_seconds": 20 if base.hparams.n_embd < 768 else 300,
     }
-    with tqdm(total=todo.steps_per_epoch * todo.epochs, unit="step", desc="fine-tuning", mininterval=1.0) as bar:
+    with progress.bar(todo.steps_per_epoch * todo.epochs, "fine-tuning", "step") as bar:
         done = trainer.result(
             trainer.recipes[todo.recipe], arguments, run / trainer.log, Done, lambda event: _show(event, bar)
         )
@@ -152,17 +150,17 @@ def _discard_other(run: Path, key: str) -> None:
         write_whole(mark, key)
 
 
-def _show(event: Event, bar: tqdm[NoReturn]) -> None:
+def _show(event: Event, bar: progress.Bar) -> None:
     match event:
         case Step():
             bar.update(event.step - bar.n)
-            bar.set_postfix(loss=f"{event.loss:.2f}", refresh=False)
+            bar.set_postfix_str(f"loss={event.loss:.2f}", refresh=False)
         case Epoch(epoch=0):
-            bar.write(f"  before held-out loss {event.held_out:.3f}")
+            bar.say(f"  before held-out loss {event.held_out:.3f}")
         case Epoch():
             training = f" training {event.training:.3f}," if event.training is not None else ""
-            bar.write(f"  epoch {event.epoch}:{training} held-out loss {event.held_out:.3f}")
+            bar.say(f"  epoch {event.epoch}:{training} held-out loss {event.held_out:.3f}")
         case Resumed():
-            bar.write(f"  going on in epoch {event.epoch}, after its batch {event.batch}")
+            bar.say(f"  going on in epoch {event.epoch}, after its batch {event.batch}")
         case Interrupted():
-            bar.write("  saved; the same command goes on from here")
+            bar.say("  saved; the same command goes on from here")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from training.common.machine import cores
+from training.common.progress import bar
 from training.model.converted import Converted, held_out
 
 Floats = NDArray[np.float64]
@@ -72,8 +72,8 @@ def of_held_out(model: Path, corpus: Path) -> Floats:
 
 def text_scores(model: Path, texts: Sequence[str]) -> Floats:
     """Scores under a model, with a progress bar."""
-    with tqdm(total=len(texts), unit="text", desc=f"scored under the {model.name}", delay=2) as bar:
-        return Scorer(model).texts(texts, bar.update)
+    with bar(len(texts), f"scored under the {model.name}", "text", delay=2) as shown:
+        return Scorer(model).texts(texts, shown.update)
 
 
 @dataclass(frozen=True)

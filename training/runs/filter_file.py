@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
-from training.common import jsonl
+from training.common import jsonl, progress
 from training.common.errors import WrongUse
 from training.common.files import part_file
 from training.corpus.read import load_corpus, read_texts
@@ -113,7 +111,7 @@ def filter_file(options: FilterOptions, judging: Judging) -> Filtered:
     tally = Tally()
     with as_candidates(options.candidates) as path, part_file(options.verdicts_file) as out:
         size = path.stat().st_size
-        with tqdm(total=size, unit="B", unit_scale=True, desc="judged", mininterval=1.0) as bar:
+        with progress.bar(size, "judged", "B") as bar:
             for judged in judge_file(path, judging, size, options.workers):
                 tally.add(judged)
                 out.write(judged.verdicts)

@@ -1,0 +1,36 @@
+"""`completion`: the script by which a shell completes commands, options and files."""
+
+from __future__ import annotations
+
+import click
+
+from training.cli.command import argument, command
+from training.cli.console import result
+from training.common.errors import DeepproverbsError
+
+VARIABLE = "_DEEPPROVERBS_COMPLETE"
+PROGRAM = "deepproverbs"
+
+
+@command("completion", section="About the program")
+@argument(
+    "shell",
+    type=click.Choice(["bash", "zsh", "fish"]),
+    metavar="SHELL",
+    help="bash, zsh or fish: the shell that is to complete.",
+)
+def completion(shell: str) -> None:
+    """Print a script by which bash, zsh or fish completes commands.
+
+    It completes commands, options and files with the Tab key.
+
+    $ eval "$(deepproverbs completion bash)"      # in ~/.bashrc
+    $ eval "$(deepproverbs completion zsh)"       # in ~/.zshrc
+    $ deepproverbs completion fish > ~/.config/fish/completions/deepproverbs.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise DeepproverbsError(f"No completion for {shell} here.")
+    result(found(click.get_current_context().find_root().command, {}, PROGRAM, VARIABLE).source())

@@ -1,0 +1,90 @@
+"""`post`: one text of the pool, through the function's own code, dry or for real."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from post_tweet.errors import Busy, Undecided, Unreachable
+
+from training.cli.command import command, option
+from training.cli.console import console, result
+from training.cli.options import bot_option, load_bot, setting_options
+from training.cli.stages import PATH
+from training.common.errors import DeepproverbsError, WrongUse
+from training.common.progress import say
+
+POOL = "The pool"
+
+
+@command("post", section=POOL)
+@option("--creds", type=PATH, metavar="FILE", help="twitter.json with the four X keys.")
+@option("--dry-run", is_flag=True, help="Go through every step but the claim and the post.")
+@option("--slot", metavar="NAME", help="One slot posts once. [default: the time]")
+@option("--checkpoint", type=PATH, metavar="DIR", help="Sample from this gpt-2-simple checkpoint instead of a pool.")
+@option("--run", type=PATH, metavar="DIR", help="Folder for what --checkpoint makes. [default: runs/NAME-tweet]")
+@bot_option
+@setting_options("pool")
+def post(
+    creds: Path | None, dry_run: bool, slot: str | None, checkpoint: Path | None, run: Path | None, bot: Path
+) -> None:
+    """Post one text of the pool.
+
+    The code is that of the function in AWS, and the result a line of JSON.
+
+    $ deepproverbs post --pool s3://my-bucket/mybot --dry-run
+    $ deepproverbs post --pool pool --creds twitter.json
+    $ deepproverbs post --checkpoint checkpoint/run1 --dry-run
+    """
+    settings = load_bot(bot)
+    slot = slot or f"manual {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
+    url = settings.pool
+    if checkpoint:
+        from training.runs import from_checkpoint
+
+        url = from_checkpoint.pool_from(settings, checkpoint, run or Path(f"runs/{settings.name}-tweet"), say)
+    # Its claim may stay in the pool. Another slot would settle it and then post a text of its own.
+    again = (
+        f"To repeat this post and not post another, wait a minute and add --slot {shlex.quote(slot)} (SLOT= for make)."
+    )
+    try:
+        result(json.dumps(post_once(url, creds, slot, dry_run), ensure_ascii=False))
+    except (Undecided, Unreachable, Busy) as error:
+        raise type(error)(f"{error} {again}") if error.claimed else error from None
+    except KeyboardInterrupt:
+        if not dry_run:
+            print(again, file=sys.stderr)
+        raise
+
+
+def post_once(url: str, credentials: Path | None, slot: str, dry_run: bool = False) -> dict[str, Any]:
+    """Post one text of the pool for `slot` with the function's code; the same slot posts once.
+
+    Raises:
+        WrongUse: no credentials for a real post, or no pool there.
+        DeepproverbsError: the pool is paused.
+        PostError: what the function itself would raise.
+    """
+    from post_tweet import app, telemetry
+
+    if not dry_run and credentials is None:
+        raise WrongUse("Name your X keys with --creds twitter.json (TWITTER_CREDS=… for make), or add --dry-run.")
+    place = app.open_place(lambda: app.from_file(credentials or Path()))
+    if not dry_run:
+        place.connect()  # a wrong file is reported before anything is touched
+    telemetry.quiet = not console.verbose
+    try:
+        outcome = app.run({"slot": slot, "dry_run": dry_run}, url, place, f"cli-{os.getpid()}")
+    finally:
+        telemetry.quiet = False
+    if outcome.outcome == "paused":
+        raise DeepproverbsError(
+            f"{url} is paused; `deepproverbs pool resume --pool {shlex.quote(url)}` opens it again."
+        )
+    return dataclasses.asdict(outcome)

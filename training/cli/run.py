@@ -1,0 +1,87 @@
+"""Several stages at once: `run` from corpus to filled pool, and `demo`, which shows it on the Proverbs."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+
+from training.cli.command import command, json_option
+from training.cli.console import result
+from training.cli.fill import fill_pool
+from training.cli.options import (
+    JUDGED,
+    SAMPLED,
+    TUNED,
+    bot_option,
+    given,
+    load_bot,
+    run_folder,
+    run_option,
+    setting_options,
+)
+from training.cli.post import post_once
+from training.common.files import locked
+from training.common.progress import say
+
+ALL = "All of it"
+
+
+@command("run", section=ALL)
+@bot_option
+@run_option
+@setting_options("model", "count", "pool", *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
+@json_option
+def run(bot: Path, run: Path | None) -> None:
+    """Go from the corpus to a filled pool.
+
+    What is done for the same texts and settings is skipped.
+
+    After Ctrl-C or a crash the same command goes on from there.
+
+    $ deepproverbs run --model 124M --count 20000 --pool pool
+    $ deepproverbs run --bot data/mybot --model nano
+    """
+    run_all(bot, run)
+
+
+def run_all(bot: Path, run: Path | None) -> None:
+    from training.curate.fill import history
+    from training.runs import stages
+    from training.runs.until_enough import sample_and_filter
+
+    settings = load_bot(bot)
+    folder = run_folder(run, settings)
+    with locked(folder):
+        known = history(settings.pool)
+        model, base = stages.train(settings, folder, say)
+        texts = sample_and_filter(settings, folder, model, known, say, base)
+        fill_pool(texts, settings.pool, settings.name)
+    say(f"Next: deepproverbs pool status --pool {shlex.quote(settings.pool)}")
+
+
+@command("demo", section=ALL)
+@bot_option
+@run_option
+@setting_options("model", "count", *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
+def demo(bot: Path, run: Path | None) -> None:
+    """Show it all on a small model: 1,000 texts, one posted dry.
+
+    --run is runs/demo here, --model nano and --count 1000; the pool lies in the run's folder.
+
+    $ deepproverbs demo
+    """
+    from training.curate.fill import read_pool
+
+    started = time.monotonic()
+    folder = run or Path("runs/demo")
+    given().setdefault("model", "nano")
+    given().setdefault("count", 1000)
+    given()["pool"] = str(folder / "pool")
+    run_all(bot, folder)
+    result("\nTen texts of the pool:")
+    for record in read_pool(folder / "pool.jsonl")[:10]:
+        result(f"  {record['text']}")
+    result("\nPosted dry, through the function's own code:")
+    result("  " + post_once(str(folder / "pool"), None, "demo", dry_run=True)["text"])
+    result(f"\nDone in {time.monotonic() - started:.0f} s. The pool: {folder / 'pool'}")
