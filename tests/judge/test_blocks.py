@@ -198,6 +198,7 @@ filter_file(files(folder, folder / "c.jsonl"), ["a wise son maketh a glad father
 """
 
 
+@pytest.mark.slow
 def test_memory_follows_the_pool_and_not_the_candidates(tmp_path: Path) -> None:
     """Peak kilobytes for 5,000 candidates and for 12 times as many, nearly all rejected or spare."""
     peaks = []

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,9 +52,7 @@ def test_a_size_is_downloaded_once(
         raise AssertionError(f"{path} was read again")
 
     monkeypatch.setattr(base_model, "digest", no_sum)
-    started = time.perf_counter()
     assert locate("124M", cloud.cache) == model
-    assert time.perf_counter() - started < 0.1
     assert len(cloud.mirror.requests) == asked
     assert "nothing to download" in caplog.text
 

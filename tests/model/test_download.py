@@ -203,12 +203,12 @@ def test_a_killed_download_goes_on(cloud: Cloud, how: signal.Signals) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     part = cloud.cache / "124M" / (WEIGHTS + ".part")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not (part.exists() and part.stat().st_size >= 2 * BLOCK):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(how)
-    _, errors = process.communicate(timeout=10)
+    _, errors = process.communicate(timeout=60)
     have = part.stat().st_size
     assert process.returncode != 0 and 2 * BLOCK <= have < LENGTH
     assert ("are kept" in errors) == (how == signal.SIGINT)

@@ -14,10 +14,14 @@ from training.common.errors import DeepproverbsError, WrongUse
 from training.model.convert import write_model
 from training.model.converted import Converted
 from training.sample import plan
+from training.sample.native.sampler import decoder
 from training.sample.plan import Plan
 
 
-def test_calibration_chooses_remembers_and_says(model: Path) -> None:
+def test_calibration_chooses_remembers_and_says(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The native engine's settings alone are tried, as where its kernel is a fast one, and all fit the memory.
+    monkeypatch.setattr(plan, "FAST", [decoder().kernel().decode()])
+    monkeypatch.setattr(plan, "free_memory", lambda: float("inf"))
     said: list[str] = []
     converted = Converted(model)
     first = plan.choose(converted, SETTINGS, said.append)
@@ -63,10 +67,15 @@ def test_without_a_compiler_ctranslate2_takes_over(model: Path, monkeypatch: pyt
         ),
         ({"device": "cuda"}, "no GPU"),
         ({"device": "cuda", "engine": "native"}, "no GPU|runs on processors"),
-        ({"compute_type": "int4"}, "cannot compute in 'int4' here; .* float32, int8"),
+        ({"compute_type": "int4"}, "cannot compute in 'int4' here; .* compute_type: float32, int8, "),
     ],
 )
-def test_what_is_not_there_is_told(model: Path, settings: dict[str, Any], message: str) -> None:
+def test_what_is_not_there_is_told(
+    model: Path, settings: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine without a GPU, whose CTranslate2 computes in three types: each processor has others."""
+    monkeypatch.setattr(plan.ctranslate2, "gpu", lambda: False)
+    monkeypatch.setattr(plan.ctranslate2, "supported", lambda _: ["float32", "int8", "int8_float32"])
     asked, converted = replace(SETTINGS, **settings), Converted(model)
     with pytest.raises(WrongUse, match=message):
         plan.make(plan.choose(converted, asked), converted, asked, None, model)
@@ -74,8 +83,8 @@ def test_what_is_not_there_is_told(model: Path, settings: dict[str, Any], messag
 
 def test_a_gpu_is_used_where_there_is_one(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which plans would be tried; no GPU runs here."""
-    monkeypatch.setattr(plan.ct2, "gpu", lambda: True)
-    monkeypatch.setattr(plan.ct2, "supported", lambda _: ["float16", "float32", "int8_float16"])
+    monkeypatch.setattr(plan.ctranslate2, "gpu", lambda: True)
+    monkeypatch.setattr(plan.ctranslate2, "supported", lambda _: ["float16", "float32", "int8_float16"])
     plans = list(plan._open_plans(SETTINGS, print))
     assert {(p.engine, p.device) for p in plans} == {("ctranslate2", "cuda")}
     assert {p.compute_type for p in plans} == {"float16", "int8_float16"} and len(plans) == 8
@@ -86,7 +95,7 @@ def test_plans_that_do_not_fit_the_memory_are_not_tried(small: Path, monkeypatch
     # 24 places of 2 layers x 2 x 64 x 2 bytes and 257 logits of 4 are 13,316 bytes a text; 96 of them twice 2.56 MB.
     monkeypatch.setattr(plan, "REMEMBERED", 0)
     for free, left in ((2.6e6 * 2, [96, 48, 24]), (2.5e6 * 2, [48, 24]), (1000, [24])):
-        monkeypatch.setattr(plan, "_free_memory", lambda free=free: free)
+        monkeypatch.setattr(plan, "free_memory", lambda free=free: free)
         assert [p.batch for p in plan._that_fit(plans, Converted(small), SETTINGS)] == left
 
 
