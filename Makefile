@@ -15,6 +15,8 @@ BENCH := .venvs/bench/.installed
 
 BIN := .venvs/project/bin
 CLOUD := $(BIN)/deepproverbs cloud
+# One process for each processor, and one thread for the matrices of each.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 PYTHON_FILES := training functions infra tests data benchmarks
 MYPY := training functions infra tests/simulation $(filter-out benchmarks/plot.py,$(wildcard benchmarks/*.py))
 
@@ -55,7 +57,7 @@ YES_WORDS := 1 y yes Y Yes YES t true True TRUE on On ON
 bot := $(call option,--bot,BOT)
 pool := $(call option,--pool,POOL)
 
-.PHONY: help setup demo train-and-fill report review tweet status test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
+.PHONY: help setup demo train-and-fill report review tweet status check test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -82,8 +84,11 @@ tweet: $(PROJECT) $(if $(CHECKPOINT_DIR),$(TF1))  ## post one text [POOL= TWITTE
 status: $(PROJECT)  ## the bot in AWS: last post, next slot, texts left, alarms, cost; or a pool's [POOL= BOT=]
 	@$(if $(POOL),$(BIN)/deepproverbs pool status $(bot) $(pool),$(CLOUD) status $(bot))
 
+check: $(PROJECT) $(DEV)  ## the quick tests, without TensorFlow, SAM and checkov: two minutes [ARGS="-k pool"]
+	@$(PYTEST) -m "not tensorflow and not sam and not checkov and not slow" $(ARGS)
+
 test: $(PROJECT) $(DEV) $(TF1) $(SAM) $(CHECKOV)  ## all tests, TensorFlow 1.15 and SAM among them [ARGS="-k pool"]
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 simulate: $(PROJECT) $(DEV)  ## the posting protocol: a million slots, every double fault, mutations [ARGS="--seed 7"]
 	@$(BIN)/python -m tests.simulation $(ARGS)

@@ -21,6 +21,7 @@ from typing import Any
 
 os.environ["CC"] = f"{os.environ.get('CC', 'cc')} -DPROFILE"  # before anything loads the decoder
 
+from benchmarks import needs
 from training import settings
 from training.common.paths import ROOT
 from training.corpus.read import load_corpus
@@ -31,6 +32,7 @@ from training.runs import stages, until_enough
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
 from training.sample.engines.native import NativeEngine
+from training.sample.native.sampler import decoder
 from training.sample.plan import choose_plan, make_engine
 
 
@@ -86,6 +88,8 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "accepted.json")
     args = parser.parse_args()
+    needs.python_of("tf1")
+    decoder()
     bot = settings.override(settings.load(ROOT / "data" / "proverbs" / "bot.toml"), "", model="nano")
     model, _ = stages.train(bot, args.run, lambda text: print(text, file=sys.stderr))
     reference = Reference(load_corpus(bot.corpus_file), stages.references(bot))
@@ -111,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    needs.run(main)

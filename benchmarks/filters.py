@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import needs
 from training.common.paths import ROOT
 
 BOT = ROOT / "data" / "proverbs" / "bot.toml"
@@ -96,8 +97,8 @@ def run_once(path: Path, wanted: int) -> dict[str, Any]:
         "kept": filtered.kept,
         "apart": filtered.set_apart,
         "verdicts": dict(filtered.counts),
-        "peak_kB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-        "peak_kB_of_a_worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+        # Not getrusage's ru_maxrss, which begins with the peak of the process that started this one.
+        "peak_kB": int(re.findall(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[0]),
     }
 
 
@@ -178,7 +179,7 @@ def beside_peers(count: int) -> dict[str, Any]:
         started = time.perf_counter()
         free = way(normals)
         result[name] = {"seconds": time.perf_counter() - started, "free": free}
-    python = ROOT / ".venvs" / "bench" / "bin" / "python"
+    python = needs.python_of("bench")
     for name, options in (
         ("datasketch, words, 32 bands of 4", ["--ngram", "1", "--bands", "32", "--rows", "4"]),
         ("datasketch, runs of 5 words, 14 bands of 8", ["--ngram", "5", "--bands", "14", "--rows", "8"]),
@@ -208,6 +209,7 @@ def main() -> None:
     if args.file:
         print(json.dumps(run_once(args.file, args.wanted)))
         return
+    needs.python_of("bench")
     args.folder.mkdir(parents=True, exist_ok=True)
     result = {"near-duplicates": beside_peers(args.subset), "at size": at_size(args.folder, args.candidates)}
     args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -224,4 +226,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    needs.run(main)

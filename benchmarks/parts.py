@@ -14,6 +14,7 @@ from pathlib import Path
 
 os.environ["CC"] = f"{os.environ.get('CC', 'cc')} -DPROFILE"  # before anything loads the decoder
 
+from benchmarks import needs
 from training.common.paths import ROOT
 from training.model.converted import Converted
 from training.sample.native.sampler import Counter, Model, Sampler, decoder
@@ -25,7 +26,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=24, help="tokens a text at most (default: 24)")
     parser.add_argument("--seats", type=int, default=48, help="texts side by side (default: 48)")
     args = parser.parse_args()
-    converted = Converted(args.folder)
+    converted = Converted(needs.model_in(args.folder, "sampling"))
     model = Model(args.folder, converted.hparams.n_head, converted.end)
     sampler = Sampler(model, seats=args.seats, most=args.length, prefixes=[[converted.end]], temperatures=[1.0])
     counter = Counter(0)
@@ -40,4 +41,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    needs.run(main)

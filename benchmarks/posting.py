@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -25,7 +26,11 @@ from post_tweet.pool import Pool
 from post_tweet.store import DirectoryStore, S3Store, Store, aws
 
 from tests.helpers.fakes import LikeX
-from tests.helpers.locked_moto import BUCKET, locked_moto
+
+try:
+    from tests.helpers.locked_moto import BUCKET, locked_moto
+except ModuleNotFoundError:
+    sys.exit("moto is missing; run `scripts/setup dev`.")
 
 
 class StubX(LikeX):

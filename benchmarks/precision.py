@@ -14,6 +14,7 @@ from pathlib import Path
 import ctranslate2
 import numpy as np
 
+from benchmarks import needs
 from training.common.paths import ROOT
 from training.model.converted import Converted, held_out
 from training.model.score import precision
@@ -24,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=ROOT / "runs" / "bench" / "proverbs")
     args = parser.parse_args()
-    folder, corpus = args.run / "model", args.run / "corpus.npz"
+    folder, corpus = needs.model_in(args.run / "model", "accepted"), args.run / "corpus.npz"
     print(f"CTranslate2 int8: {precision(folder, corpus).mean_difference:.4f}")
     converted = Converted(folder)
     row_of = {name: row for row, name in enumerate(converted.token_names())}
@@ -43,4 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    needs.run(main)

@@ -1,7 +1,8 @@
 """Tokens a second of every way to sample GPT-2 texts, in one run: `make bench`.
 
 The peers are processes that take turns, one run each a round, so that a machine that slows down slows all of
-them; medians are quoted. Each peer finds its own best settings first.
+them; medians are quoted. Each peer finds its own best settings first, in another process, so that the peak of memory
+is that of these settings alone.
 
     .venvs/project/bin/python -m benchmarks.sampling [--model 124M nano] [--rounds 5] [--out FILE]
 """
@@ -22,14 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import models
+from benchmarks import models, needs
+from training.common.errors import DeepproverbsError
 from training.common.machine import cores, processor
 from training.common.paths import ROOT
-from training.model.trainers import TENSORFLOW
 from training.sample.native.sampler import decoder
 
 PEERS = ROOT / "benchmarks" / "peers"
-PYTHON = {name: ROOT / ".venvs" / name / "bin" / "python" for name in ("project", "bench")}
 OURS = "ours, trimmed vocabulary"
 CEILING = "CTranslate2's forward pass, trimmed"
 
@@ -37,7 +37,7 @@ CEILING = "CTranslate2's forward pass, trimmed"
 @dataclass
 class Peer:
     name: str
-    python: Path
+    environment: str
     program: str
     arguments: dict[str, Any]
     process: subprocess.Popen[str] | None = None
@@ -45,18 +45,25 @@ class Peer:
     runs: list[dict[str, float]] = field(default_factory=list)
 
     def start(self) -> None:
+        """Find the best settings, then begin anew with these."""
+        self._spawn()
+        self.arguments["chosen"] = self._answer()["chosen"]
+        self.stop()
+        self._spawn()
+        self.settings = self._answer()["ready"]
+
+    def _spawn(self) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("VIRTUAL_ENV")}
-        if self.python == PYTHON["project"]:
+        if self.environment == "project":
             environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'functions'}"
         self.process = subprocess.Popen(
-            [str(self.python), str(PEERS / f"{self.program}.py"), json.dumps(self.arguments, default=str)],
+            [needs.python_of(self.environment), PEERS / f"{self.program}.py", json.dumps(self.arguments, default=str)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             env=environment,
         )
-        self.settings = self._answer()["ready"]
 
     def run(self) -> None:
         assert self.process and self.process.stdin
@@ -74,7 +81,9 @@ class Peer:
         assert self.process and self.process.stdout
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.name} died: run {self.python} {self.program}.py by hand to see why.")
+            raise DeepproverbsError(
+                f"{self.name} died: run {self.program}.py in the environment {self.environment} by hand to see why."
+            )
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -93,41 +102,41 @@ def peers(model: str, folder: Path, length: int) -> list[Peer]:
     kinds = ["float32", "bfloat16"] if _has("avx512_bf16") or _has("amx_bf16") else ["float32"]
     tutorial = {"folder": checkpoint, "way": "tutorial", "tutorial": 200}
     found = [
-        Peer("gpt-2-simple, as the tutorial calls it", TENSORFLOW.interpreter(), "simple", common | tutorial),
+        Peer("gpt-2-simple, as the tutorial calls it", "tf1", "simple", common | tutorial),
         Peer(
             "gpt-2-simple at its best batch",
-            TENSORFLOW.interpreter(),
+            "tf1",
             "simple",
             common | {"folder": checkpoint, "way": "batched", "batches": batches},
         ),
         Peer(
             "transformers generate, float32",
-            PYTHON["bench"],
+            "bench",
             "hugging_face",
             common | {"folder": folder, "batches": batches, "kinds": ["float32"]},
         ),
         Peer(
             "CTranslate2, called plainly",
-            PYTHON["project"],
+            "project",
             "plain_ctranslate2",
             common | {"folder": full, "way": "sample", "batches": batches},
         ),
         Peer(
             "ours, whole vocabulary",
-            PYTHON["project"],
+            "project",
             "ours",
             common | {"folder": full, "rounds": 5 if large else 40},
         ),
     ]
     if "bfloat16" in kinds:
         half = common | {"folder": folder, "batches": batches, "kinds": ["bfloat16"]}
-        found.insert(3, Peer("transformers generate, bfloat16", PYTHON["bench"], "hugging_face", half))
+        found.insert(3, Peer("transformers generate, bfloat16", "bench", "hugging_face", half))
     if large:
         cut = common | {"folder": trimmed, "batches": batches}
         found += [
-            Peer("CTranslate2, trimmed", PYTHON["project"], "plain_ctranslate2", cut | {"way": "sample"}),
-            Peer(OURS, PYTHON["project"], "ours", common | {"folder": trimmed, "rounds": 5}),
-            Peer(CEILING, PYTHON["project"], "plain_ctranslate2", cut | {"way": "ceiling"}),
+            Peer("CTranslate2, trimmed", "project", "plain_ctranslate2", cut | {"way": "sample"}),
+            Peer(OURS, "project", "ours", common | {"folder": trimmed, "rounds": 5}),
+            Peer(CEILING, "project", "plain_ctranslate2", cut | {"way": "ceiling"}),
         ]
     return found
 
@@ -211,6 +220,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="ways whose name holds one of these words (default: all)")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "sampling.json")
     args = parser.parse_args()
+    for environment in ("tf1", "bench"):
+        needs.python_of(environment)
+    decoder()
     results = []
     for model in args.model:
         results.append(measure(model, 24 if model == "124M" else 64, args.rounds, args.only))
@@ -224,10 +236,9 @@ def main() -> None:
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps({"machine": about, "results": results}, indent=1) + "\n", encoding="utf-8")
-    plot = [str(PYTHON["bench"]), str(ROOT / "benchmarks" / "plot.py"), str(args.out)]
-    subprocess.run(plot, check=True)
+    subprocess.run([needs.python_of("bench"), ROOT / "benchmarks" / "plot.py", args.out], check=True)
     print(f"Written: {args.out} and {args.out.with_suffix('.svg')}")
 
 
 if __name__ == "__main__":
-    main()
+    needs.run(main)

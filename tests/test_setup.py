@@ -45,11 +45,10 @@ def test_tensorflows_versions_fit_each_other() -> None:
     assert not re.search(r"^(tensorflow|numpy)==", (ROOT / "requirements" / "tf1-image.txt").read_text(), re.MULTILINE)
 
 
-def test_tensorflows_programs_compile_on_their_python(tmp_path: Path) -> None:
-    python = ROOT / ".venvs" / "tf1" / "bin" / "python"
+def test_tensorflows_programs_compile_on_their_python(tf1: Path) -> None:
     for path in sorted((ROOT / "training" / "tf1").glob("*.py")):
         result = run(
-            python, "-c", "import sys; compile(open(sys.argv[1], encoding='utf-8').read(), sys.argv[1], 'exec')", path
+            tf1, "-c", "import sys; compile(open(sys.argv[1], encoding='utf-8').read(), sys.argv[1], 'exec')", path
         )
         assert result.returncode == 0, result.stderr
 
@@ -81,6 +80,7 @@ def needed(target: str, tmp_path: Path, *options: str) -> set[str]:
         ("tweet", {"project"}),
         ("secrets", {"project"}),
         ("lint", {"project", "dev"}),
+        ("check", {"project", "dev"}),
         ("test", {"project", "dev", "tf1", "sam", "checkov"}),
         ("deploy", {"project", "sam"}),
         ("pause", {"project"}),

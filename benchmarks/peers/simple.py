@@ -77,17 +77,11 @@ def tutorial():
         return common.time.time() - started
 
     def serve():
-        common._answers.write(json.dumps({"ready": {"batch": 1, "length": a["tutorial"]}}) + "\n")
+        common.ready({"batch": 1, "length": a["tutorial"]})
         for _ in sys.stdin:
             seconds = run()
-            peak = round(common.resource.getrusage(common.resource.RUSAGE_SELF).ru_maxrss / 1024)
-            answer = {
-                "tokens": a["tutorial"],
-                "texts": a["tutorial"] / a["length"],
-                "seconds": seconds,
-                "peak_mb": peak,
-            }
-            common._answers.write(json.dumps(answer) + "\n")
+            texts = a["tutorial"] / a["length"]
+            common.answer({"tokens": a["tutorial"], "texts": texts, "seconds": seconds, "peak_mb": common.peak_mb()})
 
     serve()
 

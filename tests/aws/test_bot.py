@@ -1,7 +1,7 @@
 """One bot in an AWS account on loopback, from `make deploy` to `make destroy`: the README's walk with the real sam, the
 daily commands, a month of slots through the deployed artefact, and a second bot beside it.
 
-Only AWS's side is not the real one (tests/helpers/aws): moto, IAM's logic at its door, Lambda and the scheduler around
+Only AWS's side is not the real one (tests/helpers/aws): moto behind IAM's logic, Lambda and the scheduler around
 the runtime's own client, CloudWatch's evaluation of alarms.
 """
 
@@ -23,15 +23,15 @@ from infra.cloud.schedule import moments
 from infra.cloud.stack import Owner
 from tests.helpers.aws import alarms
 from tests.helpers.aws.bot import STACK, TEXTS, Bot
-from tests.helpers.aws.door import account
 from tests.helpers.aws.function import Lambda, Point, deployed, slot, waiting
+from tests.helpers.aws.gateway import account
 from tests.helpers.aws.slots import queue_points
 from tests.helpers.aws.walk import readme_commands, walk
 from tests.helpers.loopback_x import loopback_x
 
 
 @pytest.fixture(scope="module")
-def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
+def bot(sam: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
     """Deployed and switched on by the README's commands; destroyed by them at the end."""
     with account() as aws, loopback_x() as x:
         bot = Bot(aws, x, tmp_path_factory.mktemp("bot"))
@@ -45,18 +45,18 @@ def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
 
 def test_every_command_says_what_it_does_and_what_comes_next(bot: Bot) -> None:
     first, *_ = readme_commands()
-    deploy = bot.said[" ".join(first[1:])]
+    deploy = bot.output[" ".join(first[1:])]
     assert "Making the stack deepproverbs-proverbs" in deploy and "confirm it, or no alarm will arrive" in deploy
     assert deploy.splitlines()[-1] == "Next: make secrets TWITTER_CREDS=twitter.json"
-    secrets = bot.said[f"secrets TWITTER_CREDS={bot.folder / 'twitter.json'}"]
+    secrets = bot.output[f"secrets TWITTER_CREDS={bot.folder / 'twitter.json'}"]
     assert secrets.splitlines()[-1].startswith("Next: make train-and-fill POOL=s3://")
-    dry, real = bot.said["post-now DRY_RUN=1"], bot.said["post-now"]
+    dry, real = bot.output["post-now DRY_RUN=1"], bot.output["post-now"]
     assert TEXTS[0] in dry and TEXTS[0] in real and bot.x.published[0] == TEXTS[0]
     assert "59 texts left" in real and real.splitlines()[-1] == "Next: make status"
-    assert "The schedule is now on." in bot.said["deploy ENABLE=yes"]
+    assert "The schedule is now on." in bot.output["deploy ENABLE=yes"]
     secret = json.loads(bot.x.twitter_json)["consumer_secret"]
-    assert not [command for command, said in bot.said.items() if secret in said]
-    for command, said in bot.said.items():
+    assert not [command for command, said in bot.output.items() if secret in said]
+    for command, said in bot.output.items():
         assert re.search(r"Next: |`make ", said), command
 
 

@@ -21,7 +21,7 @@ from infra.cloud.make import make, speak_of
 from infra.cloud.schedule import a_month
 from infra.cloud.stack import Owner, Stack
 from tests.helpers.aws.bot import bot_stack
-from tests.helpers.aws.door import Account, account
+from tests.helpers.aws.gateway import Account, account
 from training import settings
 from training.common.errors import DeepproverbsError
 from training.common.paths import DEFAULT_BOT, ROOT

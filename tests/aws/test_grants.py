@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,8 @@ from tests.helpers.aws.walk import switched_on
 
 
 @pytest.fixture(scope="module")
-def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
-    with switched_on(tmp_path_factory.mktemp("bot")) as bot:
+def bot(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
+    with switched_on(tmp_path_factory.mktemp("bot"), built) as bot:
         yield bot
 
 

@@ -23,7 +23,7 @@ from infra.cloud.__main__ import main
 from infra.cloud.stack import Owner
 from tests.helpers.aws.bot import STACK, bot_stack
 from tests.helpers.aws.cloudformation import Skipped
-from tests.helpers.aws.door import Account, account
+from tests.helpers.aws.gateway import Account, account
 from tests.helpers.aws.iam import allowed
 from tests.helpers.sampling import quick_bot
 from training import settings
@@ -39,7 +39,12 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
 
 
 def test_training_in_the_cloud_fills_the_pool(
-    aws: Account, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sam: Path,
+    aws: Account,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """`make cloud-train` with the real sam; then each submitted command as a process with the job role's rights."""
     bot_stack(aws)
@@ -132,7 +137,7 @@ def test_training_in_the_cloud_fills_the_pool(
                 env=env,
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=600,
             )
             assert result.returncode == 0, result.stdout + result.stderr
     assert aws.denied == []

@@ -39,7 +39,7 @@ class LoopbackAws:
         self.url = ""
         self.faults: list[Fault] = []
         self.requests: list[str] = []
-        self.patience = 1.2
+        self.patience = 2.6
         """Seconds that a slow answer takes."""
 
     def fault(self, method: str, key: str, how: str, after: bool = False, times: int = 1) -> None:

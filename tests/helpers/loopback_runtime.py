@@ -64,7 +64,7 @@ class Function:
     def send(self, event: Any, request: str) -> None:
         self.events.put((request, event))
 
-    def receive(self, seconds: float = 20) -> tuple[str, Any]:
+    def receive(self, seconds: float = 60) -> tuple[str, Any]:
         """("response" | "error", what the handler returned, or errorType and errorMessage)."""
         return self.answers.get(timeout=seconds)
 

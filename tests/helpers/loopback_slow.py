@@ -18,8 +18,8 @@ from typing import Any
 
 PACE = 0.02
 """Seconds between two pieces: less than any time-out for one of them."""
-PIECES = 300
-"""Of a trickle: 6 s."""
+PIECES = 3000
+"""Of a trickle: a minute."""
 
 Answer = Callable[[str], Iterator[bytes]]
 """A complete request in, the pieces of its answer out."""
@@ -54,7 +54,7 @@ class Slow:
         """Wait until the client has ended every connection that it made: what it sent is known then."""
         with socket.create_connection(self.address) as own:
             self._own.append(own.getsockname()[1])
-        patience = time.monotonic() + 5
+        patience = time.monotonic() + 60
         while self._own[-1] not in self._speaking:  # it is the last to be accepted
             assert time.monotonic() < patience, "the server is stuck"
             time.sleep(0.001)

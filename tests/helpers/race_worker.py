@@ -21,7 +21,7 @@ LEASE = 2.0
 TIMEOUT = LEASE * 45 / app.LEASE
 """Seconds that a call may last, as long beside its lease as Lambda's 45 s are. Without an end, a call that this machine
 has kept waiting for longer than its lease might post what is another's by then."""
-PATIENCE = 100.0
+PATIENCE = 600.0
 """Seconds for all slots."""
 
 

@@ -206,6 +206,7 @@ filter_file(files(folder, folder / "c.jsonl"), replace(by(500), reference=refere
 """
 
 
+@pytest.mark.slow
 def test_memory_follows_the_pool_and_not_the_candidates(tmp_path: Path) -> None:
     """Peak kilobytes for 5,000 candidates and for 12 times as many, nearly all rejected or spare."""
     peaks = []

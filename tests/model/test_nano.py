@@ -29,7 +29,7 @@ np.savez(sys.argv[2], **dict(zip([v.op.name for v in variables], session.run(var
 
 
 def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tf1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(base_model, "NANO_SOURCE", nano_source(tmp_path / "source"))
@@ -41,11 +41,7 @@ def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
     assert f"nano: built in {cache / 'nano'}, {TINY.parameters:,} parameters" in caplog.text
     assert {path.name for path in cache.iterdir()} == {"nano", ".nano.lock"}
 
-    subprocess.run(
-        [str(TENSORFLOW.interpreter()), "-c", LOAD, str(cache), str(tmp_path / "loaded.npz")],
-        check=True,
-        capture_output=True,
-    )
+    subprocess.run([tf1, "-c", LOAD, str(cache), str(tmp_path / "loaded.npz")], check=True, capture_output=True)
     with np.load(tmp_path / "loaded.npz") as loaded:
         assert set(loaded.files) == set(tiny_arrays(1))
         for name, value in tiny_arrays(1).items():
@@ -75,14 +71,14 @@ def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
     ],
 )
 def test_weights_that_do_not_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, np.ndarray], words: str
+    tf1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, np.ndarray], words: str
 ) -> None:
     monkeypatch.setattr(base_model, "NANO_SOURCE", nano_source(tmp_path / "source", changed=changed))
     assert words in refused("nano", tmp_path / "cache")
     assert not (tmp_path / "cache/nano").exists()
 
 
-def test_damaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_weights(tf1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = nano_source(tmp_path / "source")
     (source / "weights.npz").write_bytes((source / "weights.npz").read_bytes()[:5000])
     monkeypatch.setattr(base_model, "NANO_SOURCE", source)

@@ -26,12 +26,14 @@ def kill_at_each_call(*arguments: str) -> dict[str, object]:
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "least"), [("post", 200), ("fill", 120)])
 def test_a_kill_at_any_system_call_loses_and_doubles_nothing(what: str, least: int) -> None:
     result = kill_at_each_call(what)
     assert result["wrong"] == [] and isinstance(result["stops"], int) and result["stops"] > least
 
 
+@pytest.mark.slow
 def test_a_kill_would_be_noticed() -> None:
     assert "no pool state" in str(kill_at_each_call("post", "in-place")["wrong"])
 

@@ -21,11 +21,11 @@ from post_tweet.x import MAX_BODY, X
 from tests.helpers.loopback_slow import PACE, Bytewise, Slow, certificate, slow, trickle
 from tests.helpers.loopback_x import secret
 
-TIMEOUT = (0.05, 0.15)
+TIMEOUT = (0.1, 0.3)
 SECONDS = sum(TIMEOUT)
 """What a call may take here."""
-LATE = 5 * SECONDS
-"""The machine may be loaded. Without the deadline each of these servers holds a call for 2 s at least."""
+LATE = 20.0
+"""The machine may be busy. Without the deadline each of these servers holds a call for a minute."""
 HEAD = b"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 POSTED = json.dumps({"data": {"id": "1001", "text": "a text"}}).encode()
@@ -104,7 +104,7 @@ def test_silence_is_given_up() -> None:
 
 def test_silence_takes_no_longer_than_a_piece_may() -> None:
     with slow(lambda _: iter(())) as server:
-        given_up(server, timeout=(5.0, 0.15))
+        given_up(server, timeout=(60.0, 0.3))
 
 
 def test_silence_takes_no_longer_than_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,11 +112,11 @@ def test_silence_takes_no_longer_than_what_is_left(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(deadline, "now", lambda: clock[0])
 
     def late(_: str) -> Iterator[bytes]:
-        clock[0] += 9.8
+        clock[0] += 119.8
         yield HEAD
 
     with slow(late) as server:
-        assert isinstance(in_time(partial(x_at(server.url, (5.0, 5.0)).post, "a text")), Unknown)
+        assert isinstance(in_time(partial(x_at(server.url, (60.0, 60.0)).post, "a text")), Unknown)
 
 
 @pytest.mark.parametrize("status", [b"201 Created", b"302 Found\r\nLocation: /"])
@@ -127,7 +127,7 @@ def test_an_endless_answer_is_not_read_to_its_end(status: bytes) -> None:
             yield b" " * 65536
 
     with slow(endless) as server:
-        assert isinstance(in_time(partial(x_at(server.url, (5.0, 5.0)).post, "a text")), Unknown)
+        assert isinstance(in_time(partial(x_at(server.url, (60.0, 60.0)).post, "a text")), Unknown)
         server.settle()
         # What fits in the two sockets comes on top: up to 6 MB and 4 MB.
         assert server.sent < 16 * MAX_BODY
@@ -187,7 +187,7 @@ def unanswered() -> Iterator[Any]:
 
 def test_addresses_that_do_not_answer_are_tried_in_time_together(monkeypatch: pytest.MonkeyPatch) -> None:
     with unanswered() as address:
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [address] * 60)  # 3 s, one after the other
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [address] * 600)  # a minute, one after the other
         assert in_time(partial(x_at("http://x.test").post, "a text")) == Unknown("ConnectTimeout")
 
 
@@ -265,11 +265,11 @@ def test_a_connection_whose_answer_was_late_serves_no_other_call() -> None:
     def late(request: str) -> Iterator[bytes]:
         text = json.loads(request.partition("\r\n\r\n")[2])["text"]
         if text == "one":
-            time.sleep(0.6)
+            time.sleep(3.0)
         yield answer(json.dumps({"data": {"id": f"the id of {text}", "text": text}}).encode())
 
     with slow(late) as server:
-        x = x_at(server.url, (0.1, 0.4))
+        x = x_at(server.url, (1.0, 1.0))
         assert isinstance(x.post("one"), Unknown)
         assert x.post("two") == Posted("the id of two")
         assert server.connections == 2

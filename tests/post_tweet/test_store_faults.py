@@ -44,7 +44,7 @@ def server() -> Iterator[LoopbackAws]:
 def aws(server: LoopbackAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackAws]:
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(store, "TIMEOUTS", (1.0, 0.8))
+    monkeypatch.setattr(store, "TIMEOUTS", (30.0, 2.0))
     monkeypatch.setattr(store, "aws", make_once)  # a client takes 50 ms to make
     monkeypatch.setattr(app, "aws", make_once)
     # botocore waits up to some seconds before it tries again; nothing is learnt from that here.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -112,11 +111,9 @@ def test_whatever_may_have_been_posted_is_unknown(x: LoopbackX, answer: dict[str
 
 
 def test_an_answer_that_trickles_is_given_up_as_a_whole(x: LoopbackX) -> None:
-    """Each byte is in time, all of them are not."""
+    """Each byte is in time, all of them are not; read to its end, it would be an answer."""
     x.script(trickle=0.1, publish=True)
-    started = time.monotonic()
     assert isinstance(client(x).post("a text"), Unknown)
-    assert time.monotonic() - started < 4
 
 
 def test_an_answer_in_chunks_is_read(x: LoopbackX) -> None:

@@ -46,7 +46,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_tweets_from_the_corpus_to_the_pool(
-    tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tf1: Path, tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """nano, fine-tuned on tweets with emoji, links, names and hashtags: what it learnt of those stays out."""
     monkeypatch.setattr(stages, "MODELS", models)
@@ -80,7 +80,7 @@ def edited(texts: list[str], seed: int) -> list[str]:
 
 @pytest.mark.parametrize(("file", "count"), [("sayings.txt", 41), ("notes.txt", 25), ("tweets.jsonl", 45)])
 def test_text_alone_without_any_model(
-    tmp_path: Path, file: str, count: int, capsys: pytest.CaptureFixture[str]
+    tf1: Path, tmp_path: Path, file: str, count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`corpus`, `filter --calibrate`, `filter`, `fill` and `pool list` on files that this project never saw."""
     settings = bot(tmp_path, file)

@@ -103,6 +103,7 @@ def test_shards_are_the_file_of_one_machine(of: int, work: Path, alone: tuple[by
     checked([json.loads(line)["text"] for line in pool.splitlines()], work, bot_of(place, tmp_path / "last"))
 
 
+@pytest.mark.slow
 def test_shards_as_processes_one_of_them_killed(work: Path, alone: tuple[bytes, bytes], tmp_path: Path) -> None:
     """kill -9 in the middle of a shard: started again, it goes on after its last part."""
     place = copy(work, tmp_path / "work")
@@ -126,7 +127,7 @@ def test_shards_as_processes_one_of_them_killed(work: Path, alone: tuple[bytes, 
         time.sleep(0.01)
     os.kill(second.pid, signal.SIGKILL)
     second.communicate()
-    assert first.communicate(timeout=60)[0].splitlines()[-1] == f"Shard 1 of 40 is done: {COUNT:,} candidates drawn."
+    assert first.communicate(timeout=600)[0].splitlines()[-1] == f"Shard 1 of 40 is done: {COUNT:,} candidates drawn."
     key = next((tmp_path / "work" / "shards").iterdir()).name
     parts = Parts(place.store, key)
     there = parts.chain(20 * COUNT)[-1].end
@@ -134,10 +135,10 @@ def test_shards_as_processes_one_of_them_killed(work: Path, alone: tuple[bytes, 
     # Of the same numbers in 80 shards: the first that is not whole goes on where the killed one stopped.
     index = there * 80 // (40 * COUNT) + 1
     shard = Shard(index, 80, 40 * COUNT)
-    out = start(f"{index}/80").communicate(timeout=60)[0]
+    out = start(f"{index}/80").communicate(timeout=600)[0]
     assert f"{there - shard.first:,} are there" in out or there == shard.first
     assert f"is done: {shard.end - there:,} candidates drawn" in out
-    again = start(f"{index}/80").communicate(timeout=60)[0]
+    again = start(f"{index}/80").communicate(timeout=600)[0]
     assert "is done: 0 candidates drawn" in again
     # What the two processes left is what one draws in one go.
     whole = copy(work, tmp_path / "whole")
@@ -162,6 +163,7 @@ def test_a_shard_that_never_came_costs_no_text(work: Path, alone: tuple[bytes, b
     assert path.read_bytes() == alone[1]
 
 
+@pytest.mark.slow
 def test_ctranslate2_s_shards_are_as_good(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its texts are other ones with another N (its streams are seeded by where they start), and as many are kept."""
     monkeypatch.setattr(stages, "choose_plan", lambda *_: CT2)
@@ -231,7 +233,7 @@ def test_in_s3_the_jobs_are_the_same(
 
 
 def test_the_jobs_from_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tf1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Texts of our own, nano, every job on a machine of its own; trained anew when the texts are others."""
     monkeypatch.setattr(stages, "MODELS", tmp_path / "models")

@@ -8,31 +8,25 @@ from pathlib import Path
 
 import pytest
 
+from data.proverbs.prepare import PROVERBS
+from tests.helpers import labelled
 from tests.helpers.peak import peak_kilobytes
-from tests.helpers.sampling import NATIVE, ROOT, SETTINGS, bot, some
+from tests.helpers.sampling import NATIVE, SETTINGS, bot, some
 from training.common import progress
 from training.common.errors import DeepproverbsError, WrongUse
-from training.corpus.read import load_corpus
 from training.judge.band import Band, Spread
 from training.judge.judge import Judge, Judging, Reference
 from training.judge.rules import PASSED
-from training.runs import stages, until_enough
+from training.runs import until_enough
 from training.runs.filter_file import FilterOptions, filter_file
 from training.runs.until_enough import sample_and_filter
 from training.sample.stop_rules import StopRules
-from training.settings import Bot, CorpusSettings, FilterSettings, SampleSettings
-
-
-def originals() -> list[str]:
-    return load_corpus(ROOT / "data" / "proverbs" / "corpus.txt") + load_corpus(ROOT / "data" / "proverbs" / "kjv.txt")
+from training.settings import FilterSettings, SampleSettings
 
 
 @pytest.fixture(scope="module")
 def bible() -> list[str]:
-    stages.prepare(
-        Bot("t", ROOT / "data" / "proverbs", corpus=CorpusSettings(prepare="prepare.py", reference=("kjv.txt",)))
-    )
-    return originals()
+    return [*labelled.proverbs(), *labelled.bible(without=PROVERBS)]
 
 
 STRICT = FilterSettings(max_length=120, copy_run=5)
@@ -46,7 +40,7 @@ def test_early_stops_lose_no_text_that_would_have_been_kept(model: Path, bible: 
         "open": replace(STRICT, characters="", closed_vocabulary=False),
         "beyond ASCII": replace(STRICT, characters=STRICT.characters + "éß"),
     }[kind]
-    sampling, count = SampleSettings(max_tokens=60, temperatures=(1.0, 1.3)), 3000
+    sampling, count = SampleSettings(max_tokens=60, temperatures=(1.0, 1.3)), 1500
     known = bible[::2]  # half of the Bible's words are unknown to this one
     whole = some(model, NATIVE, sampling, count)
     judge = Judge(settings, Reference(known))
@@ -112,7 +106,7 @@ def test_the_loop_stops_when_enough_is_kept_and_is_not_done_twice(model: Path, t
     assert sum(v["verdict"] == "spare" for v in verdicts) > 50, "the pool is chosen from more than it takes"
     sample_and_filter(bot(tmp_path), tmp_path, model, [], said.append)
     assert "already done" in said[-1] and pool.read_bytes() == first
-    more = replace(bot(tmp_path), count=2000)
+    more = replace(bot(tmp_path), count=800)
     sample_and_filter(more, tmp_path, model, [], said.append)
     assert (tmp_path / "candidates.jsonl").read_bytes().startswith(candidates), "old samples are used again"
 
@@ -189,6 +183,7 @@ stages.sample_only(Bot("t", folder, sample=settings), folder, model, count)
 """
 
 
+@pytest.mark.slow
 def test_memory_stays_flat(small: Path, tmp_path: Path) -> None:
     """Peak kilobytes for 5,000 candidates and for 30 times as many."""
     peaks: list[int] = []

@@ -67,8 +67,9 @@ def test_a_line_is_json_and_comes_back(candidate: Candidate) -> None:
 
 def test_a_file_cut_at_any_byte_is_repaired(model: Path, tmp_path: Path) -> None:
     store = Candidates(tmp_path, model, SETTINGS)
-    store.append(SOME[:25])
-    store.append(SOME[25:])
+    some = SOME[:24]
+    store.append(some[:10])
+    store.append(some[10:])
     whole = store.path.read_bytes()
     ends = [0]
     for line in whole.splitlines(keepends=True):
@@ -141,6 +142,7 @@ def start(folder: Path, model: Path, count: int, batch: int = 24) -> subprocess.
     )
 
 
+@pytest.mark.slow
 def test_fifty_kills_leave_the_file_of_an_undisturbed_run(model: Path, tmp_path: Path) -> None:
     """Killed at random moments, from the start of the process to the middle of a write; each time the file is
     whole lines and a part of one, and in the end every byte is as if nothing had happened: no sample is lost,

@@ -65,20 +65,24 @@ def test_every_single_and_double_fault_in_one_slot() -> None:
     assert len(clean(one_slot(depth=2))) > 14_000
 
 
+@pytest.mark.slow
 def test_every_single_fault_in_two_calls_at_once() -> None:
     assert len(clean(two_slots(depth=1))) > 15_000
 
 
+@pytest.mark.slow
 def test_double_faults_in_two_calls_at_once() -> None:
     """Some of the interleavings, of one and of two slots, X readable or not; `make simulate` does all."""
     assert len(clean(two_slots(depth=2, start=random.Random(5).randrange(37), every=37))) > 20_000
 
 
+@pytest.mark.slow
 def test_two_heirs_of_one_claim() -> None:
     """Every nineteenth of the interleavings; `make simulate` does all."""
     assert len(clean(two_heirs(depth=1, every=19))) > 11_000
 
 
+@pytest.mark.slow
 def test_old_claims_wrong_clocks_and_sleepers() -> None:
     assert len(clean(old_claims(depth=1))) > 400 and len(clean(sleepers(depth=1))) > 4_000
 

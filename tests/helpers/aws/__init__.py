@@ -1,2 +1,2 @@
-"""AWS on loopback: moto behind a door that knows IAM, CloudFormation with SAM's transform, and Lambda as it treats a
-function: `with account() as aws: ...`"""
+"""AWS on loopback: moto behind a gateway that enforces IAM, CloudFormation with SAM's transform, and Lambda's way of
+calling a function: `with account() as aws: ...`"""

@@ -1,5 +1,5 @@
-"""CloudWatch's evaluation of an alarm over the template's own numbers: a period's statistic against the threshold,
-missing periods by TreatMissingData, an alarm when every period of EvaluationPeriods breaches.
+"""How CloudWatch evaluates an alarm of the template: each period's statistic against the threshold, periods without
+data by TreatMissingData, ALARM when all EvaluationPeriods breach.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ STATISTICS: dict[str, Callable[[list[float]], float]] = {"Sum": sum, "Minimum": 
 
 
 def state(alarm: dict[str, Any], points: Iterable[Point], now: datetime, before: str = "INSUFFICIENT_DATA") -> str:
-    """OK, ALARM, or `before` where the alarm keeps its state; `alarm` are its resolved properties."""
+    """OK, ALARM, or `before` where the alarm keeps its state. `alarm` is its resolved properties."""
     points = list(points)
     period = int(alarm.get("Period") or alarm["Metrics"][1]["MetricStat"]["Period"])
     breaching = COMPARE[alarm["ComparisonOperator"]]
     missing = alarm["TreatMissingData"]
     votes: list[bool] = []
     lacking = False
-    # Whole periods of the clock; the newest one is the one that `now` lies in.
+    # Periods are aligned with the clock; the newest is the one that holds `now`.
     end = datetime.fromtimestamp((int(now.timestamp()) // period + 1) * period, UTC)
     count = int(alarm["EvaluationPeriods"])
     for stat in (m["MetricStat"] for m in alarm.get("Metrics", []) if "MetricStat" in m):
-        # FILL has nothing to fill in a metric without a value in the whole range, and the sum with nothing is nothing.
+        # FILL gives nothing for a metric that has no value in the whole range, and a sum with nothing is nothing.
         begin = end - timedelta(seconds=period * count)
         lacking |= _statistic(stat["Metric"], stat["Stat"], points, begin, end) is None
     for n in range(count):

@@ -1,4 +1,4 @@
-"""The bot of proverbs in an account on loopback: its stack, its pool, its alarms, and the commands given for it."""
+"""The Proverbs bot in an account on loopback: its stack, pool and alarms, and the commands of its owner."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from post_tweet.pool import Pool
 from post_tweet.store import S3Store
 
 from tests.helpers.aws.cloudformation import Skipped
-from tests.helpers.aws.door import Account
+from tests.helpers.aws.gateway import Account
 from tests.helpers.loopback_x import LoopbackX
 from training.common.paths import ROOT
 from training.common.text import text_id
@@ -28,31 +28,30 @@ TEXTS = [f"the {a} of a {b} is better than the {c}." for a, b, c in itertools.pe
 
 @dataclass
 class Bot:
-    """The bot of proverbs in an account, and its owner at the command line."""
+    """The Proverbs bot in an account, with its owner at the command line."""
 
     aws: Account
     x: LoopbackX
     folder: Path
-    said: dict[str, str] = field(default_factory=dict)
-    """What each command of the walk printed."""
+    output: dict[str, str] = field(default_factory=dict)
+    """What each command printed."""
     texts: Iterator[str] = field(default_factory=lambda: iter(TEXTS))
 
     def make(self, *arguments: str, code: int = 0) -> str:
-        """One command, as the README has it."""
+        """Run a make target; returns what it printed."""
         env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MAKE", "MFLAGS"))}
         result = subprocess.run(
             ["make", *arguments],
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             env={**env, **self.aws.environment, "SAM_CLI_TELEMETRY": "0"},
         )
         assert result.returncode == code, result.stdout + result.stderr
         assert "Traceback" not in result.stderr, result.stderr
-        said = result.stdout + result.stderr
-        self.said[" ".join(arguments)] = said
-        return said
+        self.output[" ".join(arguments)] = result.stdout + result.stderr
+        return result.stdout + result.stderr
 
     @cached_property
     def outputs(self) -> dict[str, str]:
@@ -70,7 +69,7 @@ class Bot:
         assert self.pool.append(fresh, "test").added == count
 
     def drain(self, left: int) -> None:
-        """Withdraw texts until so many are left."""
+        """Withdraw texts until `left` are left."""
         state, _ = self.pool.load()
         self.pool.withdraw(range(state.next, state.total - left))
 
@@ -81,7 +80,7 @@ class Bot:
 
 
 def bot_stack(aws: Account) -> None:
-    """As much of a bot's stack as training looks at."""
+    """A stack with the parts of a bot's that training looks at."""
     template = {
         "Parameters": {"AlarmEmail": {"Type": "String", "Default": "you@example.org"}},
         "Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}},

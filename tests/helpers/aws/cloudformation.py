@@ -1,8 +1,8 @@
-"""What moto's CloudFormation lacks for our templates: SAM's transform (by SAM's own translator), the types that it
-skips without a word, conditions in updates, and a stack's resources in them.
+"""What moto's CloudFormation lacks for our templates: SAM's transform (by SAM's own translator), the resource types
+that it silently skips, and updates that follow conditions.
 
-The values come from moto's own resolver of references; a skipped type becomes a `Skipped` that keeps its properties,
-and an alarm, a schedule or a subscription is made in moto's service as well.
+moto still resolves the references. A resource of a skipped type becomes a `Skipped` that keeps its properties; alarms
+and schedules are created in moto's services as well.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from tests.helpers.aws.iam import REGION
 
 
 class NoManagedPolicies:
-    """The templates name none; the real loader would ask AWS."""
+    """SAM's own loader would ask AWS for these; the templates use none."""
 
     def load(self) -> dict[str, str]:
         return {}
 
 
 def transformed(text: str) -> dict[str, Any]:
-    """A template as CloudFormation sees it."""
+    """The template after SAM's transform."""
     parsed = yaml_parse(text)
     if "Transform" not in parsed:
         return dict(parsed)
@@ -49,10 +49,10 @@ def transformed(text: str) -> dict[str, Any]:
 
 
 class Skipped(CloudFormationModel):
-    """A resource of a type that moto does not make."""
+    """A resource of a type that moto does not support."""
 
     made: ClassVar[dict[str, dict[str, Any]]] = {}
-    """Physical name → type and properties, of all that exist."""
+    """Physical name → type and properties of each one that exists."""
     type = ""
 
     def __init__(self, name: str, properties: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ class Skipped(CloudFormationModel):
         return cls.create_from_cloudformation_json(original_resource.name, cloudformation_json, account_id, region_name)
 
     def put(self, account: str, region: str) -> None:
-        """Make it in moto's service."""
+        """Create it in moto's service, if there is one."""
 
     def delete(self, account: str, region: str) -> None:
         del Skipped.made[self.name]
@@ -181,7 +181,7 @@ TYPES = (
 
 
 def _update(self: Any, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
-    """ResourceMap.update with conditions: make what is new, change what reads differently now, delete what is gone."""
+    """ResourceMap.update, but with conditions: create, update and delete resources as the new template says."""
     old, self._template = dict(self._resource_json_map), template
     self.input_parameters = {**self.input_parameters, **(parameters or {})}
     self.load_mapping()
@@ -205,7 +205,7 @@ def _update(self: Any, template: dict[str, Any], parameters: dict[str, Any] | No
 
 
 def _for_moto(text: str) -> dict[str, Any]:
-    """moto knows Retain alone, which differs only when a first deployment fails."""
+    """moto knows only Retain, which differs from RetainExceptOnCreate only when a first deployment fails."""
     template = transformed(text)
     for resource in template["Resources"].values():
         if resource.get("DeletionPolicy") == "RetainExceptOnCreate":
@@ -228,20 +228,20 @@ def _apply(self: Any) -> None:
 
 
 def _template_at(url: str, account_id: str, partition: str) -> str:
-    """SAM names its template by an address of the endpoint in use: http://127.0.0.1:…/bucket/key."""
+    """sam passes its template as an address at the endpoint: http://127.0.0.1:…/bucket/key."""
     bucket, _, key = urlsplit(url).path.lstrip("/").partition("/")
     found = s3_backends[account_id][partition].get_object(bucket, key)
     return str(found.value.decode())  # type: ignore[union-attr]
 
 
 def _log_group_attribute(self: Any, name: str) -> str:
-    """In AWS the Arn of Fn::GetAtt ends with :*, and a grant on it is one on the group's streams."""
+    """In AWS, Fn::GetAtt gives an Arn that ends with :*, so that a grant on it covers the group's streams."""
     assert name == "Arn"
     return f"{self.arn}:*"
 
 
 def install(patch: pytest.MonkeyPatch) -> None:
-    """Into moto, as long as `patch` holds."""
+    """Patch moto with all of this for as long as `patch` lasts."""
     models = [*CloudFormationModel.__subclasses__(), *TYPES]
     known = [model for model in models if model is not Skipped]
     patch.setattr(parsing, "get_model_list", lambda: known)

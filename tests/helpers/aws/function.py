@@ -1,8 +1,8 @@
-"""Lambda and EventBridge Scheduler, as far as they treat a function: the Runtime API, two more tries of a failed event
-with the same request id, the failure destination, the log by the role's rights, metrics out of the log.
+"""Lambda and EventBridge Scheduler as a function sees them: the Runtime API, two retries of a failed event under the
+same request id, the failure destination, the log written with the role's permissions, metrics extracted from the log.
 
-The function is what was deployed: the zip, the handler and the environment come from the stack. Beside them it gets
-what Lambda itself adds, and the addresses of the loopback AWS and X.
+The function is the deployed one: zip, handler and environment come from the stack. It also gets what Lambda adds, and
+the addresses of AWS and X on loopback.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from moto.awslambda.models import lambda_backends
 from moto.scheduler.models import scheduler_backends
 
 from tests.helpers.aws.cloudformation import Skipped
-from tests.helpers.aws.door import Account
+from tests.helpers.aws.gateway import Account
 from tests.helpers.aws.iam import ACCOUNT, REGION
 
 RETRIES = (timedelta(minutes=1), timedelta(minutes=2))
@@ -39,7 +39,7 @@ CLOCK = Path(__file__).parent / "clock"
 
 @dataclass(frozen=True)
 class Point:
-    """One value of a metric."""
+    """A value of a metric."""
 
     namespace: str
     name: str
@@ -58,7 +58,7 @@ class Metrics:
 
 @dataclass
 class Called:
-    """One try."""
+    """An attempt and its answer."""
 
     request_id: str
     result: Any
@@ -66,7 +66,7 @@ class Called:
 
 
 class Lambda:
-    """The service for one deployed function. `now` is the time that it believes in."""
+    """Lambda for one deployed function. `now` is its clock."""
 
     def __init__(self, aws: Account, name: str, group: str, folder: Path, extra: dict[str, str]) -> None:
         self.aws, self.name, self.group, self.now = aws, name, group, datetime.now(UTC)
@@ -166,7 +166,7 @@ class Lambda:
                 self._lines.append(line.rstrip("\n"))
 
     def restart(self) -> None:
-        """The next call meets a cold start."""
+        """Make the next call a cold start."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -196,7 +196,7 @@ class Lambda:
             self._start()
         self._next.put((request_id, payload))
         try:
-            result, error = self._done.get(timeout=20)
+            result, error = self._done.get(timeout=60)
         except queue.Empty:
             raise AssertionError("no answer from the function: " + "\n".join(self._lines)) from None
         called = Called(request_id, result, error)
@@ -208,7 +208,7 @@ class Lambda:
         return called
 
     def _log(self) -> None:
-        """The lines of a call into the log, with the role's rights; metrics come out of the log alone."""
+        """Write the lines of a call to the log, with the role's permissions, and extract metrics from them."""
         while not any('"event": "end"' in line for line in self._lines):
             assert self._process and self._process.poll() is None, "\n".join(self._lines)
             threading.Event().wait(0.005)
@@ -222,7 +222,7 @@ class Lambda:
             client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
         except ClientError as error:
             assert error.response["Error"]["Code"] == "AccessDeniedException", error
-            return  # Lambda says nothing of it either: the log stays empty
+            return  # as in Lambda, the log just stays empty
         for record in map(json.loads, filter(lambda line: '"_aws"' in line, lines)):
             for about in record["_aws"]["CloudWatchMetrics"]:
                 for names in about["Dimensions"]:
@@ -237,7 +237,7 @@ class Lambda:
         self.aws.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[{**data, "Value": value}])
 
     def run_pending(self) -> None:
-        """Every event that waits, with its further tries, in time."""
+        """Deliver every pending event, with its retries, in order of time."""
         while self.pending:
             self.pending.sort(key=lambda event: event[0])
             at, request_id, payload, tries = self.pending.pop(0)
@@ -263,7 +263,7 @@ class Lambda:
 
 
 def send(aws: Account, key: str, arn: str, body: str, **beside: str) -> None:
-    """To a queue, with a role's rights; what is denied is lost, as in AWS."""
+    """Send to a queue with a role's permissions; what is denied is lost, as in AWS."""
     url = f"{aws.url}/{ACCOUNT}/{arn.rsplit(':', 1)[-1]}"
     with contextlib.suppress(ClientError):
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in beside.items()}
@@ -276,7 +276,7 @@ def waiting(aws: Account, url: str) -> int:
 
 
 def emptied(aws: Account, url: str) -> list[str]:
-    """Take every message out of a queue; their bodies."""
+    """Remove every message from a queue; returns their bodies."""
     sqs, bodies = aws.client("sqs"), []
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         for message in messages:
@@ -286,7 +286,7 @@ def emptied(aws: Account, url: str) -> list[str]:
 
 
 def slot(aws: Account, service: Lambda, at: datetime) -> None:
-    """EventBridge Scheduler at the moment `at`: calls the function with the schedule's role, or its queue."""
+    """EventBridge Scheduler at the moment `at`: call the function with the schedule's role, or send to its queue."""
     (schedule,) = scheduler_backends[ACCOUNT][REGION].schedule_groups["default"].schedules.values()
     if schedule.state != "ENABLED":
         return

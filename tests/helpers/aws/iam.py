@@ -1,7 +1,8 @@
-"""IAM's judgement of a request: what moto leaves out are resources outside S3, conditions, and 403 for a missing key.
+"""IAM's decision on a request. moto's own ignores resources outside S3 and conditions, and knows no 403 for a missing
+key.
 
-`request_of` reads (action, resource, context) off an HTTP request; `allowed` is the logic of policies: what is not
-allowed is denied, and a deny wins.
+`needs_of` lists the permissions that an HTTP request needs; `allowed` evaluates policies: what no statement allows is
+denied, and a deny wins.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ ACCOUNT, REGION = "123456789012", "eu-central-1"
 
 @dataclass(frozen=True)
 class Need:
-    """One right that a request needs."""
+    """One permission that a request needs."""
 
     action: str
     resource: str
@@ -27,7 +28,7 @@ class Need:
 
 
 def needs_of(method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> list[Need]:
-    """The rights that a request to S3, SSM, SQS, Logs or Lambda needs; [] for other services."""
+    """The permissions that a request to S3, SSM, SQS, Logs or Lambda needs; [] for other services."""
     target = headers.get("X-Amz-Target", "")
     service = re.search(r"/([a-z0-9-]+)/aws4_request", headers.get("Authorization", ""))
     name = service[1] if service else ""

@@ -1,4 +1,4 @@
-"""The slots of a bot in an account on loopback: its function called as the schedule calls it, and what alarms see."""
+"""Slots of a bot on loopback: call its function as the schedule does, and collect what alarms see."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNAUTHORIZED = json.dumps({"title": "Unauthorized", "status": 401, "detail": "Un
 
 @contextmanager
 def serving(bot: Bot, folder: Path) -> Iterator[Lambda]:
-    """The bot's function with the clock of the slots; afterwards no fault is left, and no message of one."""
+    """The bot's function on the clock of the slots; afterwards faults and the messages of failures are cleared."""
     with deployed(bot.aws, STACK, folder, bot.x.url, clocked=True) as service:
         bot.x.answers.clear()
         yield service
@@ -28,21 +28,21 @@ def serving(bot: Bot, folder: Path) -> Iterator[Lambda]:
 
 
 def after_all_posts(bot: Bot) -> datetime:
-    """Some time after every post so far: the slots of a test lie after those of the one before. On the hour, so that no
-    quarter of an hour, which an alarm counts in, ends between the tries of a slot."""
+    """Two days after the last post, so that a test's slots come after those of the test before. On the hour, so that no
+    alarm period, a quarter of an hour, ends between the attempts of a slot."""
     last = max((datetime.fromisoformat(entry.time) for entry in bot.pool.load()[0].recent), default=datetime.now(UTC))
     return last.replace(minute=0, second=0, microsecond=0) + timedelta(days=2)
 
 
 def post(bot: Bot, service: Lambda, at: datetime) -> None:
-    """The slot at `at`, with every further try that it takes."""
+    """Run the slot at `at`, with its retries."""
     bot.x.time = f"{at + timedelta(seconds=20):%Y-%m-%dT%H:%M:%S}.000Z"
     slot(bot.aws, service, at)
     service.run_pending()
 
 
 def queue_points(bot: Bot, service: Lambda, now: datetime) -> list[Point]:
-    """All metrics so far, and what SQS itself reports of the queues."""
+    """All metrics so far, and the queue lengths that SQS reports."""
     counts = {url.rsplit("/", 1)[-1]: waiting(bot.aws, url) for name, url in bot.outputs.items() if "QueueUrl" in name}
     return [
         *service.metrics.points,

@@ -1,22 +1,28 @@
-"""The walk through the README's commands in AWS, on loopback: `python -m tests.helpers.aws.walk` prints it and
-what each says.
+"""Walk through the AWS commands of the README on loopback: `python -m tests.helpers.aws.walk` prints each and its
+output.
 
-train-and-fill is the real one there, on nano; the tests fill the pool with texts of their own instead. Tests that need
-the bot and not the walk take `switched_on`.
+There train-and-fill is the real one, with nano; the tests fill the pool with texts of their own. Tests that need the
+deployed bot and not the walk use `switched_on`.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from infra.cloud import deploy
+from infra.cloud.__main__ import main as cloud
 from tests.helpers.aws.bot import STACK, Bot
-from tests.helpers.aws.door import account
 from tests.helpers.aws.function import deployed
+from tests.helpers.aws.gateway import account
+from tests.helpers.aws.iam import REGION
 from tests.helpers.loopback_x import loopback_x
 from training.common.paths import ROOT
 
@@ -29,7 +35,7 @@ def readme_commands() -> list[list[str]]:
 
 
 def walk(bot: Bot, real: bool = False) -> Iterator[tuple[str, str]]:
-    """Every command of the block in order; yield it, and what it said. `real`: train, too."""
+    """Run the commands of the block in order; yield each and its output. `real`: train, too."""
     for command in readme_commands():
         assert command[0] == "make"
         arguments = command[1:]
@@ -51,27 +57,40 @@ def walk(bot: Bot, real: bool = False) -> Iterator[tuple[str, str]]:
         yield shlex.join(arguments), said
 
 
+def _variables(command: list[str]) -> list[tuple[str, str]]:
+    """(name, value) of each NAME=value in a command."""
+    return [(name, value) for name, equals, value in (word.partition("=") for word in command) if equals]
+
+
 @contextmanager
-def switched_on(folder: Path) -> Iterator[Bot]:
-    """A bot as the walk leaves it, but without a text or a post. The second deployment, which the walk gives to sam
-    again, is one call of CloudFormation here: the stack is the same, after half the time."""
+def switched_on(folder: Path, built: Path) -> Iterator[Bot]:
+    """A bot as the walk leaves it, but with an empty pool and no post. sam takes seconds to start, so CloudFormation
+    gets directly what `make deploy` would upload with it: the function as sam `built` it, and the template."""
     with account() as aws, loopback_x() as x:
         bot = Bot(aws, x, folder)
         (folder / "twitter.json").write_text(x.twitter_json)
-        first, *_ = readme_commands()
-        bot.make(*first[1:])
-        bot.make("secrets", f"TWITTER_CREDS={folder / 'twitter.json'}")
-        stacks = aws.client("cloudformation")
-        (stack,) = stacks.describe_stacks(StackName=STACK)["Stacks"]
-        parameters = {p["ParameterKey"]: p["ParameterValue"] for p in stack["Parameters"]}
-        stacks.update_stack(
-            StackName=STACK,
-            UsePreviousTemplate=True,
-            Parameters=[
-                {"ParameterKey": name, "ParameterValue": value}
-                for name, value in {**parameters, "ScheduleState": "ENABLED"}.items()
-            ],
-        )
+        s3, artefact = aws.client("s3"), shutil.make_archive(str(folder / "function"), "zip", built)
+        s3.create_bucket(Bucket="artefacts", CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.upload_file(artefact, "artefacts", "function.zip")
+
+        def upload(stack: str, parameters: dict[str, str], *_: object) -> None:
+            template = (ROOT / "infra" / "template.yaml").read_text()
+            aws.client("cloudformation").create_stack(
+                StackName=stack,
+                TemplateBody=template.replace("CodeUri: ../functions", "CodeUri: s3://artefacts/function.zip"),
+                Parameters=[
+                    {"ParameterKey": name, "ParameterValue": value}
+                    for name, value in {**parameters, "ScheduleState": "ENABLED"}.items()
+                ],
+            )
+
+        with pytest.MonkeyPatch.context() as patch:
+            aws.act_as_owner(patch)
+            patch.setattr(deploy, "build", lambda _: None)
+            patch.setattr(deploy, "upload", upload)
+            first, *_ = readme_commands()
+            options = [f"--{name.lower().replace('_', '-')}={value}" for name, value in _variables(first)]
+            assert cloud(["deploy", *options]) == cloud(["secrets", str(folder / "twitter.json")]) == 0
         yield bot
 
 

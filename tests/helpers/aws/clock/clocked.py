@@ -1,6 +1,6 @@
-"""The function's handler under another clock: the protocol's "now" is the invocation's deadline less its time-out.
+"""The function's handler on another clock: the protocol's "now" is the invocation's deadline less its time-out.
 
-Everything else of the artefact runs as it was built. Only for tests whose slots lie days apart.
+For tests whose slots lie days apart; everything else of the artefact runs as it was built.
 """
 
 from __future__ import annotations

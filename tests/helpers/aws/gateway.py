@@ -1,7 +1,7 @@
-"""The account's door: every request passes here. It lets one request at a time into moto (two of its threads can both
-win a conditional write), asks IAM, and hands calls of the function to Lambda.
+"""The gateway of the account, which every request passes: it asks IAM, hands calls of the function to Lambda, and lets
+one request at a time into moto, two of whose threads can both win a conditional write.
 
-`with account() as aws:` makes an empty account; `aws.environment` is what a program needs to work in it as the owner.
+`with account() as aws:` makes an empty account; a program with the variables of `aws.environment` acts as its owner.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ Respond = Callable[..., Any]
 class Account:
     url: str = ""
     roles: dict[str, str] = field(default_factory=dict)
-    """Access key → the role that it was given out for."""
+    """Access key → the role that it was issued for."""
     removed: set[tuple[str, str]] = field(default_factory=set)
-    """(statement's Sid, action) that IAM shall not know: a grant taken away."""
+    """(Sid of a statement, action): grants that IAM ignores."""
     denied: list[Need] = field(default_factory=list)
     asked: list[tuple[str, Need]] = field(default_factory=list)
-    """(role, right) of every request by a role."""
+    """(role, permission) for every request by a role."""
     throttled: bool = False
-    """Lambda takes no calls."""
+    """Lambda answers every call with 429."""
     answers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
-    """What a service that moto cannot play says: path or X-Amz-Target → a function of the request."""
+    """Answers of services that moto does not have: path or X-Amz-Target → a function of the request."""
     on_invoke: Callable[[str, bytes, bool], tuple[bytes, str]] | None = None
-    """(function, payload, asynchronous) → (answer, error): Lambda, when there is one."""
+    """(function, payload, asynchronous) → (answer, error): Lambda, while a function is deployed."""
 
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
@@ -65,12 +65,12 @@ class Account:
         }
 
     def act_as_owner(self, patch: pytest.MonkeyPatch) -> None:
-        """Put the owner's keys into the environment of this process."""
+        """Set the owner's keys in the environment of this process."""
         for name, value in self.environment.items():
             patch.setenv(name, value)
 
     def assume(self, role_arn: str) -> str:
-        """An access key of the role."""
+        """A new access key for the role."""
         key = f"ASIA{len(self.roles)}"
         self.roles[key] = role_arn.rsplit("/", 1)[-1]
         return key
@@ -88,12 +88,12 @@ class Account:
         return self._clients[service, key]
 
     def outputs(self, stack: str) -> dict[str, str]:
-        """What a stack says of itself."""
+        """The outputs of a stack."""
         (found,) = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
         return {o["OutputKey"]: o["OutputValue"] for o in found["Outputs"]}
 
     def statements(self, role: str) -> Iterator[dict[str, Any]]:
-        """The role's own policies, as they were deployed, without the grants that were taken away."""
+        """The statements of the role's deployed policies, without the grants in `removed`."""
         for document in iam_backends[ACCOUNT]["aws"].get_role(role).policies.values():
             for statement in (json.loads(document) if isinstance(document, str) else document)["Statement"]:
                 actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
@@ -109,7 +109,7 @@ class Account:
 def account() -> Iterator[Account]:
     aws, lock, moto = Account(), threading.RLock(), DomainDispatcherApplication(create_backend_app)
 
-    def door(environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
+    def gateway(environ: dict[str, Any], respond: Respond) -> Iterable[bytes]:
         headers = EnvironHeaders(environ)
         length = int(environ.get("CONTENT_LENGTH") or 0)
         if headers.get("Transfer-Encoding") == "chunked":  # moto reads these bodies itself
@@ -173,7 +173,7 @@ def account() -> Iterator[Account]:
             "ecr",
         ):
             get_backend(service).reset()  # type: ignore[call-overload]
-        server = make_server("127.0.0.1", 0, door, threaded=True, request_handler=_Quiet)
+        server = make_server("127.0.0.1", 0, gateway, threaded=True, request_handler=_Quiet)
         aws.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
