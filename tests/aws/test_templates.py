@@ -265,7 +265,7 @@ def test_without_aws_credentials_a_command_is_one_sentence(
     monkeypatch.setenv("HOME", str(tmp_path))
     assert main([command]) == 1
     said = capsys.readouterr()
-    assert said.out == "" and re.fullmatch(rf"{command}: No AWS credentials; .*\n", said.err)
+    assert said.out == "" and re.fullmatch(r"deepproverbs: No AWS credentials; .*\n", said.err)
 
 
 def test_status_without_aws_is_the_folder_s(tmp_path: Path) -> None:
