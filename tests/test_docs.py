@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from click.exceptions import Exit, NoArgsIsHelpError
 
+from tests.cli.test_help import parsed
 from training.common.paths import ROOT
 
 PAPERS = sorted(
@@ -85,3 +91,40 @@ def test_the_road_is_a_picture_with_words() -> None:
     assert "<title" in picture and "<desc" in picture
     for room in ("corpus", "model", "sample", "judge", "curate"):
         assert f">{room}</text>" in picture and (ROOT / "training" / room).is_dir()
+
+
+def test_every_deepproverbs_command_is_understood() -> None:
+    """The commands of all papers, which are parsed here and not run."""
+    calls = []
+    for paper in PAPERS:
+        inline = re.findall(r"`(deepproverbs [^`]+)`", paper.read_text(encoding="utf-8"))
+        for command in [*commands(paper), *inline]:
+            found = re.match(r"(?:.*&& )?(?:\.venvs/project/bin/)?deepproverbs ([^>]*)", command)
+            # FILE… and [--shard 3/8] are how papers write what may be left out or repeated.
+            if found and not set("…[|") & set(found[1].replace("s3://…", "s3://bucket")):
+                calls.append(found[1])
+                with contextlib.suppress(NoArgsIsHelpError, Exit):  # a command that is only named, or `-h`
+                    parsed(shlex.split(found[1]))
+    assert len(calls) > 20
+
+
+def test_the_readme_s_walk_with_a_corpus_of_one_s_own(
+    tf1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block of commands as it stands, on a file of sayings, from the corpus to a filled pool and a dry post."""
+    shutil.copy(ROOT / "tests" / "corpora" / "sayings.txt", tmp_path / "sayings.txt")
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    section = (ROOT / "README.md").read_text().partition("## Your own corpus")[2]
+    blocks = [block for _, block in FENCE.findall(section)][:2]
+    run = 0
+    for line in "".join(blocks).splitlines():
+        line = re.sub(r"\s+#.*$", "", line).replace("--count 100", "--count 3")
+        program = f"{shlex.quote(sys.executable)} -m training.cli.main"
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"}
+        made = subprocess.run(
+            ["bash", "-c", re.sub(r"^deepproverbs", program, line)], capture_output=True, text=True, env=environment
+        )
+        assert made.returncode == 0, f"{line}\n{made.stdout}{made.stderr}"
+        run += 1
+    assert run >= 5 and len((tmp_path / "runs" / "mybot-pool" / "state.json").read_text()) > 100

@@ -182,7 +182,7 @@ class Bot:
     folder: Path = Path()
     """Where the bot's files are; not a setting."""
     model: str = setting("124M", "Base model: 124M, 355M, 774M, 1558M, nano, or a folder in OpenAI's layout.")
-    count: int = setting(20_000, "How many texts a run adds to the pool.", (1, 10_000_000))
+    count: int = setting(20_000, "How many texts the run puts into the pool.", (1, 10_000_000))
     pool: str = setting("pool", "Where the pool is: s3://bucket/prefix or a directory.")
     corpus: CorpusSettings = CorpusSettings()
     finetune: FinetuneSettings = FinetuneSettings()
