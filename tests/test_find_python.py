@@ -141,7 +141,7 @@ def index_with_uv(clone: Path, folder: Path) -> dict[str, str]:
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder)}
 
 
-def test_from_a_python_with_pip_to_a_python_3_7(clone: Path, bare: dict[str, str], tmp_path: Path) -> None:
+def test_from_a_python_with_pip_to_a_python_3_7(tf1: Path, clone: Path, bare: dict[str, str], tmp_path: Path) -> None:
     """The real pip, the real uv and a real Python 3.7, from two folders in place of the network."""
     (tmp_path / "bin" / "python3").symlink_to(os.path.realpath(sys.executable))
     archive = own_python(tmp_path)

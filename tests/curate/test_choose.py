@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz import fuzz, process
@@ -116,6 +117,7 @@ def test_properties(texts: list[str], rng: random.Random) -> None:
         assert max(fuzz.ratio(text, other) for other in kept) >= 75
 
 
+@pytest.mark.slow
 def test_properties_at_size() -> None:
     """The same over several generations of the index, where brute force is the judge: at most 1.5 % of the kept
     texts are near-duplicates that were missed."""

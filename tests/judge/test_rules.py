@@ -209,6 +209,7 @@ def rates_on_real_verses() -> dict[str, Rates]:
     return rates
 
 
+@pytest.mark.slow
 def test_real_verses_pass() -> None:
     """The Bible repeats itself, and every book has words of its own; no other rule rejects more than 0.5 % of it."""
     rates = rates_on_real_verses()

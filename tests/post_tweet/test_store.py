@@ -84,6 +84,7 @@ def _append(folder: str, start: int) -> None:
     Pool(open_store(folder)).append(records(5, start=start), f"run {start}")
 
 
+@pytest.mark.slow
 def test_refills_by_several_processes_all_land(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_append, args=(str(tmp_path / "pool"), 100 * n)) for n in range(4)]

@@ -80,7 +80,7 @@ def edited(texts: list[str], seed: int) -> list[str]:
 
 @pytest.mark.parametrize(("file", "count"), [("sayings.txt", 41), ("notes.txt", 25), ("tweets.jsonl", 45)])
 def test_text_alone_without_any_model(
-    tf1: Path, tmp_path: Path, file: str, count: int, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, file: str, count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`corpus`, `filter --calibrate`, `filter`, `fill` and `pool list` on files that this project never saw."""
     settings = bot(tmp_path, file)

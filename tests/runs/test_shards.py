@@ -87,7 +87,7 @@ def checked(texts: list[str], work: Path, bot: Bot) -> None:
     assert {verdict.verdict for verdict in verdicts} == {PASSED}
 
 
-@pytest.mark.parametrize("of", [1, 2, 8])
+@pytest.mark.parametrize("of", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(8, marks=pytest.mark.slow)])
 def test_shards_are_the_file_of_one_machine(of: int, work: Path, alone: tuple[bytes, bytes], tmp_path: Path) -> None:
     place = copy(work, tmp_path / "work")
     drawn = 0

@@ -32,7 +32,9 @@ def bible() -> list[str]:
 STRICT = FilterSettings(max_length=120, copy_run=5)
 
 
-@pytest.mark.parametrize("kind", ["closed", "open", "beyond ASCII"])
+@pytest.mark.parametrize(
+    "kind", ["closed", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("open", "beyond ASCII"))]
+)
 def test_early_stops_lose_no_text_that_would_have_been_kept(model: Path, bible: list[str], kind: str) -> None:
     """With and without: text by text the same verdict, and the kept texts are the same ones."""
     settings = {
@@ -106,7 +108,7 @@ def test_the_loop_stops_when_enough_is_kept_and_is_not_done_twice(model: Path, t
     assert sum(v["verdict"] == "spare" for v in verdicts) > 50, "the pool is chosen from more than it takes"
     sample_and_filter(bot(tmp_path), tmp_path, model, [], said.append)
     assert "already done" in said[-1] and pool.read_bytes() == first
-    more = replace(bot(tmp_path), count=800)
+    more = replace(bot(tmp_path), count=450)
     sample_and_filter(more, tmp_path, model, [], said.append)
     assert (tmp_path / "candidates.jsonl").read_bytes().startswith(candidates), "old samples are used again"
 

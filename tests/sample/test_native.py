@@ -74,6 +74,7 @@ def compiler_for(kernel: str) -> tuple[str, str]:
     return "cc -march=x86-64-v2", "portable"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["avx2", "portable"])
 def test_every_kernel_gives_the_same(folder: Path, kernel: str) -> None:
     """Each in a process of its own, for the compiled library stays loaded."""

@@ -61,6 +61,7 @@ def test_where_nothing_is_wrong_no_slot_is_missed() -> None:
     assert [run.missed for run in runs] == [0] * 60 and sum(run.posts for run in runs) > 6_000
 
 
+@pytest.mark.slow
 def test_every_single_and_double_fault_in_one_slot() -> None:
     assert len(clean(one_slot(depth=2))) > 14_000
 
