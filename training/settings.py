@@ -340,7 +340,7 @@ def _item(setting: Setting, value: Any, where: str) -> Any:
         raise WrongUse(f"{where}: {key} must be {TYPES[kind]}, not {value!r}.")
     low, high = setting.between
     if kind in (int, float) and not low <= value <= high:
-        raise WrongUse(f"{where}: {key} must lie between {low:g} and {high:g}, not {value!r}.")
+        raise WrongUse(f"{where}: {key} must lie between {' and '.join(setting.bounds.split(' to '))}, not {value!r}.")
     return value
 
 
