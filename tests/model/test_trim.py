@@ -63,6 +63,7 @@ def rows_of(model: Path, texts: list[str] = SAYINGS) -> list[list[str]]:
     return [encoding.tokens for encoding in converted.tokenizer.encode_batch(texts)]
 
 
+@pytest.mark.slow
 def test_rows_that_the_model_does_not_write_are_left_out(padded: Path) -> None:
     said: list[str] = []
     found = trim.choose_rows(padded, SAYINGS, rows_of(padded), SETTINGS, said.append)

@@ -24,7 +24,7 @@ from tests.helpers.locked_moto import BUCKET, locked_moto
 
 KEYS = st.sampled_from(["state.json", "batches/a.jsonl", "batches/b.jsonl", "posts/2026/1.json"])
 DATA = st.binary(max_size=20)
-FEW = settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=10, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class Stores:

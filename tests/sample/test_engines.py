@@ -73,6 +73,7 @@ def test_log_probabilities_are_ctranslate2s_own(model: Path) -> None:
     assert abs(np.mean(differences)) < 0.01 and np.abs(differences).mean() < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_ctranslate2s_frequencies_are_the_exact_probabilities(small: Path, name: str) -> None:
     case, total = CASES[name], 60_000

@@ -88,6 +88,7 @@ def test_old_claims_wrong_clocks_and_sleepers() -> None:
     assert len(clean(old_claims(depth=1))) > 400 and len(clean(sleepers(depth=1))) > 4_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_every_mutation_is_caught(mutation: object) -> None:
     caught = hunt(mutation, 6_000)  # type: ignore[arg-type]
