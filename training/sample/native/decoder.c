@@ -28,7 +28,9 @@ typedef struct {
 } Seat;
 
 /* Bytes for shared beginnings: room for 900 nodes of 124M with 8,192 tokens, or for 3,000 of nano. */
+#ifndef REMEMBERED
 #define REMEMBERED ((size_t)64 << 20)
+#endif
 
 typedef struct {
   const Model *model;
