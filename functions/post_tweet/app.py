@@ -32,7 +32,7 @@ LEASE = 55
 """Seconds: longer than the function's time-out (45), shorter than Lambda's wait before the first retry
 (60), so that a retry never finds a live claim of the call that it repeats."""
 PLACES: dict[str, Callable[[Callable[[], Secret]], Place]] = {"x": X}
-"""What PLACE can name. A place is made with a function that reads its credentials, and calls it when it needs them."""
+"""What PLACE can name. A place is given a function that reads its credentials when it needs them."""
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def open_place(read: Callable[[], Secret] | None = None) -> Place:
 
 
 def credentials(place: str) -> Secret:
-    """From the SSM parameter, or from a file where there is none."""
+    """The place's credentials: from the SSM parameter or, without one, from a file."""
     if not os.environ.get(f"{place}_CREDENTIALS_PARAMETER") and (file := os.environ.get(f"{place}_CREDENTIALS_FILE")):
         return from_file(Path(file))
     return secret(setting(f"{place}_CREDENTIALS_PARAMETER"))
@@ -116,11 +116,11 @@ class Event:
 
     @classmethod
     def parse(cls, event: Any) -> Event:
-        """Placeholders that the scheduler left as they are would be one slot for ever, and of a slot whose scheduled
-        time is not a time nobody could say later that it is long past.
+        """Check the event. A placeholder that the scheduler did not fill in would name the same slot for ever, and a
+        slot whose scheduled time is no time could never be too late.
 
         Raises:
-            BadInput: it is one of these, or no event at all.
+            BadInput: the event is one of these, or malformed.
         """
         if isinstance(event, dict):
             dry = event.get("dry_run", False)
@@ -149,7 +149,7 @@ def setting(name: str) -> str:
 
 @cache
 def secret(parameter: str) -> Secret:
-    """The credentials in SSM; read once in the life of a warm function.
+    """The credentials in SSM, read once per warm function.
 
     Raises:
         Account: the parameter is missing or not allowed.

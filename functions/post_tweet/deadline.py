@@ -1,17 +1,17 @@
-"""A deadline for all that a call does on the network: `with within(18.0): session.get(…)`, the session having
+"""One deadline for all that a call does on the network: `with within(18.0): session.get(…)`, on a session with
 `session.mount("https://", DeadlineAdapter())`.
 
-This is the part that an upgrade of requests, urllib3 or Python's http.client breaks first: it overrides their insides.
-tests/post_tweet/test_deadline.py tells.
+It overrides internals of requests, urllib3 and Python's http.client, so an upgrade of those breaks it first;
+tests/post_tweet/test_deadline.py would show it.
 
-The time-outs of requests start anew with every address tried and with every piece of an answer, so a server that
-sends a byte a second holds a call for ever. Here each step that may block (connect, TLS handshake, send, receive) is
-given what is left of the call, and none begins when nothing is left. No thread and no signal takes part, so nothing is
-left running that could send the rest of a request after its call has ended.
+The time-outs of requests restart with every address tried and every piece received, so a server that sends a byte a
+second holds a call for ever. Here each step that may block (connect, TLS handshake, send, receive) gets the time that
+is left, and none starts when there is none. No thread or signal is used, so nothing can send the rest of a request
+after its call has ended.
 
-A TLS handshake, a TLS read or write and `sendall` are one step each: since Python 3.5 a socket's time-out covers the
-whole of it. Only the look-up of the host's name cannot be ended from here. It may outlast the call (10 s a name server
-with glibc's own settings); then nothing is sent.
+A TLS handshake, a TLS read or write and `sendall` are one step each: since Python 3.5 a socket's time-out covers all of
+it. Only the DNS look-up cannot be interrupted. It may outlast the call (10 s a name server by glibc's defaults); then
+nothing is sent.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.util.connection import allowed_gai_family
 
 RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-"""Closing discards what the kernel has not yet sent; without it the kernel tries for minutes after the call. Where an
-answer was read, nothing was left to send."""
+"""Closing discards unsent data, which the kernel would otherwise try to send for minutes after the call. Once an answer
+has been read there is none."""
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Runs on while the computer sleeps, so that a call that wakes up sends nothing. Only Linux has such a clock."""
+"""Runs on while the computer sleeps, so that a call that wakes up too late sends nothing. Linux only."""
 _end: ContextVar[float] = ContextVar("end", default=math.inf)
 
 
@@ -48,7 +48,7 @@ def now() -> float:
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """All that this thread does on the network in this block ends within so many seconds."""
+    """All that this thread does on the network in the block ends within `seconds`."""
     token = _end.set(now() + seconds)
     try:
         yield
@@ -57,7 +57,7 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def time_left(limit: float | None) -> float | None:
-    """Seconds that the next step may take: `limit`, or what is left if that is less; None: any number.
+    """Seconds that the next step may take: `limit`, or what is left if that is less; None: no limit.
 
     Raises:
         TimeoutError: nothing is left.
@@ -153,8 +153,8 @@ class DeadlineAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Of the environment's proxies only those over plain HTTP: the others (TLS within TLS, SOCKS) read in loops of
-        their own, which know no deadline."""
+        """Take only plain HTTP proxies: the others (TLS within TLS, SOCKS) read in loops of their own, without a
+        deadline."""
         if not proxy.lower().startswith("http://"):
             raise InvalidSchema(f"A proxy must be http://…; {proxy.partition(':')[0]}:// can hold a call for ever.")
         manager = super().proxy_manager_for(proxy, **kwargs)

@@ -52,7 +52,7 @@ class Ask:
 
     text: str
     since: datetime
-    """Nothing older can be this post; a page that does not reach back so far tells nothing."""
+    """Nothing older can be this post; a page that does not reach back this far proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Note:
 
     record: PostRecord
     sure: bool
-    """The call that made the post overwrites what is there. One that has only heard of it may be late, and does not."""
+    """This call made the post, and overwrites the record. One that only found it may come late, and does not."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Call:
     place: Rules
     dry_run: bool = False
     until: datetime | None = None
-    """When this invocation is ended from outside; None: never."""
+    """When this invocation is killed; None: never."""
 
 
 Kind = Literal["posted", "already-settled", "dry-run", "paused"]
@@ -100,7 +100,7 @@ Kind = Literal["posted", "already-settled", "dry-run", "paused"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call that raised nothing has ended; the function's answer, as JSON, has the same fields."""
+    """How a call ended that raised nothing; as JSON it is the function's answer."""
 
     outcome: Kind
     slot: str

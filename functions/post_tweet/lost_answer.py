@@ -1,4 +1,4 @@
-"""How a lost answer is settled: the one function that decides it. Pure. docs/pool.md holds the same table."""
+"""How a lost answer is settled, in one pure function. docs/pool.md has the same table."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Settlement = Literal["posted", "refused", "again", "keys", "wrong-clock", "aband
 
 
 def proven(answer: Answer, promise: Promise, quiet: timedelta) -> Answer:
-    """What an answer proves `quiet` after the last attempt has ended: before the place promises to show a post, it is
-    not known to be absent."""
+    """What an answer proves, `quiet` after the last attempt ended: a post that the place need not show yet is not known
+    to be absent."""
     if isinstance(answer, NotFound) and quiet < promise.shown_within:
         return CannotTell("it need not show the post yet", "later")
     return answer

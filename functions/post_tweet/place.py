@@ -1,7 +1,7 @@
-"""The seam of where texts are posted: what a place must be able to do, and what its answers can be.
+"""The interface of a place to post: what it must be able to do, and what its answers can be.
 
 A place is one class in a file of its own (x.py is the first) and one line in app.PLACES. A text is posted once in a
-bot's life, so a place that takes a key of the caller's against repeats can derive it from the text.
+bot's life, so for a place that takes an idempotency key, the text yields one.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class Promise:
     """What a place promises about repeats and readings: a lost answer is settled by it (lost_answer.py)."""
 
     repeats_refused_for: timedelta | None
-    """So long after a post, the same text is refused as a duplicate: posting it again does no harm, and the refusal
-    tells that the first post was made. None: the place publishes every repeat; timedelta.max: it never does."""
+    """For this long after a post the same text is refused as a duplicate: posting it again does no harm, and the
+    refusal shows that the first post was made. None: the place publishes every repeat; timedelta.max: it never does."""
     shown_within: timedelta
-    """So long after a call has ended, its post is found; a text that is not found then was not posted."""
+    """By this long after a call has ended its post is found; a text that is not found then was not posted."""
 
 
 class Rules(Protocol):
@@ -76,7 +76,7 @@ class Rules(Protocol):
     promise: Promise
 
     def problems(self, text: str, allow: Collection[str] = ()) -> str | None:
-        """Why the place would not take `text`, or None. The reason reads on from the text's name: "weighs 290 of 280".
+        """Why the place would not take `text`, or None. The reason continues "the text …": "weighs 290 of 280".
 
         `allow`: what the text's owner permits, of link, mention, hashtag, cashtag.
         """
@@ -86,11 +86,11 @@ class Rules(Protocol):
 
 
 class Place(Rules, Protocol):
-    """Every answer is a value: one that nobody foresaw is Unknown or CannotTell, because the post may exist. Only what
+    """Every answer is a value: an unforeseen one is Unknown or CannotTell, because the post may exist. Only what
     `connect` raises, `post` and `did_post` may raise too, before they send anything.
 
     A call returns within 18.05 s, and nothing of its request is sent after that: the lease, Lambda's time-out and
-    protocol.POST_TIME are made for it. None is repeated by itself.
+    protocol.POST_TIME are made for it. None is retried by itself.
     """
 
     def connect(self) -> None:

@@ -8,8 +8,8 @@
 Those are X's. Another place shares the batches and has a state and records of its own: state-<place>.json and
 posts-<place>/.
 
-A batch is put before the state that names it: a crash between the two leaves an object that
-nothing refers to and that the next fill of the same texts takes up again.
+A batch is written before the state that names it: a crash in between leaves an orphan, which the next fill of the same
+texts adopts.
 """
 
 from __future__ import annotations
@@ -54,16 +54,15 @@ class Pool:
         return State.parse(data, f"{self.store.url}/{self.state_key}"), etag
 
     def swap(self, state: State, etag: str | None) -> str | None:
-        """Compare-and-swap, one request. Returns the new etag, or None: the state is no longer what was read.
-        That may be our own write (its answer was lost, and the client sent it again): read again."""
+        """Compare-and-swap, one request. Returns the new etag, or None: the state has changed since it was read,
+        perhaps by our own write (its answer lost, and sent again)."""
         try:
             return self.store.put_if(self.state_key, state.dump(), etag)
         except Conflict:
             return None
 
     def save(self, state: State, etag: str | None) -> str | None:
-        """`swap`, and after a conflict a look whether the write was our own. Returns None only if somebody else's
-        write came first."""
+        """`swap`, and after a conflict check for our own write. Returns None only if somebody else wrote first."""
         if tag := self.swap(state, etag):
             return tag
         now, found = self.load()
@@ -73,7 +72,7 @@ class Pool:
         """The record of text number `index`, in one range request.
 
         Raises:
-            PoolBroken: it is not where the state says, or no record.
+            PoolBroken: there is no record where the state says.
         """
         at = index
         for batch in state.batches:
@@ -106,9 +105,9 @@ class Pool:
                 ) from error
 
     def append(self, records: Iterable[dict[str, Any]], run: str) -> Appended:
-        """Add one batch of the records whose id the pool does not know yet.
+        """Add one batch of the records whose ids are new to the pool.
 
-        Two refills at once both land: the loser of the race checks its texts against the winner's and tries again.
+        Of two refills at once, the loser of the race checks its texts against the winner's and tries again.
         """
         records = list(records)
         known: set[str] = set()
@@ -180,14 +179,14 @@ class Pool:
             if wrong := sorted(index for index in wanted if not 0 <= index < state.total):
                 raise BadInput(f"There is no text {wrong[0]} in {self.store.url}; it holds {state.total:,}, from 0 on.")
             fresh = {index for index in wanted if index >= state.next} - set(state.withdrawn)
-            # Those that `next` has passed need no mark any more: the list stays short.
+            # Marks that `next` has passed are dropped, to keep the list short.
             kept = {index for index in state.withdrawn if index >= state.next} | fresh
             return (replace(state, withdrawn=tuple(sorted(kept))) if fresh else None), len(fresh)
 
         return self._update(change)
 
     def pause(self, now: datetime) -> bool:
-        """Let nothing be posted until `resume`; returns whether that is new. A claim stays as it is."""
+        """Stop posting until `resume`; returns whether that is new. A claim stays as it is."""
         since = now.isoformat("T", "seconds")
         return self._update(lambda s: (None, False) if s.paused else (replace(s, paused=since), True))
 
@@ -226,7 +225,7 @@ class Pool:
         return [{"index": i, **self.record(state, i)} for i in range(first, min(state.total, first + count))]
 
     def verify(self) -> list[str]:
-        """What is wrong with the pool's files, a sentence each; reads every batch, and the records of recent posts."""
+        """What is wrong with the pool's files, a sentence each. Reads every batch, and the records of recent posts."""
         state, _ = self.load()
         wrong: list[str] = []
         seen: set[str] = set()
@@ -249,14 +248,14 @@ class Pool:
             wrong
             + self._verify_posts(state)
             + [
-                f"{key} belongs to no fill: a fill broke off; fill the same texts again, or remove it."
+                f"{key} belongs to no fill: one was interrupted; fill the same texts again, or remove it."
                 for key in self.store.list("batches/")
                 if key not in known
             ]
         )
 
     def _verify_posts(self, state: State) -> list[str]:
-        """Where the records of posts differ from the state: each recent post has one that agrees, and none is ahead."""
+        """Where records and state disagree: each recent post needs a matching record, and no record may be ahead."""
         notes: dict[int, list[str]] = {}
         for key in self.store.list(self.posts):
             name = key.rpartition("/")[2].removesuffix(".json")
@@ -266,7 +265,7 @@ class Pool:
         for index, keys in sorted(notes.items()):
             if index >= state.next and index != claimed:
                 wrong.append(
-                    f"{keys[0]} says that text {index} was posted, and the state holds it ready: the state is older "
+                    f"{keys[0]} says that text {index} was posted, but in the state it is unused: the state is older "
                     "than the posts; restore its last version."
                 )
         for entry in state.recent:

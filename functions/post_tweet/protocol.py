@@ -1,29 +1,29 @@
-"""The posting protocol: pure decisions. It yields the effects that it needs, and is sent the answer to each.
+"""The posting protocol, as pure decisions: a generator yields each effect it needs and is sent the answer.
 
-A slot is one scheduled moment; one slot posts once, and one text is posted once. What a crash leaves, and what
-follows:
+A slot is one scheduled moment. No slot posts twice, and no text is posted twice. What a crash leaves behind, and
+what the next invocation does:
 
     crash or lost answer                  state left           next invocation
     before the claim is written           no claim             starts afresh
-    the claim's answer lost               live claim, ours     goes on: the owner in it is this invocation
-    after the claim, before the post      live claim           Busy until the lease is over; then asks the
-                                                               place: not found, so it takes over and posts
-    after the post, before the note       live claim           the same; found, so it notes and settles
-    after the note, before settling       live claim           the same; the note is written again, equal
-    the place's answer lost               live claim           the same: nothing need be written for it
+    answer to the claim's write lost      live claim, ours     the same one goes on: the claim names it as owner
+    after the claim, before the post      live claim           Busy until the lease ends; then asks the place:
+                                                               not found, so it takes over and posts
+    after the post, before its record     live claim           the same; found, so it records and settles
+    after the record, before settling     live claim           the same; the record is left as it is
+    the place's answer lost               live claim           the same; the claim says all that is needed
     while a claim is being dropped        live claim           asks after the lease; not found, so it posts
     after a take-over, before the post    live claim           as after the claim
     after a take-over and its post        live claim           found or refused as a duplicate: settled for every
                                                                slot that the claim names; none may try again
 
-So the claim is written before the post, never after: a text that may have been posted always stands in the
-state. A claim names every slot whose attempt may have posted its text, and a post that nobody saw succeed counts
-for all of them, because a slot that posts nothing is a smaller fault than one that posts twice.
+So the claim is written before the post, and the state always shows a text that may have been posted. A claim names
+every slot that may have posted its text, and a post that nobody saw succeed counts for all of them: a slot that
+posts nothing is a smaller fault than one that posts twice.
 
-A claim whose answer was lost keeps its lease: the request may still be on its way, and a call that asked at once
-would not see the post. docs/pool.md says how all this is proved, and what is assumed of X and of clocks.
+After a lost answer the claim keeps its lease: the request may still be on its way, and asking at once would not
+show the post. docs/pool.md has the proof, and what it assumes of X and of clocks.
 
-`posting` is a generator of effects: runtime.py carries them out, and a simulator injects a fault at each of them.
+runtime.py carries out the effects that `posting` yields; a simulator injects a fault at each.
 """
 
 from __future__ import annotations
@@ -68,25 +68,25 @@ from post_tweet.state import RECENT, Claim, PostRecord, Settled, State, Text, du
 MAX_REFUSED = 3
 """Texts that the place may refuse in one call."""
 MAX_UNFIT = 20
-"""Texts of the pool that may fail our own check in one call."""
+"""Texts that may fail our own check in one call."""
 MAX_RACES = 20
-"""Writes that may be lost to others in one call; more is no race but a store that answers wrongly."""
+"""Conflicting writes in one call; more means a broken store, not a race."""
 LATEST_START = 0.25
-"""Of the lease. A post must start by then: the place's time-out (18 s) and stragglers need the rest."""
+"""Share of the lease in which a post must start: the rest is for the place's time-out (18 s) and stragglers."""
 POST_TIME = timedelta(seconds=20)
-"""What a post may take: the place's time-out (18 s) and two writes. With less left of the invocation none is begun."""
+"""What a post may take: the place's time-out (18 s) and two writes. With less time left none is started."""
 EARLIER_ATTEMPT = timedelta(seconds=10)
-"""A post that is older than its claim by more was made by an earlier attempt: those began 55 s before the claim, and
-the place had dealt with them 18 s before it (a quarter of the lease, a time-out, 5 s in transit)."""
+"""A post older than its claim by more than this is an earlier attempt's: those began 55 s before the claim, and the
+place was done with them 18 s before it (a quarter of the lease, a time-out, 5 s in transit)."""
 
 
 def posting(call: Call) -> Effects:
-    """Post one text for `call.slot`, or find that it has been done.
+    """Post one text for `call.slot`, unless that has been done.
 
-    A paused pool is left as it is, with any claim in it. Raises a PostError for all that a person or a retry must see.
+    A paused pool is left alone, with any claim in it. Raises a PostError for whatever a person or a retry must see.
     """
     refused = unfit = 0
-    # A name without a time counts from this call on: what was posted for it before is its owner's affair.
+    # A name without a time is due now: whether it was used long ago is its owner's affair.
     begun: datetime = due(call.slot) or (yield Now())
     for _ in range(MAX_RACES + MAX_REFUSED + MAX_UNFIT):
         state: State = yield Load()
@@ -150,9 +150,9 @@ def posting(call: Call) -> Effects:
 
 
 def write_claim(new: State) -> Generator[Effect, Any, State | None]:
-    """Write a state with a claim. Returns the state that holds it, or None: somebody else wrote first.
+    """Write a state with a claim. Returns the state that holds it, or None if somebody else wrote first.
 
-    A claim whose answer was lost, with a refill written on top of it, is still ours: the owner says so.
+    A conflict may be our own write, its answer lost and a refill written since: the claim's owner tells.
     """
     if (yield Save(new)):
         return new
@@ -164,14 +164,14 @@ def write_claim(new: State) -> Generator[Effect, Any, State | None]:
 def take_over(call: Call, state: State, claim: Claim) -> Generator[Effect, Any, State | Outcome | None]:
     """Ask the place about a claim whose text may have been posted, and settle it or claim it anew.
 
-    Returns the state with our claim in it, the outcome if this slot is done, or None: start again.
+    Returns the state with our claim in it, the outcome if this slot is done, or None to start again.
     """
     now: datetime = yield Now()
     check_time_left(call, now)
     answer: Answer = yield Ask(claim.text, when(claim.first))
     now = yield Now()
     name, promise = call.place.name, call.place.promise
-    # The claim is a lease old or more, or lies five minutes or more ahead of this clock: abs() lets both pass.
+    # The claim is at least a lease old, or at least five minutes in the future: abs() covers both.
     answer = proven(answer, promise, abs(now - when(claim.since)) - LATEST_START * call.lease - POST_TIME)
     reason = answer.reason if isinstance(answer, CannotTell) else ""
     match settlement(answer, promise, now - when(claim.first), claim.index in state.withdrawn):
@@ -194,11 +194,11 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Effect, Any, 
             assert isinstance(answer, Found)
             entry = Settled(claim.slot, claim.index, "posted", answer.tweet_id, stamp(now), None, claim.others)
             if answer.created and answer.created >= when(claim.since) - EARLIER_ATTEMPT:
-                entry = replace(entry, others=())  # it is the last attempt's own
+                entry = replace(entry, others=())  # made by the last attempt itself
             yield from record_post(claim, answer.tweet_id, now, sure=False)
         case "abandoned":
             entry = Settled(claim.slot, claim.index, "abandoned", None, stamp(now), reason, claim.others)
-            if call.slot not in claim.slots:  # this slot's own is told by an error, further on
+            if call.slot not in claim.slots:  # for this slot, the next round raises it
                 yield Warn(str(abandoned(call, claim.slots, claim.index)), "Failed")
         case "refused":
             entry = Settled(claim.slot, claim.index, "refused", None, stamp(now), "withdrawn", claim.others)
@@ -216,10 +216,10 @@ def claim_again(
         slot=call.slot,
         owner=call.owner,
         since=stamp(now),
-        # Found absent, it is first attempted now: the time for which repeats are refused begins anew.
+        # If absent, this is the first attempt: the time for which the place refuses repeats starts again.
         first=stamp(now) if absent else claim.first,
         attempts=claim.attempts + 1,
-        # Kept even then: should the place show its posts later than it does, the slot that has posted is still known.
+        # Kept even then: if the place shows a post late after all, the slot that made it is still known.
         others=tuple(slot for slot in claim.slots if slot != call.slot),
     )
     return (yield from write_claim(successor(state, call, claim=taken)))
@@ -234,7 +234,7 @@ def settle_found(call: Call, state: State, entry: Settled, claim: Claim) -> Gene
 
 
 def publish(call: Call, state: State, before: Claim | None) -> Generator[Effect, Any, Outcome | None]:
-    """Post the claimed text. Returns the outcome, or None: take the next text.
+    """Post the claimed text. Returns the outcome, or None to take the next text.
 
     `before` is the claim that this one took over: its attempt may have posted the text.
     """
@@ -242,7 +242,7 @@ def publish(call: Call, state: State, before: Claim | None) -> Generator[Effect,
     assert claim is not None
     now: datetime = yield Now()
     if now - when(claim.since) >= LATEST_START * call.lease:
-        # The process slept, or the store took its time: by the end of the post the claim may be another's.
+        # The process slept or the store was slow: the claim may be another's before the post ends.
         yield from release(call, state, before)
         raise Busy(f"Claiming text {claim.index} took too long to post it safely; nothing was posted, try again.")
     try:
@@ -267,8 +267,8 @@ def publish(call: Call, state: State, before: Claim | None) -> Generator[Effect,
             yield from settle(call, state, Settled(call.slot, claim.index, "refused", None, stamp(now), reason))
             return None
         case Refused(_, reason, sentence):
-            # On a first try nothing can have been posted, and the claim is dropped. Later an earlier attempt may
-            # have posted: its claim comes back, or a later slot might post the text twice.
+            # A first attempt has posted nothing: drop the claim. After a take-over the earlier attempt may have posted:
+            # put its claim back, or a later slot might post the text again.
             yield from release(call, state, before)
             raise Account(sentence, reason)
         case Unknown(reason):
@@ -279,7 +279,7 @@ def publish(call: Call, state: State, before: Claim | None) -> Generator[Effect,
 
 
 def release(call: Call, state: State, kept: Claim | None) -> Generator[Effect, Any, None]:
-    """Drop our claim, or give it back to `kept`. An error follows that must be raised whatever the store does."""
+    """Drop our claim, or restore `kept`. The caller then raises an error that a failing store must not hide."""
     held = state.claim
     try:
         for _ in range(MAX_RACES):
@@ -295,7 +295,7 @@ def release(call: Call, state: State, kept: Claim | None) -> Generator[Effect, A
 def settle(call: Call, state: State, entry: Settled) -> Generator[Effect, Any, State]:
     """Move `next` past the text and drop the claim. Refills and withdrawals may be written in between.
 
-    The state's claim is the text's, ours or another's; a text without one was found unfit.
+    The claim in the state is on this text, ours or another call's; an unfit text has none.
     """
     held = state.claim and (state.claim.index, state.claim.owner)
     for _ in range(MAX_RACES):
@@ -311,21 +311,21 @@ def settle(call: Call, state: State, entry: Settled) -> Generator[Effect, Any, S
 
 
 def abandoned(call: Call, slots: tuple[str, ...], index: int, posted: bool = False) -> Abandoned:
-    known, unsaid = ("was", "for which") if posted else ("may have been", "whether")
+    verb, unsaid = ("was", "for which") if posted else ("may have been", "whether")
     return Abandoned(
-        f"Text {index} {known} posted for {list_slots(slots)}; {call.place.name} did not say {unsaid}, so neither the "
+        f"Text {index} {verb} posted for {list_slots(slots)}; {call.place.name} did not say {unsaid}, so neither the "
         "text nor anything else is posted for any of them. Look at the account if you want to know."
     )
 
 
 def list_slots(slots: tuple[str, ...]) -> str:
-    """For a sentence; when the place is out of order for hours they can be hundreds."""
+    """Slots in a sentence: the last three and a count, for an outage of hours leaves hundreds."""
     more = len(slots) - 3
     return " or ".join((*slots[-3:], f"one of {more} slots before") if more > 0 else slots)
 
 
 def check_time_left(call: Call, now: datetime) -> None:
-    """A call of the place that the invocation's end would cut short is not begun: its answer would be lost for nothing.
+    """Start no call of the place that the invocation's end would cut short: its answer would be lost.
 
     Raises:
         Unreachable: too little time is left.
@@ -338,8 +338,8 @@ def check_time_left(call: Call, now: datetime) -> None:
 
 
 def record_post(claim: Claim, tweet_id: str | None, now: datetime, sure: bool = True) -> Generator[Effect, Any, None]:
-    """Before settling, so that no post is without a record. A call that has only heard of the post (not `sure`) may be
-    late: it names no slot, and leaves a record that is there as it is."""
+    """Record a post before settling it, so that none lacks a record. A call that only found the post (not `sure`) may
+    come late: it names no slot and overwrites nothing."""
     slot = claim.slot if sure else None
     yield Note(PostRecord(claim.index, slot, claim.text, tweet_id, stamp(now)), sure)
 

@@ -34,7 +34,7 @@ class Runtime:
         self.metrics.pool(state)
 
     def perform(self, effect: effects.Effect) -> Any:
-        """Returns what effects.py says of each. Raises a PostError when the world fails."""
+        """Carry out one effect and return its answer (effects.py). Raises a PostError if it fails."""
         match effect:
             case effects.Load():
                 self._saw(*self.pool.load())

@@ -1,4 +1,4 @@
-"""The pool's state: what state.json holds, and what can be read off it. Pure.
+"""The pool's state: what state.json holds, and what follows from it. Pure.
 
 Flows in: the bytes of state.json. Flows out: a State, frozen; every change makes a new one.
 """
@@ -16,7 +16,7 @@ from post_tweet.errors import PoolBroken
 
 FORMAT = 3
 """The newest format that this version knows: 2 has `paused`, 3 `others` and `forgotten`. A state is written in the
-oldest that can say it, so that a function deployed earlier goes on reading the pool as long as it loses nothing."""
+oldest that can express it, so that an older function can read the pool as long as it loses nothing."""
 RECENT = 64
 """Posted texts that the state remembers."""
 
