@@ -111,7 +111,7 @@ def test_plans_that_do_not_fit_the_memory_are_not_tried(small: Path, monkeypatch
     monkeypatch.setattr(native, "BEGINNINGS", 0)
     for free, left in ((2.6e6 * 2, [96, 48, 24]), (2.5e6 * 2, [48, 24]), (1000, [24])):
         monkeypatch.setattr(plan, "free_memory", lambda free=free: free)
-        assert [p.batch for p in plan._that_fit(plans, Converted(small), SETTINGS)] == left
+        assert [p.batch for p in plan._fitting(plans, Converted(small), SETTINGS)] == left
 
 
 def test_a_trimmed_model_is_not_sampled_hotter_than_it_was_trimmed_for(tmp_path: Path) -> None:

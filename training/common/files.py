@@ -23,8 +23,8 @@ def digest(path: Path, algorithm: str = "blake2b") -> str:
 
 @contextlib.contextmanager
 def part_file(path: Path) -> Iterator[TextIO]:
-    """A text file to write that becomes `path` when all went well and vanishes when not: a reader sees the old file or
-    the new one, never a part.
+    """A text file to write that becomes `path` on success and vanishes on failure: a reader sees the old file or the
+    new one, never a part.
 
     Raises:
         DeepproverbsError: the disk or the folder does not take it.
@@ -39,7 +39,7 @@ def part_file(path: Path) -> Iterator[TextIO]:
         part.replace(path)
     except OSError as error:
         if error.filename not in (None, str(part), str(path), str(path.parent)):
-            raise  # it speaks of another file, which the caller's block was about
+            raise  # about another file, the caller's
         raise DeepproverbsError(
             f"Cannot write {path}: {error.strerror}; free some space or choose another folder, then start again."
         ) from error
@@ -56,9 +56,9 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def lock(path: Path, on_wait: Callable[[], object] | None = None) -> Iterator[None]:
-    """Hold the lock file `path`, which is made if it is missing; the system lets go of it when the process dies.
+    """Hold the lock file `path`, which is made if it is missing; the system releases it when the process dies.
 
-    on_wait: called once when another process holds the lock; then wait for it. Without it do not wait.
+    on_wait: called once when another process holds the lock, before waiting for it. None: do not wait.
 
     Raises:
         BlockingIOError: another process holds it, and there is no `on_wait`.

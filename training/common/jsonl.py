@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from training.common.files import part_file
 
 MARK = b"\xef\xbb\xbf"
-"""What some editors put before the first line."""
+"""The byte order mark that some editors put first."""
 
 
 class BadLine(ValueError):
@@ -31,7 +31,7 @@ def line(value: object) -> str:
 
 
 def lines(path: Path, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """(where it begins, the line) of each line between two offsets, bytes; blank lines are none.
+    """(byte offset, line) of each line that begins between two offsets; blank lines are skipped.
 
     Raises:
         OSError: the file cannot be read.
@@ -48,7 +48,7 @@ def lines(path: Path, start: int = 0, stop: int | None = None) -> Iterator[tuple
 
 
 def records(path: Path) -> Iterator[Any]:
-    """The values of a file; blank lines are none.
+    """The values of a file; blank lines are skipped.
 
     Raises:
         OSError: the file cannot be read.
@@ -74,7 +74,7 @@ def number_at(path: Path, offset: int) -> int:
 
 
 def blocks(path: Path, size: int, about: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of whole lines, some `about` bytes each, that together are the first `size` bytes."""
+    """(start, stop) of blocks of whole lines, `about` bytes or a little more, that make up the first `size` bytes."""
     start = 0
     with path.open("rb") as file:
         while start < size:

@@ -25,7 +25,7 @@ def physical_cores() -> int:
 
 
 def free_memory() -> float:
-    """Bytes, also under a container's limit; infinite where the system does not tell."""
+    """Bytes, also under a container's limit; infinite if unknown."""
     free = float("inf")
     with contextlib.suppress(OSError, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -37,7 +37,7 @@ def free_memory() -> float:
 
 
 def processor() -> str:
-    """The processor's name, or its architecture where the system does not tell more."""
+    """The processor's name, or its architecture if unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a person sees of long work: lines, and a bar.
+"""What a person sees of long work: lines and a progress bar.
 
 On a terminal a bar is tqdm's. Anywhere else (a pipe, a log file, AWS Batch) it is a plain line every half minute,
 without control characters. `speak_on` silences bars and lines, or moves the lines to standard error where standard
@@ -19,7 +19,7 @@ Say = Callable[[str], None]
 EVERY = 30.0
 """Seconds between two lines of a bar that is not on a terminal."""
 BRIEF = 2.0
-"""Work that took no longer gets no last line either."""
+"""Shorter work gets no last line either."""
 
 _stream: Literal["stdout", "stderr", ""] = "stdout"
 
@@ -60,7 +60,7 @@ def bar(total: int | None, what: str, unit: str, *, done: int = 0, leave: bool =
     """A bar for `total` units of work, `done` of them already; a context manager.
 
     `unit`: "text", "step", or "B" for bytes. `leave`: keep it on the terminal when it has ended. `delay`: seconds
-    before it appears. `total` None: nobody knows.
+    before it appears. `total` None: unknown.
     """
     if not _stream or not on_terminal():
         return Lines(total, what, unit, done)
@@ -84,7 +84,7 @@ def bar(total: int | None, what: str, unit: str, *, done: int = 0, leave: bool =
 
 
 class Lines:
-    """A bar for readers that are no terminal: a line on standard error now and then."""
+    """A bar without a terminal: a line on standard error now and then."""
 
     def __init__(self, total: int | None, what: str, unit: str, done: int = 0) -> None:
         self.total, self.what, self.unit, self.n = total, what, unit, done

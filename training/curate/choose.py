@@ -1,6 +1,6 @@
 """Candidates that passed → which of them make the pool: the best first, no two alike, few openings alike.
 
-Everything follows from the texts and their scores: the order in which candidates came does not matter.
+The choice depends on texts and scores alone, not on the order of the candidates.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from training.model.score import Floats, text_scores
 from training.settings import FilterSettings
 
 GENERATION = 1024
-"""Kept texts between two rebuildings of the index."""
+"""Kept texts between two rebuilds of the index."""
 SHORTLIST = 1.5
-"""Of so many texts for each that is wanted, the best by the fine-tuned model, the base model's opinion is asked: it
-costs as much as sampling them."""
+"""For each wanted text, so many of the best by the fine-tuned model are scored by the base model, too: that costs as
+much as sampling them."""
 
 
 class NearDuplicates:
-    """Keeps texts that are no near-duplicates of one another, in the order in which they are offered.
+    """Keeps texts of which no two are near-duplicates, in the order in which they are offered.
 
-    The last texts lie in a dictionary, the older ones in an index that is rebuilt every GENERATION kept texts: what
-    is found depends on the kept texts before alone. So whatever was kept is kept again, in the same order.
+    The newest are in a dictionary, the older ones in an index that is rebuilt every GENERATION kept texts. What is
+    found depends only on the texts kept before: offered again by themselves, they are all kept again.
     """
 
     def __init__(self, ratio: float) -> None:
@@ -45,7 +45,7 @@ class NearDuplicates:
         self.where: dict[tuple[str, ...], list[int]] = {}
 
     def offer(self, normals: Sequence[str]) -> Iterator[Relative | None]:
-        """For each the kept text that it is too like, or None: then `keep` it or not, before asking for the next."""
+        """Yield for each the kept text it is too similar to, or None; then `keep` it or not, before taking the next."""
         if self.ratio > 100:
             yield from (None for _ in normals)
             return
@@ -91,12 +91,12 @@ VERDICTS = ("spare", "kept", "set-apart", "duplicate", "near-duplicate", "openin
 
 @dataclass(frozen=True)
 class Choice:
-    """What became of the candidates that passed; numbers are their places in the order in which they came."""
+    """What became of the candidates that passed, which are numbered in the order in which they came."""
 
     verdicts: NDArray[np.uint8]
     """One of the above for each."""
     relatives: dict[int, Relative] = field(default_factory=dict)
-    """Of the near-duplicates: what they are like."""
+    """Near-duplicate → the kept text that it is like."""
 
     def numbers(self, verdict: int) -> list[int]:
         return [int(number) for number in np.flatnonzero(self.verdicts == verdict)]
@@ -122,7 +122,7 @@ class Contenders:
     """The texts to choose from; arrays of one length."""
 
     ids: NDArray[np.uint64]
-    """Of the normal forms: of those that are equal the best stays."""
+    """Of the normal forms; of equal ones the best stays."""
     distances: Floats
     """From the best score; smaller is better, and equal ones go by their ids."""
     set_apart: NDArray[np.bool_]
@@ -141,8 +141,8 @@ def choose(
     """Choose up to `count` texts, the best first.
 
     Args:
-        prefixes: what texts were made to start with: their openings are what comes after.
-        on_kept: told how many more are kept.
+        prefixes: what texts were made to start with; their openings come after it.
+        on_kept: called with the number of texts newly kept.
     """
     starts = sorted((f"{normal_form(prefix)} " for prefix in prefixes if prefix), key=len, reverse=True)
     choice, openings = Choice(np.full(len(contenders.ids), SPARE, np.uint8)), Counter[str]()
@@ -179,8 +179,8 @@ def choose(
 
 
 class Chooser:
-    """Chooses the pool from the candidates of a file that passed. What the base model says of a text is remembered, so
-    that choosing again, from more of them, is cheap."""
+    """Chooses the pool from a file's candidates that passed. The base model's scores are remembered, so that choosing
+    again, from more of them, is cheap."""
 
     def __init__(self, path: Path, judging: Judging) -> None:
         self.path, self.judging = path, judging
@@ -229,7 +229,7 @@ class Chooser:
                 scores = text_scores(judging.base, [read(number) for number in first[new].tolist()])
                 self.base_scores.update(zip((ids[place] for place in new), scores.tolist(), strict=True))
             base = np.array([self.base_scores[id] for id in ids])
-            # The others come after those that both models have seen.
+            # Texts that the base model has not scored come last.
             distances += 1000
             distances[first] = band.distance(logprobs[first], base)
             stray[first] |= band.out_of_style(logprobs[first], base)

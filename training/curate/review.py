@@ -61,7 +61,7 @@ def _answer(answers: TextIO, say: Say) -> bool | None:
 
 
 def _answers(path: Path) -> dict[str, bool]:
-    """What was answered before, by a text's id; half a line at the end, of a program that was killed, is no answer."""
+    """Earlier answers, by the id of the text; half a line, left by a killed program, is cut off."""
     if not jsonl.cut_half_line(path):
         return {}
     return {record["id"]: record["publish"] for record in jsonl.records(path)}

@@ -1,7 +1,6 @@
 """What was chosen → RUN/pool.jsonl and RUN/review.jsonl, and the last lines of RUN/verdicts.jsonl.
 
-pool.jsonl: a `Record` a line, shuffled; review.jsonl: the same of the texts that are set apart for a person, with
-"names".
+pool.jsonl: a `Record` a line, shuffled; review.jsonl: the same for the texts set apart, with "names".
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ from training.settings import FilterSettings
 T = TypeVar("T")
 
 EXACT = 200_000_000
-"""Up to so many comparisons, the nearest original is looked for among all: half a minute on two cores."""
+"""Up to this many comparisons, the nearest original is sought among all: half a minute on two cores."""
 ALLOWED = ("link", "mention", "hashtag", "cashtag")
-"""Rules that the posting function asks again; whoever skips one here says so in each record."""
+"""Rules that the posting function checks again; records made without one of them say so."""
 
 
 class Record(TypedDict):
@@ -42,7 +41,7 @@ class Record(TypedDict):
     """First 16 hex digits of the BLAKE2b of the normal form."""
     text: str
     score: float
-    """Mean log-probability, nats a token; 0 where nobody knows it."""
+    """Mean log-probability, nats a token; 0 if unknown."""
     nearest: str
     """The most similar text of the corpus."""
     nearest_ratio: float
@@ -50,12 +49,12 @@ class Record(TypedDict):
 
 
 class NotedRecord(Record, total=False):
-    """A record with what only some have."""
+    """A record with its optional fields."""
 
     allow: list[str]
-    """Rules that were skipped, of those that the function asks again."""
+    """The skipped rules that the function would check."""
     names: str
-    """In review.jsonl: the name for which a person must read the text."""
+    """In review.jsonl: why a person must read the text."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def write(chosen: Chosen, judging: Judging, pool: Path, verdicts: TextIO) -> Fil
 
 
 def review_file(pool: Path) -> Path:
-    """Where the texts for review go that were chosen with `pool`."""
+    """The file for the review texts that were chosen with `pool`."""
     return pool.with_name("review.jsonl" if pool.name == "pool.jsonl" else f"{pool.stem}.review.jsonl")
 
 
@@ -136,10 +135,10 @@ def records(
 
 
 def nearest_originals(texts: Sequence[str], corpus: Sequence[str]) -> list[tuple[str, float]]:
-    """(text of the corpus, rapidfuzz ratio) that is most like each text.
+    """For each text the most similar one of the corpus, and its rapidfuzz ratio.
 
-    All are compared while that is quick; with a large corpus only those that share a rare run of three words, and
-    what shares none has ratio 0.
+    With a large corpus only those are compared that share a rare run of three words; a text that shares none has no
+    nearest, and ratio 0.
     """
     normals = [normal_form(text) for text in corpus]
     found: list[tuple[str, float]] = []
@@ -161,7 +160,7 @@ def nearest_originals(texts: Sequence[str], corpus: Sequence[str]) -> list[tuple
 
 
 def shuffled(items: Iterable[T], seed: int) -> list[T]:
-    """An order that says nothing about how good the texts are or how they came."""
+    """Shuffled, so that the order says nothing about how good the texts are or how they came."""
     order = list(items)
     random.Random(seed).shuffle(order)
     return order

@@ -1,8 +1,8 @@
-"""Where real texts lie: a candidate should be about as probable as they are, neither much less nor much more.
+"""How probable real texts are: a candidate should be about as probable, neither much less nor much more.
 
 People judge likelier texts better up to a point and worse beyond it: Zhang et al. (2021), "Trading Off Diversity
-and Quality in Natural Language Generation". So there is a band and not a maximum, and what lies nearest to its
-upper part is chosen first: a text as probable as the most probable real ones.
+and Quality in Natural Language Generation". So there is a band, not a maximum, and texts near its upper part are chosen
+first: those as probable as the most probable real ones.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Spread:
 
     def far(self, value: float, most: float) -> str | None:
         """Why `value` is more than `most` deviations away, or None."""
-        distance = (value - self.mean) / self.deviation  # of no number none: NaN is never far
+        distance = (value - self.mean) / self.deviation  # NaN, which is never far, if there is no value
         return f"{value:.2f} nats a token, real texts {self.mean:.2f}" if abs(distance) > most else None
 
 
 @dataclass(frozen=True)
 class Band:
-    """What the held-out texts say; None where there is no base model to compare with."""
+    """What the held-out texts say of real ones."""
 
     logprob: Spread
     aim: float
@@ -44,7 +44,7 @@ class Band:
     width: float
     """Half the band's width in deviations."""
     ratio: Spread | None = None
-    """Log-probability under the fine-tuned model less that under the base model: how much a text is of this corpus."""
+    """Fine-tuned less base log-probability: how typical of this corpus a text is. None without a base model."""
 
     @classmethod
     def of(cls, settings: FilterSettings, held_out: Floats, base: Floats | None = None) -> Band:

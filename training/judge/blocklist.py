@@ -14,19 +14,19 @@ _LOOKALIKES = str.maketrans(
     "асеорхуікмтнвԁգьѕјոαβεικνορτυχ0134578@$!|+€£¢¥ƒꜰᴀʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢɡıø",
     "aceopxyikmthbdgbsjnabeiknoptuxoieastbasiitelcyffabcdeghijklmnoprstuvwyzgio",
 )
-"""Cyrillic and Greek letters, digits and signs as the Latin letters that they stand for."""
+"""Cyrillic and Greek letters, digits and signs → the Latin letters that they look like."""
 _SECOND = str.maketrans("19", "lg")
-"""Digits that also stand for another letter than above."""
+"""Digits that look like a second letter, too."""
 _REPEATED = re.compile(r"(.)\1+")
 _PLAIN = re.compile(r"[A-Za-z\s,.'-]*")
-"""A text of these signs alone hides no word behind others."""
+"""A text of these characters alone disguises no word."""
 _PUNCTUATION = ".,;:?\"'()[]{}<>-_~^&#%/\\=`"
 PIECES = 4
-"""Words side by side that may be pieces of one."""
+"""How many neighbouring words may be pieces of one."""
 PLURALS = ("s", "es", "ies", "ed", "ing", "ings", "ers")
-"""Endings that make a form of a blocked word of a word that is ordinary by itself: cocks, but not cocker."""
+"""With one of these even an ordinary word is a form of a blocked one: cocks, but not cocker."""
 ENDINGS = (*PLURALS, "z", "d", "er", "in", "y", "est", "eth", "ish", "ty")
-"""Endings that make one of a word that nobody knows."""
+"""With one of these an unknown word is a form of a blocked one."""
 
 
 def fold(word: str) -> str:
@@ -40,7 +40,7 @@ class Blocklist:
 
     Args:
         words: words and phrases in any spelling; "*word*" for all words that hold it.
-        allowed: words that may be said all the same.
+        allowed: blocked words that may be said.
         ordinary: words known to be harmless: neither "*word*" nor two of them side by side condemn them.
     """
 

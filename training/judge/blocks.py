@@ -1,8 +1,7 @@
-"""A file of candidates → verdicts on each, and where those lie that passed.
+"""A file of candidates → a verdict on each, and where in the file the passed ones are.
 
-The file is cut into blocks of whole lines, which worker processes judge; results come back in the order of the file.
-Of a candidate that passed only numbers stay in memory (24 bytes), its text is read again when it is wanted: ten million
-candidates fit on a laptop.
+Worker processes judge blocks of whole lines; results come back in file order. A candidate that passed takes 24 bytes of
+memory, and its text is read again when needed: ten million candidates fit on a laptop.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ from training.judge.rules import PASSED
 from training.sample.candidates import Candidate
 
 BLOCK = 1 << 18
-"""Bytes of a block: some 1,300 candidates, which are judged at a time."""
+"""Bytes judged at a time: some 1,300 candidates."""
 WORTH_A_PROCESS = 8 << 20
-"""Bytes from which a second process pays: each builds its own index of the originals, in a second or two."""
+"""Bytes of a file from which more processes pay: each takes a second or two to index the originals."""
 
 
 @dataclass(frozen=True)
@@ -63,24 +62,24 @@ class Passed:
 
 @dataclass(frozen=True)
 class Judged:
-    """What some candidates came to."""
+    """The results for some candidates."""
 
     counts: Counter[str] = field(default_factory=Counter)
     """How many each rule rejected."""
     candidates: int = 0
     tokens: int = 0
     left_out: int = 0
-    """Candidates that were given up by other stop rules: nobody knows what they would have become."""
+    """Candidates given up under other stop rules: what these would say of them is unknown."""
     passed: Passed = field(default_factory=Passed)
     verdicts: str = ""
-    """Lines of verdicts.jsonl on the rejected ones."""
+    """Lines of verdicts.jsonl for the rejected ones."""
     size: int = 0
     """Bytes of the file that were read for them; 0: they have just been sampled."""
 
 
 @dataclass
 class Tally:
-    """What all candidates so far came to."""
+    """The results for all candidates so far."""
 
     counts: Counter[str] = field(default_factory=Counter)
     candidates: int = 0
@@ -88,7 +87,7 @@ class Tally:
     left_out: int = 0
     parts: list[Passed] = field(default_factory=list)
     repeated: int = 0
-    """Of those that passed, how many were seen to be the same as one before."""
+    """Duplicates found among those that passed."""
 
     def add(self, judged: Judged) -> None:
         self.counts.update(judged.counts)
@@ -108,7 +107,7 @@ class Tally:
     def first(self, wanted: int) -> Passed | None:
         """What passed, up to the `wanted`th different text; None while there are fewer."""
         if self.count_passed - self.repeated < wanted:
-            return None  # for sure; so the sorting below is rare
+            return None  # certainly; so the sorting below is rare
         passed = self.passed()
         firsts = np.sort(np.unique(passed.ids, return_index=True)[1])
         self.repeated = len(passed) - len(firsts)
@@ -195,7 +194,7 @@ class Block:
 
 
 def judge_file(path: Path, judging: Judging, size: int, workers: int = 0) -> Generator[Judged, None, None]:
-    """Judge the first `size` bytes of `path`; yield what each block came to, in the order of the file.
+    """Judge the first `size` bytes of `path`; yield the results of each block, in file order.
 
     `workers`: processes; 0: as many as pay.
 
@@ -214,7 +213,7 @@ def judge_file(path: Path, judging: Judging, size: int, workers: int = 0) -> Gen
     spawned = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(count, mp_context=spawned, initializer=_start, initargs=(judging,))
     try:
-        # Some blocks ahead and no more: what is done waits in memory until it is asked for.
+        # Only some blocks ahead: results wait in memory until they are asked for.
         ahead = deque(executor.submit(_work, block) for block in islice(blocks, 12 * count))
         while ahead:
             result = ahead.popleft().result()
@@ -222,7 +221,7 @@ def judge_file(path: Path, judging: Judging, size: int, workers: int = 0) -> Gen
             yield result
     except BrokenProcessPool as error:
         raise DeepproverbsError(
-            "A process that judged candidates was ended from outside, perhaps for want of memory; start again."
+            "A process that judged candidates was killed, perhaps for lack of memory; start again."
         ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
@@ -250,15 +249,15 @@ def read_candidates(path: Path, start: int = 0, stop: int | None = None) -> Iter
             ) from error
 
 
-_own: tuple[Judge, str]
+_worker: tuple[Judge, str]
 """A worker process's judge, and the id of its stop rules."""
 
 
 def _start(judging: Judging) -> None:
-    global _own
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says what there is to say
-    _own = judging.judge(), judging.stop_id
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent deals with Ctrl-C
+    _worker = judging.judge(), judging.stop_id
 
 
 def _work(block: Block) -> Judged:
-    return judge_block(*_own, block)
+    return judge_block(*_worker, block)

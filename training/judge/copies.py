@@ -1,7 +1,7 @@
 """The rules that compare: is the text a copy of an original, or was it in the pool before?
 
-Each is asked of a batch of texts, and looks them up in an index that is made once (training/judge/likeness.py). Those
-that compare with the originals can also be asked of the originals, leave one out.
+Each looks a batch of texts up in an index that is built once (training/judge/likeness.py). Those that compare with the
+originals can also judge the originals, leaving one out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _ids_of_history(context: Context) -> NDArray[np.uint64]:
 
 
 def near_history(texts: Sequence[Text], context: Context) -> Sequence[str | None]:
-    """Nor is what readers would take for the same text."""
+    """Readers would take it for a text posted before, or in the pool."""
     return _nearest(texts, context.once(_history), context.settings.near_ratio)
 
 
@@ -60,8 +60,8 @@ class WordRuns:
         return self.indexes[length]
 
     def shared(self, texts: Sequence[Text]) -> list[str]:
-        """The run that each text shares with an original: as many words as are forbidden, or, of a shorter text, all
-        that it has; "" where there is none."""
+        """The run of `copy_run` words that each text shares with an original, or the whole of a shorter text; "" if
+        none."""
         found = self._of(self.longest).shared([text.normal for text in texts])
         for place, text in enumerate(texts):
             length = text.normal.count(" ") + 1
@@ -71,7 +71,7 @@ class WordRuns:
 
 
 def copied_run(texts: Sequence[Text], context: Context) -> Sequence[str | None]:
-    """Half a verse, word for word."""
+    """It copies half a verse word for word."""
     return context.once(WordRuns).shared(texts)
 
 
@@ -94,7 +94,7 @@ def copied_run_of_others(texts: Sequence[Text], context: Context) -> Sequence[bo
 def copy(texts: Sequence[Text], context: Context) -> Sequence[str | None]:
     """A verse with a word or two changed."""
     known = context.once(_known)
-    # The index cannot see a copy of which every run of three words is common ("and the lord said").
+    # The index misses a copy in which every run of three words is common ("and the lord said").
     return [
         reason or (f"100.0 {text.normal}" if text.normal in known else None)
         for text, reason in zip(

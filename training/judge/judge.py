@@ -1,8 +1,8 @@
-"""Candidates → verdicts, as far as they concern one text alone: the name of the first rule that rejects it, or
-`passed`. What depends on other candidates (near-duplicates, openings) is decided in training/curate/choose.py.
+"""Candidates → verdicts on each text alone: the name of the first rule that rejects it, or `passed`. What depends on
+other candidates (near-duplicates, openings) is decided in training/curate/choose.py.
 
-A verdict depends on the text, the originals and the history, never on the other candidates: so the work can be divided
-among processes in any way. Originals and history are indexed, candidates are not.
+A verdict depends on the text, the originals and the history, never on other candidates, so the work can be split among
+processes in any way.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Judging:
-    """All that the verdicts and the choice of the pool follow from; it can be sent to another process."""
+    """All that verdicts and choice depend on; it can be sent to another process."""
 
     bot: Bot
     reference: Reference = field(default_factory=Reference)
@@ -50,7 +50,7 @@ class Judging:
     base: Path | None = None
     """The base model, converted with the same tokens: a second opinion on each text."""
     stop_id: str = ""
-    """Id of the stop rules by which texts may have been given up; those given up by others are left out."""
+    """Id of the stop rules in force; texts given up under others are left out."""
 
     def judge(self) -> Judge:
         return Judge(self.bot.filter, self.reference, self.bot.folder, self.band)
@@ -68,7 +68,7 @@ class Verdict:
 
 
 class Judge:
-    """Asks every rule of every candidate, batch by batch.
+    """Applies every rule to every candidate, batch by batch.
 
     Args:
         folder: where the files of own rules lie.
@@ -96,7 +96,7 @@ class Judge:
         self._set_apart = [rule.question for rule in self.rules if rule.question and not rule.rejects]
         normals, past = ([normal_form(text) for text in texts] for texts in (reference.originals, reference.history))
         self.context = Context(settings, normals, past, band)
-        _ = self.context.words  # a language without word lists is told now
+        _ = self.context.words  # fails now if a language lacks word lists
 
     def verdicts(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """The verdict on each, in order. Batches of some hundreds are fastest."""
@@ -123,7 +123,7 @@ class Judge:
         return None
 
     def _given_up(self, text: Text, stopped: str) -> Verdict:
-        """An engine knows only bytes; which rule forbids them is said here."""
+        """The engine knew only bytes; name the rule that forbids them."""
         for rule, ask in self._questions if stopped == "characters" else ():
             if (rule.marks or rule.name == stopped) and (reason := ask(text, self.context)):
                 return Verdict(text.text, rule.name, reason)
@@ -134,7 +134,7 @@ class Judge:
         return next((name for ask in self._set_apart if (name := ask(text, self.context))), "")
 
     def stop_rules(self) -> StopRules:
-        """What an engine needs to give a text up while it writes it."""
+        """What an engine needs to give a text up early."""
         everything = bytes(range(256))
         rules = StopRules(everything, longest=0, vocabulary=False, run=0, originals=tuple(self.context.originals))
         for rule in self.rules:

@@ -21,7 +21,7 @@ from rapidfuzz import fuzz, process
 COMMON = 50
 """A run of three words in more texts than this says nothing ("and it came")."""
 FEW = 256
-"""Up to so many texts, all are compared: it costs no more, and misses nothing."""
+"""Up to this many texts, all are compared: it costs no more, and misses nothing."""
 WORD_RUN = 3
 PAIRS = 1 << 20
 """Comparisons at a time: 16 MB of arrays."""

@@ -14,12 +14,12 @@ from training.settings import FilterSettings
 
 
 def own_names(settings: FilterSettings) -> list[str]:
-    """What the bot's own rules are called."""
+    """The names of the bot's own rules."""
     return [name.partition(":")[2].replace("_", "-") for name in settings.own]
 
 
 def own_files(settings: FilterSettings, folder: Path) -> list[Path]:
-    """The files that hold them, those that exist."""
+    """The existing files that hold them."""
     files = (folder / name.partition(":")[0] for name in settings.own)
     return [path for path in files if path.exists()]
 

@@ -1,8 +1,8 @@
 """How often each rule rejects people, beside how often it rejects candidates: `deepproverbs filter … --calibrate`.
 
 Every rule is asked of every text by itself, whatever the others say. The people are the corpus, leave one out: a text
-is judged as if the corpus and its references did not hold it. So a word that stands in it alone is unknown, and it is
-compared with all other texts.
+is judged as if the corpus and its references did not hold it. So a word found only in that text is unknown, and the
+text is compared with all others.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def people(judge: Judge, texts: Sequence[str], logprobs: Sequence[float] = ()) -
             if rule.rejects:
                 rejected |= np.array(hits, bool)
     band = judge.context.band
-    if band and len(logprobs) and judge.context.asks("band"):
+    if band and len(logprobs) and judge.context.enabled("band"):
         shares["band"] = sum(bool(band.objection(value)) for value in logprobs) / len(logprobs)
     return Rates(len(some), {**shares, "all": float(rejected.mean())})
 

@@ -1,7 +1,7 @@
-"""What a rule is, and what it may ask about: a text, and the context in which it is judged.
+"""What a rule is, and what it sees: a text, and the context in which it is judged.
 
-A rule is one record in `RULES` (training/judge/rules.py). The judge, the engines that give a text up while they write
-it, the table of rates and the choice of the pool all read what they need from there.
+A rule is one record in `RULES` (training/judge/rules.py). The judge, the early stops of engines, the table of rates and
+the choice of the pool all read it there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Text:
-    """One text with what was measured while it was sampled, and the forms of it that several rules need."""
+    """One text, what was measured while sampling it, and the forms of it that several rules need."""
 
     def __init__(self, text: str, logprob: float = math.nan, finished: bool = True) -> None:
         self.text, self.logprob, self.finished = text, logprob, finished
@@ -56,8 +56,8 @@ class KnownWords:
 
 @dataclass(frozen=True)
 class Context:
-    """What a rule may know besides the text. Whatever is derived from the settings and the originals is made when it
-    is first needed, and once."""
+    """What a rule may know besides the text. Whatever derives from the settings and the originals is computed once,
+    when first needed."""
 
     settings: FilterSettings
     originals: Sequence[str] = ()
@@ -68,19 +68,19 @@ class Context:
     _made: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, make: Callable[[Context], T]) -> T:
-        """What `make` makes of this context: an index that a rule needs for every text."""
+        """`make(self)`, computed once: an index that a rule needs for every text."""
         if make not in self._made:
             self._made[make] = make(self)
         made: T = self._made[make]
         return made
 
-    def asks(self, name: str) -> bool:
+    def enabled(self, name: str) -> bool:
         return name not in self.settings.skip
 
     @cached_property
     def characters(self) -> frozenset[str]:
-        """The only ones that a text may hold; none: any printable one."""
-        return frozenset(self.settings.characters if self.asks("characters") else "")
+        """The characters that a text may hold; empty: any printable one."""
+        return frozenset(self.settings.characters if self.enabled("characters") else "")
 
     @cached_property
     def words(self) -> KnownWords:
@@ -93,14 +93,14 @@ class Context:
         try:
             common = common_words(settings.common_words, settings.language)
         except WrongUse:
-            if settings.closed_vocabulary and self.asks("vocabulary"):
+            if settings.closed_vocabulary and self.enabled("vocabulary"):
                 raise
             common = frozenset()
         blocklist = None
-        if self.asks("blocked"):
+        if self.enabled("blocked"):
             blocked = blocked_words(settings.language) | set(settings.block)
             blocklist = Blocklist(blocked, settings.allow, (common | own) - {normal_form(word) for word in blocked})
-            # A word may be common and blocked; what the corpus itself says is known, and blocked by its own rule.
+            # A common word that is blocked is not known. One of the corpus is known; the rule `blocked` rejects it.
             common = frozenset(word for word in common if not blocklist.blocks(word))
         return KnownWords(frozenset(common | own), common, blocklist)
 
@@ -116,7 +116,7 @@ class Context:
 
     @cached_property
     def first_words(self) -> frozenset[str]:
-        """First words of the names of two."""
+        """First words of the names of two words."""
         return frozenset(name.split()[0] for name in self.names if " " in name)
 
 
@@ -142,29 +142,28 @@ Narrow = Callable[[StopRules, Context], StopRules]
 
 @dataclass(frozen=True)
 class Rule:
-    """Why a text may go. A rule without question and comparison is asked when the pool is chosen
+    """A reason to reject a text. With neither question nor comparison it applies when the pool is chosen
     (training/curate/choose.py)."""
 
     name: str
     question: Question | None = None
-    """Asked of one text by itself: why it must go, or None."""
+    """Why one text must go, judged by itself, or None."""
     comparison: Comparison | None = None
-    """Asked instead, of hundreds of texts at a time: they are looked up in an index of the originals or the history."""
+    """The same for hundreds of texts at a time, looked up in an index of the originals or the history."""
     leave_one_out: LeaveOneOut | None = None
-    """Asked of the first of the originals themselves, to see how often the rule rejects people: which of them would it
-    reject if the originals held all others but that one? None: a question is asked as of any text, a comparison not
-    at all."""
+    """How often the rule rejects people: which of the first originals would it reject if the originals held all but
+    that one? None: a question is asked as of any text, a comparison not at all."""
     of_sampling: bool = False
-    """It asks how the text was sampled; people's texts were not."""
+    """It is about how the text was sampled; people's texts were not."""
     marks: str = ""
-    """Signs that break it wherever they stand. Where any character may stand, an engine stops at them, and says
-    `characters`."""
+    """Characters that break it anywhere. Unless the settings list the allowed ones, an engine stops at these, with the
+    status `characters`."""
     stop: Narrow | None = None
-    """What an engine can tell from the bytes of an unfinished text that no more words can mend: narrows its stop
-    rules."""
+    """Narrows an engine's stop rules by what it can see in the bytes of an unfinished text and more words cannot
+    mend."""
     rejects: bool = True
-    """False: a text that passes all others is set apart until a person has read it. The question answers with one of
-    the context's names."""
+    """False: a text that passes all others is set apart until a person has read it. The question returns one of the
+    context's names."""
 
     @property
     def reason(self) -> str:

@@ -1,7 +1,7 @@
 """The rules, in the order in which they are asked.
 
-To add one for every bot: write its question here (or, if it compares, in copies.py) and put its record into RULES at
-its place by cost. For one bot: name a function of its own in `[filter] own`.
+To add one for every bot: write its question here (or, if it compares, in copies.py) and put its record into RULES, the
+cheaper ones first. For one bot: name a function of its own in `[filter] own`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from training.settings import FilterSettings
 PASSED = "passed"
 """The verdict on a text that no rule of the judge rejects."""
 CHOSEN = ("kept", "spare")
-"""Verdicts beside the rules' names when the pool is chosen: it is in the pool, or was good enough and not needed."""
+"""Further verdicts, when the pool is chosen: in the pool, or good enough but not needed."""
 
 
 def unfinished(text: Text, context: Context) -> str | None:
-    """The model had not come to an end when it was cut off."""
+    """The model had not ended it when it was cut off."""
     return None if text.finished else "no end token"
 
 
 def characters(text: Text, context: Context) -> str | None:
-    """Plain characters: those of the style, or anything printable. X takes no control characters."""
+    """Only the allowed characters, or anything printable. X takes no control characters."""
     allowed = context.characters
     if allowed:
         return None if allowed.issuperset(text.text) else f"holds {next(c for c in text.text if c not in allowed)!r}"
@@ -47,14 +47,14 @@ def characters(text: Text, context: Context) -> str | None:
 
 
 def digits(text: Text, context: Context) -> str | None:
-    """Numbers are where a small model shows itself: chapters, dates, prices that mean nothing."""
+    """Numbers give a small model away: chapters, dates, prices that mean nothing."""
     if context.characters:
-        return None  # they say so themselves
+        return None  # the list decides
     return next((f"holds {c!r}" for c in text.text if c.isdigit()), None)
 
 
 def mention(text: Text, context: Context) -> str | None:
-    """Nobody is pinged by a machine that does not know whom it writes to."""
+    """A machine should ping nobody: it does not know whom it writes to."""
     return find_mention(text.text)
 
 
@@ -64,12 +64,12 @@ def hashtag(text: Text, context: Context) -> str | None:
 
 
 def cashtag(text: Text, context: Context) -> str | None:
-    """X reads $ab as a share; a price is a number and goes, too."""
+    """X reads $ab as a stock; a price is a number and goes, too."""
     return "holds $" if "$" in text.text or "＄" in text.text else None
 
 
 def link(text: Text, context: Context) -> str | None:
-    """Nothing that X would read as a link: it bills one at 13 times a post, and it leads nowhere."""
+    """Whatever X reads as a link: it costs 13 times a plain post, and would lead nowhere."""
     return find_link(text.text)
 
 
@@ -80,7 +80,7 @@ def too_short(text: Text, context: Context) -> str | None:
 
 
 def length(text: Text, context: Context) -> str | None:
-    """X refuses what is longer, by its own way of counting."""
+    """Longer than X allows, as X counts."""
     weight = weighted_length(text.text)
     return f"weighs {weight}" if weight > context.settings.max_length else None
 
@@ -109,7 +109,7 @@ def unbalanced(text: Text, context: Context) -> str | None:
 
 
 def dangling(text: Text, context: Context) -> str | None:
-    """An end that is none: a comma, a dash, or a word that wants another after it ("and", "of")."""
+    """It stops in mid-sentence: on a comma, a dash, or a word that needs another after it ("and", "of")."""
     end = text.text.rstrip("\"'”’»)]} ")
     if end.endswith((",", ";", ":", "-", "–", "—", "&", "(", "[", "/")):
         return f"ends on {end[-1]}"
@@ -120,28 +120,28 @@ def dangling(text: Text, context: Context) -> str | None:
 
 def repetition(text: Text, context: Context) -> str | None:
     """The loop that a language model falls into. seq-rep-n of Welleck et al. (2020), "Neural Text Generation with
-    Unlikelihood Training": 1 - different n-grams / all n-grams."""
+    Unlikelihood Training": 1 - distinct n-grams / all n-grams."""
     words = text.words
     for n, most in enumerate(context.settings.repetition, 2):
         count = len(words) - n + 1
         if count > 1:
             grams = set(zip(*(words[i:] for i in range(n)), strict=False))
             if len(grams) == count:
-                return None  # nor does any longer run of words come twice
+                return None  # then no longer run of words repeats either
             if 1 - len(grams) / count > most:
                 return f"{1 - len(grams) / count:.0%} of its runs of {n} words are repeats"
     return None
 
 
 def vocabulary(text: Text, context: Context) -> str | None:
-    """A word that nobody knows: gibberish, and every slur of which no list has thought."""
+    """An unknown word: gibberish, or a slur that no list has."""
     if context.settings.closed_vocabulary and not context.words.all.issuperset(text.words):
         return next(word for word in text.words if word not in context.words.all)
     return None
 
 
 def vocabulary_of_others(texts: Sequence[Text], context: Context) -> Sequence[bool]:
-    """Which of the first originals hold a word that neither another original nor the common words know."""
+    """Which of the first originals hold a word that is neither in another original nor common."""
     if not context.settings.closed_vocabulary:
         return [False] * len(texts)
     texts_with = Counter(word for normal in context.originals for word in set(normal.split()))
@@ -150,18 +150,18 @@ def vocabulary_of_others(texts: Sequence[Text], context: Context) -> Sequence[bo
 
 
 def blocked(text: Text, context: Context) -> str | None:
-    """A word of the blocklist, in whatever spelling."""
+    """A word of the blocklist, in any spelling."""
     blocklist = context.words.blocklist
     return blocklist.find(text.text, text.words) or None if blocklist else None
 
 
 def band(text: Text, context: Context) -> str | None:
-    """As probable as real texts are, neither much less nor much more (training/judge/band.py)."""
+    """Far more or far less probable than real texts (training/judge/band.py)."""
     return context.band.objection(text.logprob) if context.band else None
 
 
 def set_apart(text: Text, context: Context) -> str | None:
-    """A people or a religion is named: no list tells malice without slurs, so a person must read it."""
+    """It names a people or a religion: no list can tell malice without slurs, so a person must read it."""
     words = text.words if text.text.isascii() else [fold(word) for word in text.words]
     if not context.names.keys().isdisjoint(words):
         return next(word for word in words if word in context.names)
@@ -172,16 +172,15 @@ def set_apart(text: Text, context: Context) -> str | None:
     return None
 
 
-# What an engine can tell from bytes. A text only grows: a forbidden character stays, and so does a word that nobody
-# knows once the next one has begun. The judge would have rejected what is given up for these, so the same texts are
-# kept, and they come sooner.
+# What an engine can tell from bytes. A text only grows: a forbidden character stays, and so does an unknown word once
+# the next has begun. The judge would reject all that is given up here, so the same texts are kept, only sooner.
 
 
 def stop_at_characters(rules: StopRules, context: Context) -> StopRules:
     allowed = context.characters
     if not allowed:
         return replace(rules, allowed=bytes(b for b in rules.allowed if 32 <= b != 127))
-    # Beyond ASCII a character is several bytes: any of them may pass here, the judge looks closer.
+    # A character beyond ASCII is several bytes: all of them pass here, and the judge looks closer.
     beyond = not _ascii(context)
     return replace(rules, allowed=bytes(b for b in rules.allowed if (beyond if b > 127 else chr(b) in allowed)))
 
@@ -195,7 +194,7 @@ def stop_at_vocabulary(rules: StopRules, context: Context) -> StopRules:
     # The normal form folds letters beyond ASCII, which bytes do not show.
     if not (context.settings.closed_vocabulary and _ascii(context)):
         return rules
-    # A line of one word adds that word, and no run of words.
+    # An original of one word adds that word, and no run of words.
     return replace(rules, vocabulary=True, originals=(*rules.originals, *sorted(context.words.common)))
 
 

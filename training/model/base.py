@@ -2,19 +2,19 @@
 
     124M, 355M, 774M, 1558M   OpenAI's weights, downloaded once into cache/<size>/
     nano                      the small model of this project, unpacked once into cache/nano/
-    any other name            a folder in OpenAI's layout, used where it lies
+    any other name            a folder in OpenAI's layout, used in place
 
     deepproverbs base --model 124M        DEEPPROVERBS_MIRROR=https://… deepproverbs base --model 355M
 
-The layout: checkpoint, encoder.json, hparams.json, vocab.bpe, and the files that `checkpoint`
-names (model.ckpt.*, or gpt-2-simple's model-<step>.*).
+The layout: checkpoint, encoder.json, hparams.json, vocab.bpe, and the files that `checkpoint` names (model.ckpt.*, or
+gpt-2-simple's model-<step>.*).
 
-What is checked. encoder.json and vocab.bpe are the same for every size and have published
-SHA-256 sums, and so have all files of 124M. For the other sizes no published sum of the weights could be found:
-their length is known to the byte (4 bytes a parameter), hparams.json must have the right shape, and
-the sum of the first download is written to sha256.json beside the files and must be the same from then on.
+Checks: encoder.json and vocab.bpe, the same for every size, have published SHA-256 sums, as have all files of 124M. For
+the weights of other sizes no published sum was found: their length is known to the byte (4 bytes a parameter),
+hparams.json must have the right shape, and later sums must equal that of the first download, in sha256.json beside the
+files.
 
-sha256.json also has each file's length and time, so a second start takes milliseconds: it reads no weights.
+sha256.json also has each file's length and time, so a second start reads no weights and takes milliseconds.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def locate(name_or_path: str, cache: Path, progress: bool = True) -> BaseModel:
     """Find, download or build the base model `name_or_path` and log what was done.
 
     Args:
-        cache: where downloaded and built models lie, a folder each.
+        cache: where downloaded and built models are kept, a folder each.
         progress: show a bar while downloading.
 
     Raises:
@@ -145,7 +145,7 @@ def _released(name: str, cache: Path, progress: bool) -> BaseModel:
     release, folder = RELEASES[name], cache / name
     record = Record(folder)
     if not all(record.fresh(file) for file in FILES):
-        with _held(cache, name):
+        with _locked(cache, name):
             record = Record(folder)  # another run may have finished meanwhile
             _download(name, release, record, progress)
     else:
@@ -179,9 +179,9 @@ def _download(name: str, release: Release, record: Record, progress: bool) -> No
                 continue
             log.warning("%s: %s is not the right file; downloading it again", name, target)
             target.unlink()
-        whose = origin if origin == "published" else f"the first one seen, in {record.path},"
+        known_from = origin if origin == "published" else f"the first one seen, in {record.path},"
         url = f"{base}/{name}/{file}"
-        found = fetch(url, target, size=size, sha256=known, progress=progress, known_from=whose)
+        found = fetch(url, target, size=size, sha256=known, progress=progress, known_from=known_from)
         record.add(file, found, origin)
         record.save()
         compared = f"as {origin}" if known else f"{found}, not published, noted as seen first"
@@ -222,7 +222,7 @@ def _nano(cache: Path) -> BaseModel:
         log.info("nano: ready in %s, nothing to build", folder)
         return BaseModel(NANO, folder, read_hparams(folder), sha)
     started = time.monotonic()
-    with _held(cache, NANO):
+    with _locked(cache, NANO):
         (cache / "nano.log").unlink(missing_ok=True)
         for old in cache.glob(".nano-*"):  # left by a kill
             shutil.rmtree(old, ignore_errors=True)
@@ -255,7 +255,7 @@ def _folder(name: str, cache: Path) -> BaseModel:
         if not folder.is_dir():
             raise WrongUse(f"{name} is a file, not a folder; {choices}.")
         hparams = check_layout(folder)
-        # The sums of a folder that is not ours are kept in the cache, never in the folder.
+        # The sums of the user's own folder are kept in the cache, never in the folder.
         path = folder.resolve()
         known = Record(path, keep=cache / ".folders" / (hashlib.sha256(str(path).encode()).hexdigest()[:16] + ".json"))
         files = ["checkpoint", *VOCABULARY, *weight_files(path, checkpoint_name(path))]
@@ -273,7 +273,7 @@ def _folder(name: str, cache: Path) -> BaseModel:
 
 
 @contextlib.contextmanager
-def _held(cache: Path, name: str) -> Iterator[None]:
+def _locked(cache: Path, name: str) -> Iterator[None]:
     """Let one run at a time download or build `name`; the others wait and then find it ready."""
     try:
         with lock(cache / f".{name}.lock", lambda: log.info("%s: another run is fetching it; waiting", name)):

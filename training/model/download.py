@@ -169,14 +169,14 @@ def _try(url: str, target: Path, size: int | None, progress: bool) -> tuple[Path
 
 
 def part_path(target: Path, mark: Mark) -> Path:
-    """Where the part of a file with this mark lies."""
+    """The path for the part of a file with this mark."""
     tag = quote(mark.tag or "", safe="")
     known = mark.total is not None and len(tag) <= LONGEST_TAG
     return target.with_name(f"{target.name}.{mark.total}.{tag}.part" if known else f"{target.name}.part")
 
 
 def _find_part(target: Path) -> tuple[Path, int, Mark]:
-    """The part, its bytes (0 when it is not known what it is a part of), and its mark."""
+    """The part, its bytes (0 if it is unknown what it is a part of), and its mark."""
     for part in target.parent.glob(f"{target.name}.*.part"):
         if found := re.fullmatch(r"\.(\d+)\.(.*)\.part", part.name.removeprefix(target.name)):
             have, total = part.stat().st_size, int(found[1])

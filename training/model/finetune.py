@@ -102,7 +102,7 @@ def finetune(run: Path, base: BaseModel, settings: FinetuneSettings, say: Say = 
     todo = training_arguments(settings, base, corpus)
     manifest = Manifest(run)
     facts = asdict(todo) | {"base": base.name, "base_sha": base.sha}
-    if trainer is not TENSORFLOW:  # run folders of the time when there was no other do not name it
+    if trainer is not TENSORFLOW:  # it was the only one at first, so the keys of old runs lack it
         facts["trainer"] = trainer.name
     key = key_of(facts, corpus)
     if manifest.done("finetune", key, checkpoint / trainer.checkpoint_file, metrics):
@@ -143,7 +143,7 @@ def finetune(run: Path, base: BaseModel, settings: FinetuneSettings, say: Say = 
 
 
 def _discard_other(run: Path, key: str) -> None:
-    """Delete what a run with other settings or texts has left unfinished: this one cannot use it."""
+    """Delete what a run with other settings or texts left unfinished: this one cannot use it."""
     mark = run / "checkpoint" / "key"
     if not mark.exists() or mark.read_text(encoding="utf-8") != key:
         shutil.rmtree(run / "checkpoint", ignore_errors=True)

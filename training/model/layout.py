@@ -1,4 +1,4 @@
-"""A folder in OpenAI's layout: what must lie in it, what it says of the model, and the sums of its files.
+"""A folder in OpenAI's layout: what it must contain, what it says of the model, and the sums of its files.
 
 The layout: checkpoint, encoder.json, hparams.json, vocab.bpe, and the files that `checkpoint`
 names (model.ckpt.*, or gpt-2-simple's model-<step>.*).

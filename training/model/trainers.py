@@ -38,7 +38,7 @@ class Trainer:
 
     name: str
     title: str
-    """As sentences name it."""
+    """Its name in messages."""
     python: Path
     """The environment's interpreter."""
     programs: Path
@@ -68,14 +68,14 @@ class Trainer:
         """Run a program and yield its events until it ends.
 
         Raises:
-            DeepproverbsError: it failed, or wrote something that is no event; the sentence names the log.
+            DeepproverbsError: it failed, or wrote something other than an event; the message names the log.
             KeyboardInterrupt: Ctrl-C; the program has been given time to save.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
         with log.open("a", encoding="utf-8") as errors:
-            # A session of its own: the terminal's Ctrl-C reaches the program once, through us, and cannot
-            # break into the save that it starts.
+            # In a session of its own the terminal's Ctrl-C reaches the program once, through us, and cannot interrupt
+            # the save that it starts.
             process = subprocess.Popen(
                 [self.interpreter(), self.programs / f"{program}.py", json.dumps(dict(arguments), default=str)],
                 stdout=subprocess.PIPE,
@@ -89,7 +89,7 @@ class Trainer:
             with _passing_on_interrupts(process) as interrupts:
                 try:
                     for line in process.stdout:
-                        if line.endswith("\n"):  # else the program died in the middle of it
+                        if line.endswith("\n"):  # else the program died while writing it
                             yield parse(line)
                     code = process.wait()
                 except BadEvent as error:
@@ -174,19 +174,19 @@ def trainer_for(layout: str, recipe: str) -> Trainer:
 
 @contextlib.contextmanager
 def _passing_on_interrupts(process: subprocess.Popen[str]) -> Iterator[list[int]]:
-    """Pass the first Ctrl-C on to the program, which then saves; end it at the second. Yields those that came."""
-    came: list[int] = []
+    """Pass the first Ctrl-C on to the program, which then saves; end it at the second. Yields the list of them."""
+    interrupts: list[int] = []
     old = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or old == signal.SIG_IGN:
-        yield came
+        yield interrupts
         return
 
     def note(number: int, _: object) -> None:
-        came.append(number)
-        process.send_signal(signal.SIGINT if len(came) == 1 else signal.SIGTERM)
+        interrupts.append(number)
+        process.send_signal(signal.SIGINT if len(interrupts) == 1 else signal.SIGTERM)
 
     signal.signal(signal.SIGINT, note)
     try:
-        yield came
+        yield interrupts
     finally:
         signal.signal(signal.SIGINT, old)

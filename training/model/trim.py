@@ -2,9 +2,9 @@
 
 GPT-2 has 50,257 tokens; the output layer over them is 31 % of the arithmetic of 124M, and a bot of proverbs
 never writes most of them. What stays: the tokens of the corpus, of its references and of the prefixes, and the most
-probable others under the fine-tuned model, until the rest holds at most TARGET of the probability on texts
-that the model writes. The loss is then measured on other texts than those of the choice. Tokens that stay keep
-their logits, so their probabilities relative to one another do not change.
+probable others under the fine-tuned model, until the rest holds at most TARGET of the probability on texts that the
+model writes. The loss is then measured on texts not used for the choice. Tokens that stay keep their logits, so their
+probabilities relative to one another do not change.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from training.model.converted import Converted
 from training.settings import SampleSettings
 
 HARMLESS = 2e-3
-"""Mean probability, at each token, of all the tokens cut off together, on other texts than those of the choice. With
-20 tokens a text, one text in 25 would have had another token somewhere. If it is more, nothing is trimmed."""
+"""Mean probability, at each token, of all the tokens cut off together, on texts not used for the choice. With 20 tokens
+a text, one text in 25 would have had another token somewhere. Above this, nothing is trimmed."""
 TARGET = HARMLESS / 10
 """The same on the texts of the choice: other texts have other rare words, and more of them."""
 WORTH = 0.05
@@ -43,7 +43,7 @@ class Trimmed:
     rows: list[int]
     of: int
     cut_sampled: float
-    """On texts sampled from the model, other than those of the choice."""
+    """On texts sampled from the model and not used for the choice."""
     cut_held_out: float
     """On held-out texts of the corpus."""
     saved: float
@@ -60,15 +60,15 @@ def choose_rows(
     import ctranslate2
 
     converted = Converted(model)
-    total, least = len(converted.ids), _tokens_of(converted, [*originals, *settings.prefixes])
-    least.add(converted.end)
-    if _saved(converted, len(least)) < WORTH:
+    total, required = len(converted.ids), _tokens_of(converted, [*originals, *settings.prefixes])
+    required.add(converted.end)
+    if _saved(converted, len(required)) < WORTH:
         return None
     generator = ctranslate2.Generator(str(model), compute_type="int8", inter_threads=1)
     hottest = max(settings.temperatures)
     texts = _sampled(generator, converted, settings)
     mean = _mean_probabilities(generator, texts[::2], converted, hottest)
-    rows = _with_most_probable(mean, least)
+    rows = _with_most_probable(mean, required)
     saved = _saved(converted, len(rows))
     gone = np.ones(total, dtype=bool)
     gone[rows] = False
@@ -97,15 +97,15 @@ def _saved(converted: Converted, rows: int) -> float:
     return width * max(0, total - rows) / (12 * layers * width**2 + width * total)
 
 
-def _with_most_probable(mean: np.ndarray, least: set[int]) -> list[int]:
-    """`least` and the most probable others, until at most TARGET is left; a multiple of ROUND."""
-    order = [int(row) for row in np.argsort(-mean, kind="stable") if int(row) not in least]
-    left = 1.0 - float(mean[sorted(least)].sum())
+def _with_most_probable(mean: np.ndarray, required: set[int]) -> list[int]:
+    """`required` and the most probable others, until at most TARGET is left; a multiple of ROUND."""
+    order = [int(row) for row in np.argsort(-mean, kind="stable") if int(row) not in required]
+    left = 1.0 - float(mean[sorted(required)].sum())
     count = 0
-    while count < len(order) and (left > TARGET or (len(least) + count) % ROUND):
+    while count < len(order) and (left > TARGET or (len(required) + count) % ROUND):
         left -= float(mean[order[count]])
         count += 1
-    return sorted(least | set(order[:count]))
+    return sorted(required | set(order[:count]))
 
 
 def _sampled(generator: Any, converted: Converted, settings: SampleSettings) -> list[list[str]]:

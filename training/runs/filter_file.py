@@ -26,7 +26,7 @@ from training.settings import Bot
 
 @dataclass(frozen=True)
 class FilterOptions:
-    """What `deepproverbs filter` is given."""
+    """The options of `deepproverbs filter`."""
 
     candidates: Path
     """JSON Lines with a "text" a line; or texts, in any form that `corpus` reads."""
@@ -37,9 +37,9 @@ class FilterOptions:
     verdicts: Path | None = None
     """Every verdict. None: verdicts.jsonl beside `out`."""
     history: str | None = None
-    """Where the pool lies whose texts nothing may repeat."""
+    """The pool whose texts nothing may repeat."""
     run: Path | None = None
-    """A run's folder: its model says where real texts lie, and ranks the candidates."""
+    """A run's folder: its model measures real texts, and ranks the candidates."""
     workers: int = 0
     """Processes that judge. 0: as many as pay."""
 
@@ -60,12 +60,12 @@ class FilterOptions:
 
 def filter_candidates(bot: Bot, options: FilterOptions) -> Filtered:
     """`filter`: judge the file and choose from all of it."""
-    _ = options.pool_file  # told before anything is read
+    _ = options.pool_file  # if missing, fail before anything is read
     return filter_file(options, judging_of(bot, options))
 
 
 def summary(filtered: Filtered, options: FilterOptions) -> list[str]:
-    """What a person is told after the table."""
+    """The lines after the table."""
     lines = []
     if filtered.left_out:
         lines.append(

@@ -38,7 +38,7 @@ BATCH = 256
 def sample_and_filter(
     bot: Bot, run: Path, model: Path, history: list[str], say: Say = print, base: Path | None = None
 ) -> Path:
-    """Sample until enough texts passed to choose from, or the budget is spent; write verdicts and pool.jsonl.
+    """Sample until enough texts have passed to choose from, or the budget is spent; write verdicts and pool.jsonl.
 
     `base`: the converted base model, for a second opinion on each text.
 
@@ -62,7 +62,7 @@ def sample_and_filter(
     with part_file(verdicts) as out:
         source = Source(store, run, judging, judge, rules)
         filtered = write(until_enough(source, out), judging, pool, out)
-    _tell(filtered, judging, run, say)
+    _say_result(filtered, judging, run, say)
     if not filtered.kept:
         raise DeepproverbsError(
             f"No text passed the filters; see {verdicts} for the reasons, or widen [filter] in the bot's settings."
@@ -94,7 +94,7 @@ def check_prefixes(bot: Bot) -> None:
         WrongUse: no text that starts with one of the prefixes can pass.
     """
     context = Context(bot.filter)
-    for prefix in bot.sample.prefixes if context.asks("characters") else ():
+    for prefix in bot.sample.prefixes if context.enabled("characters") else ():
         if reason := characters(Text(prefix), context):
             raise WrongUse(
                 f"No text that starts with {prefix!r} can pass: it {reason}, which [filter] characters does not allow."
@@ -108,7 +108,7 @@ def budget_of(bot: Bot) -> int:
 
 @dataclass(frozen=True)
 class Source:
-    """Candidates of a run, judged: those that are in its file, then new ones."""
+    """Judged candidates of a run: those in its file, then new ones."""
 
     store: Candidates
     run: Path
@@ -117,7 +117,7 @@ class Source:
     rules: StopRules | None
 
     def judged(self, say: Say) -> Generator[Judged, None, None]:
-        """Yield what some candidates came to, until the budget is spent."""
+        """Yield the results for some candidates at a time, until the budget is spent."""
         bot, stop_id = self.judging.bot, self.judging.stop_id
         left = budget_of(bot)
         for judged in judge_file(self.store.path, self.judging, self.store.recover(left)):
@@ -138,10 +138,10 @@ class Source:
 
 
 def until_enough(source: Source, verdicts: TextIO) -> Chosen:
-    """Judge what is there and sample on, until the pool can be chosen or the budget is spent.
+    """Judge what is there and sample more, until the pool can be chosen or the budget is spent.
 
-    The pool is chosen from the first so many candidates that passed, and their order is that of their numbers: a
-    run that was killed and went on chooses from the same ones.
+    The pool is chosen from the first candidates that passed, by number, so a run that was killed and resumed chooses
+    from the same ones.
     """
     bot, tally, chooser = source.judging.bot, Tally(), Chooser(source.store.path, source.judging)
     wanted, budget = math.ceil(bot.count * bot.filter.choose_from), budget_of(bot)
@@ -157,12 +157,12 @@ def until_enough(source: Source, verdicts: TextIO) -> Chosen:
             missing = bot.count - len(choice.numbers(KEPT))
             if missing <= 0 or tally.candidates >= budget:
                 return Chosen(source.store.path, tally, passed, choice)
-            # At least some per cent more: choosing anew costs as much as it did.
+            # At least 5 % more: choosing again costs as much as before.
             wanted += math.ceil(max(missing * bot.filter.choose_from, wanted / 20))
             progress.want(wanted)
 
 
-def _tell(filtered: Filtered, judging: Judging, run: Path, say: Say) -> None:
+def _say_result(filtered: Filtered, judging: Judging, run: Path, say: Say) -> None:
     """The table of verdicts, and what a person should change when too few texts passed."""
     bot, band = judging.bot, judging.band
     say(filtered.table(bot.filter))

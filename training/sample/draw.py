@@ -22,9 +22,8 @@ def sample(
 ) -> Generator[list[Candidate], None, None]:
     """Yield candidates `first`, first + 1, … in order and without end; close the iterator to stop.
 
-    An engine gives texts as they are done. Those that come early wait here for those before them: a
-    text is at most max_tokens steps late, so only some hundreds ever wait. `rules`: the id of the stop rules that the
-    engine follows.
+    An engine yields texts as they finish. Early ones wait here for those before them: a text is at most max_tokens
+    steps late, so only some hundreds ever wait. `rules`: the id of the stop rules that the engine follows.
     """
     prefixes = settings.prefixes or ("",)
     waiting: dict[int, Drawn] = {}
@@ -54,7 +53,7 @@ def _candidates(
             Candidate(
                 prefix + text,
                 len(drawn.rows),
-                round(drawn.logprob, 4),  # as the file has it: a resumed run makes the same pool to the last digit
+                round(drawn.logprob, 4),  # as in the file: a resumed run makes the same pool to the last digit
                 finished,
                 temperature,
                 stopped,

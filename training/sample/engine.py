@@ -1,8 +1,8 @@
-"""The seam between sampling and what samples: an `Engine` draws texts by number; an `EngineKind` says where engines of
-one kind can run and what they can do.
+"""The interface of what samples: an `Engine` draws texts by number; an `EngineKind` says where engines of one kind can
+run and what they can do.
 
-Text n has prefix n % P and temperature n // P % T of the settings, whatever draws it. To add an engine, write a module
-in training/sample/engines with an `EngineKind` in it, and add that to the list in engines/__init__.py.
+Text n has prefix n % P and temperature n // P % T of the settings, with any engine. To add an engine, write a module in
+training/sample/engines with an `EngineKind` in it, and add that to the list in engines/__init__.py.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Engine(Protocol):
     """Draws texts by number."""
 
     weights: Any
-    """What another engine of the kind can share instead of loading the model again; None: nothing."""
+    """What another engine of the kind can share, to spare it loading the model; None: nothing."""
 
     @property
     def about(self) -> str:
@@ -59,7 +59,7 @@ class Plan:
     workers: int = 1
     threads: int = 1
     batch: int = 64
-    """Texts side by side, a worker."""
+    """Texts that each worker writes side by side."""
     speed: float = 0.0
     """Tokens a second in the trial; 0: not tried."""
 
@@ -87,11 +87,11 @@ class EngineKind:
     """An engine as the registry knows it. Its functions are called only when it may be used."""
 
     name: str
-    """As --engine has it."""
+    """Its name for --engine."""
     title: str
-    """As sentences have it."""
+    """Its name in messages."""
     devices: Callable[[], Sequence[str]]
-    """Those of cuda and cpu on which it can run here."""
+    """Which of cuda and cpu it can run on here."""
     compute_types: Callable[[str], Sequence[str]]
     """The number types in which it can compute on a device."""
     plans: Callable[[SampleSettings, str], list[Plan]]
@@ -99,13 +99,13 @@ class EngineKind:
     make: Callable[[Plan, Task, Any], Engine]
     """The engine of a plan; the last argument is another engine's `weights`, or None."""
     refusal: Callable[[SampleSettings, str], str | None] = lambda settings, device: None
-    """The sentence why it cannot do what the settings ask, or None."""
+    """Why it cannot do what the settings ask, in a sentence, or None."""
     automatic: bool = True
     """Whether --engine auto may choose it."""
     fastest: Callable[[], bool] = lambda: False
-    """Whether it is known to be ahead of those after it in the registry on this machine, so that they need no trial."""
+    """Whether it is known to be faster here than those after it in the registry, which then need no trial."""
     build: Callable[[], str] = lambda: ""
-    """Names the build whose speed a trial measured, where the project makes it itself."""
+    """Identifies the build whose speed a trial measured, where the project compiles it."""
     memory: Callable[[Plan, Converted, SampleSettings], float] = lambda plan, converted, settings: 0
     """Bytes of main memory that a plan needs beside the weights."""
     stop_rules: bool = False

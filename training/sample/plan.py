@@ -30,16 +30,16 @@ DEVICES = ("cuda", "cpu")
 SECONDS = 0.25
 """How long each plan of a trial is measured, after one batch that is not."""
 FEWEST = 6
-"""Batches that are measured at least: a large model needs longer than SECONDS for one."""
+"""Batches to measure at least: a large model needs longer than SECONDS for one."""
 
 
 def choose_plan(converted: Converted, settings: SampleSettings, say: Say = print) -> Plan:
     """The plan for sampling this model under these settings.
 
     Raises:
-        WrongUse: the settings ask for an engine, a device or a compute type that is not there.
+        WrongUse: the settings ask for an engine, a device or a compute type that is not available.
     """
-    plans = _that_fit(open_plans(settings, say), converted, settings)
+    plans = _fitting(open_plans(settings, say), converted, settings)
     if len(plans) == 1:
         return plans[0]
     path = converted.folder / "calibration.json"
@@ -50,7 +50,7 @@ def choose_plan(converted: Converted, settings: SampleSettings, say: Say = print
     if key in known:
         return Plan(**known[key])
     started = time.monotonic()
-    tried = list(_tried(plans, converted, settings))
+    tried = list(_measured(plans, converted, settings))
     best = max(tried, key=lambda plan: plan.speed)
     write_whole(path, json.dumps({**known, key: asdict(best)}, indent=1) + "\n")
     say(
@@ -105,7 +105,7 @@ def make_engine(
 
 
 def open_plans(settings: SampleSettings, say: Say) -> list[Plan]:
-    """Every plan that the settings leave open and that may be the best one.
+    """Every plan that the settings allow and that may be the fastest.
 
     Raises:
         WrongUse: no engine can do what they ask.
@@ -119,7 +119,7 @@ def open_plans(settings: SampleSettings, say: Say) -> list[Plan]:
     if auto:
         able = [kind for kind in kinds if device in kind.devices()]
         able = [kind for kind in able if wanted == "auto" or wanted in kind.compute_types(device)]
-        kinds = able or kinds[-1:]  # which then says why not
+        kinds = able or kinds[-1:]  # whose `plans` then says why not
     if sentence := kinds[0].refusal(settings, device):
         raise WrongUse(sentence)
     plans: list[Plan] = []
@@ -136,15 +136,15 @@ def open_plans(settings: SampleSettings, say: Say) -> list[Plan]:
     return plans
 
 
-def _that_fit(plans: list[Plan], converted: Converted, settings: SampleSettings) -> list[Plan]:
+def _fitting(plans: list[Plan], converted: Converted, settings: SampleSettings) -> list[Plan]:
     """Those that need at most half the free memory; at least the smallest."""
     room = free_memory() / 2
     fitting = [plan for plan in plans if ENGINES[plan.engine].memory(plan, converted, settings) <= room]
     return fitting or [min(plans, key=lambda plan: plan.workers * plan.batch)]
 
 
-def _tried(plans: list[Plan], converted: Converted, settings: SampleSettings) -> Iterator[Plan]:
-    """The plans that work here, each with its speed."""
+def _measured(plans: list[Plan], converted: Converted, settings: SampleSettings) -> Iterator[Plan]:
+    """The plans that work here, with their speeds."""
     weights: dict[str, Any] = {}
     failed: DeepproverbsError | RuntimeError | None = None
     worked = False
