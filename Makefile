@@ -147,7 +147,7 @@ cloud-train: $(PROJECT) $(SAM)  ## the training job on spot GPUs in AWS [SHARDS=
 cloud-status: $(PROJECT)  ## how far it is [BOT=]
 	@$(CLOUD) train-status $(bot)
 
-cloud-destroy: $(PROJECT)  ## delete its image, queue and work place; the pool stays [YES=1 BOT=]
+cloud-destroy: $(PROJECT)  ## delete its image, queue and workspace; the pool stays [YES=1 BOT=]
 	@$(CLOUD) train-destroy $(bot) $(call flag,--yes,YES)
 
 requirements:  ## pin requirements/*.in anew (needs uv)

@@ -12,7 +12,7 @@ import click
 
 from infra.cloud.make import make, speak_of
 from training import settings
-from training.cli.command import COMMON, Family, argument, json_option, option
+from training.cli.command import COMMON, Group, argument, json_option, option
 from training.cli.console import result, show
 from training.cli.options import BotFile, load_bot, setting_options
 from training.common.errors import DeepproverbsError
@@ -22,7 +22,7 @@ from training.common.progress import say
 FUNCTION, TRAINING = "The bot's function", "Training on spot GPUs"
 
 
-class CloudFamily(Family):
+class CloudGroup(Group):
     """Takes the region from AWS_REGION, too, and says what Ctrl-C leaves behind."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -35,18 +35,18 @@ class CloudFamily(Family):
             raise click.exceptions.Exit(130) from None
 
 
-FAMILY = """Deploy the bot in AWS, look after it, train it on spot GPUs.
+HELP = """Deploy the bot in AWS, look after it, train it on spot GPUs.
 
 Each command is a target of make, too.
 
 $ deepproverbs cloud deploy --email you@example.org
 $ deepproverbs cloud status
 """
-family = CloudFamily("cloud", help=FAMILY)
+group = CloudGroup("cloud", help=HELP)
 
 
 def _speak_of(ctx: click.Context, param: click.Parameter, bot: Path) -> Path:
-    """The commands that are named to the owner next are those of this bot."""
+    """Make the commands that are suggested next name this bot."""
     speak_of(bot)
     return bot
 
@@ -57,15 +57,15 @@ bot_option = option(
     default=DEFAULT_BOT,
     metavar="FILE",
     callback=_speak_of,
-    group=COMMON,
+    heading=COMMON,
     help="The bot's settings: its bot.toml, or the folder that holds it. [default: data/proverbs/bot.toml]",
 )
 yes_option = option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
 
 
 def command(name: str, section: str = FUNCTION) -> Callable[[Callable[..., Any]], Any]:
-    """A command of the family for one bot."""
-    return lambda function: family.command(name, section=section)(bot_option(function))
+    """A command of the group for one bot."""
+    return lambda function: group.command(name, section=section)(bot_option(function))
 
 
 def yes_or_no(*names: str, help: str) -> Callable[[Callable[..., Any]], Any]:
@@ -245,7 +245,7 @@ def train_status_command(bot: Path) -> None:
 @command("train-destroy", section=TRAINING)
 @yes_option
 def train_destroy_command(bot: Path, yes: bool) -> None:
-    """Delete the image, the queue and the work place; the pool stays.
+    """Delete the image, the queue and the workspace; the pool stays.
 
     $ deepproverbs cloud train-destroy --yes
     """

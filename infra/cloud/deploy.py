@@ -1,5 +1,5 @@
-"""`deepproverbs cloud deploy`: build the function, and bring the bot's stack to what infra/template.yaml and the
-options say. What is not given keeps what the stack has.
+"""`deepproverbs cloud deploy`: build the function, and bring the bot's stack in line with infra/template.yaml and the
+options. An option that is not given keeps the stack's value.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from post_tweet.state import RECENT
 from infra.cloud import costs, ready, secrets
 from infra.cloud.make import make
 from infra.cloud.schedule import a_month, meanwhile, silence_hours
-from infra.cloud.stack import Owner, Stack, aws_errors
+from infra.cloud.stack import NAMESPACE, Owner, Stack, aws_errors
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.paths import ROOT
 from training.common.progress import Say
 
 SAM = ROOT / ".venvs" / "sam" / "bin" / "sam"
 CONFIG = ROOT / "infra" / "samconfig.toml"
-NAMESPACE = "deepproverbs"
 
 
 @dataclass(frozen=True)
 class DeployOptions:
-    """What the owner gave; None keeps what the stack has."""
+    """The owner's options; None keeps the stack's value."""
 
     schedule: str | None = None
     time_zone: str | None = None
@@ -78,7 +77,7 @@ def deploy(bot: str, options: DeployOptions, say: Say) -> None:
     )
     remove_if_failed(owner, stack, say)
     build(say)
-    if hours_begin_anew(before, {**after, **given}):
+    if schedule_changed(before, {**after, **given}):
         note_silence(owner, bot)
     upload(stack.name, given, say)
     stack.refresh()
@@ -101,10 +100,10 @@ def deploy(bot: str, options: DeployOptions, say: Say) -> None:
 
 
 def defaults() -> dict[str, str]:
-    """The template's own."""
+    """The defaults of the template's parameters."""
 
     class Loader(yaml.SafeLoader):
-        """Takes CloudFormation's tags for what they hold."""
+        """Reads CloudFormation's tags as None."""
 
     Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
     template = yaml.load((ROOT / "infra" / "template.yaml").read_text(encoding="utf-8"), Loader)
@@ -112,8 +111,8 @@ def defaults() -> dict[str, str]:
 
 
 def build_folder() -> Path:
-    """Where sam works: it makes `.aws-sam` there. DEEPPROVERBS_BUILD names another folder than the checkout, for two
-    deployments at the same time: in one folder, one would upload the other's build."""
+    """Where sam makes `.aws-sam`: the checkout, or what DEEPPROVERBS_BUILD names, for two deployments at the same time:
+    in one folder, one would upload the other's build."""
     folder = Path(os.environ.get("DEEPPROVERBS_BUILD") or ROOT).resolve()
     (folder / ".aws-sam").mkdir(parents=True, exist_ok=True)
     return folder
@@ -168,15 +167,15 @@ def environment(**more: str) -> dict[str, str]:
     return env
 
 
-def hours_begin_anew(before: dict[str, str], after: dict[str, str]) -> bool:
-    """Would the alarm of missed posts judge the past by another schedule than it had? From every 3 days to daily is
-    from 74 hours of silence to 26, and the alarm would ring at once. By the stack's parameters."""
+def schedule_changed(before: dict[str, str], after: dict[str, str]) -> bool:
+    """Whether the missed-post alarm, by the stack's parameters, would judge the past by another schedule than it had:
+    from every 3 days to daily is from 74 hours of silence to 26, and the alarm would go off at once."""
     watched = ("ScheduleState", "ScheduleExpression", "ScheduleTimeZone", "FlexibleMinutes", "SilenceHours")
     return after["ScheduleState"] == "ENABLED" and any(before.get(name) != after[name] for name in watched)
 
 
 def note_silence(owner: Owner, bot: str) -> None:
-    """Tell the alarm of missed posts that the silence until now was wanted. Posted comes with it: CloudWatch's FILL
+    """Tell the missed-post alarm that the silence until now was intended. Posted is sent with it: CloudWatch's FILL
     gives nothing for a metric without a value, and nothing is an alarm."""
     about = {"Dimensions": [{"Name": "Bot", "Value": bot}], "Unit": "Count"}
     data = [{"MetricName": name, "Value": value, **about} for name, value in (("Paused", 1.0), ("Posted", 0.0))]
@@ -185,14 +184,14 @@ def note_silence(owner: Owner, bot: str) -> None:
 
 
 def remove_if_failed(owner: Owner, stack: Stack, say: Say) -> None:
-    """CloudFormation updates no stack that never came to be."""
+    """Delete a stack whose creation failed: CloudFormation cannot update it."""
     if stack.status == "ROLLBACK_COMPLETE":
-        say("Its first deployment failed and left nothing usable: deleting that first.")
+        say("The first deployment of the stack failed: deleting what it left.")
         remove(owner, stack)
 
 
 def remove(owner: Owner, stack: Stack) -> None:
-    """Raises DeepproverbsError: something holds it, or it takes longer than half an hour."""
+    """Delete the stack. Raises DeepproverbsError: AWS refuses, or takes longer than half an hour."""
     waiter: WaiterError | None = None
     with aws_errors("delete the stack"):
         client = owner.client("cloudformation")
@@ -214,7 +213,7 @@ def remove(owner: Owner, stack: Stack) -> None:
 
 
 def destroy(bot: str, confirmed: bool, say: Say) -> None:
-    """The stack and the keys; the pool stays."""
+    """Delete the stack and the keys; the pool stays."""
     owner = Owner.present()
     stack = Stack.of(owner, bot)
     outputs = stack.outputs

@@ -11,12 +11,12 @@ from training.common.errors import DeepproverbsError
 
 
 def parameter(bot: str) -> str:
-    """Where the X keys lie in SSM."""
+    """The name of the X keys in SSM."""
     return f"/deepproverbs/{bot}/twitter"
 
 
 def has_keys(owner: Owner, bot: str) -> bool:
-    """Have keys been stored? Their values are not asked for."""
+    """Whether keys have been stored. Their values are not read."""
     with aws_errors("look for the X keys"):
         filters = [{"Key": "Name", "Values": [parameter(bot)]}]
         return bool(owner.client("ssm").describe_parameters(ParameterFilters=filters)["Parameters"])

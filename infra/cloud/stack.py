@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from infra.cloud.make import make
 from training.common.errors import DeepproverbsError, WrongUse
 
+NAMESPACE = "deepproverbs"  # of the metrics
 NO_CREDENTIALS = "No AWS credentials; run `aws configure` or set AWS_PROFILE."
 NO_REGION = "No AWS region; set AWS_REGION, for example to eu-central-1."
 
@@ -29,8 +30,8 @@ class NotDeployed(DeepproverbsError):
 
 @contextmanager
 def aws_errors(doing: str) -> Iterator[None]:
-    """Turn boto3's errors into one sentence: AWS did not `doing`. AWS's own message may quote what it was sent, keys
-    too, so it is left out."""
+    """Turn boto3's errors into one sentence: AWS did not `doing`. AWS's own message may quote what it was sent, even
+    keys, so it is left out."""
     try:
         yield
     except NoCredentialsError as error:
@@ -54,7 +55,7 @@ def aws_errors(doing: str) -> Iterator[None]:
 
 @dataclass
 class Owner:
-    """The AWS account and region at hand."""
+    """The AWS account and region in use."""
 
     session: Any = field(default_factory=boto3.Session)
 
@@ -70,7 +71,7 @@ class Owner:
         return owner
 
     def client(self, service: str) -> Any:
-        """A call of the function may take its 45 seconds and is not made twice."""
+        """A boto3 client. Invoking the function may take its 45 seconds and is never retried."""
         return self.session.client(
             service,
             config=Config(
@@ -102,7 +103,7 @@ class Stack:
 
     @cached_property
     def found(self) -> dict[str, Any] | None:
-        """CloudFormation's word on the stack, or None."""
+        """CloudFormation's description of the stack, or None."""
         try:
             with aws_errors("describe the stack"):
                 (found,) = self.owner.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
@@ -113,7 +114,7 @@ class Stack:
             raise
 
     def refresh(self) -> None:
-        """Ask AWS anew at the next question."""
+        """Forget what was read, so that AWS is asked again."""
         self.__dict__.pop("found", None)
 
     @property

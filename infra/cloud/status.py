@@ -14,7 +14,7 @@ from infra.cloud import costs, queues
 from infra.cloud.make import make
 from infra.cloud.ready import next_step
 from infra.cloud.schedule import moments
-from infra.cloud.stack import Owner, Stack, aws_errors
+from infra.cloud.stack import NAMESPACE, Owner, Stack, aws_errors
 
 ALARMS = {
     "ErrorAlarm": ("the function fails", "logs"),
@@ -60,7 +60,7 @@ class Status:
         shown = [f"{self.bot} in {self.region}, stack {self.stack}:"]
         shown += [f"  {name:<10}  {text}" for name, text in self.lines]
         if self.messages:
-            shown.append(f"When the queues' reasons are mended: {make('clear-queues')}, which ends their alarms")
+            shown.append(f"When their causes are fixed: {make('clear-queues')}, which ends the queues' alarms")
         return "\n".join([*shown, f"Next: {self.next_step}"])
 
 
@@ -169,11 +169,11 @@ def posts_of_month(owner: Owner, bot: str, now: datetime) -> int:
     """Posts that CloudWatch counted; asking AWS's Cost Explorer would cost a cent by itself."""
     with aws_errors("read the metrics"):
         points = owner.client("cloudwatch").get_metric_statistics(
-            Namespace="deepproverbs",
+            Namespace=NAMESPACE,
             MetricName="Posted",
             Dimensions=[{"Name": "Bot", "Value": bot}],
             StartTime=month_of(now),
-            EndTime=now + timedelta(minutes=1),  # the post of this second, too
+            EndTime=now + timedelta(minutes=1),  # this minute's posts, too
             Period=86400,
             Statistics=["Sum"],
         )["Datapoints"]

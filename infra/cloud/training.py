@@ -28,13 +28,13 @@ from training.common.manifest import digest_of, key_of
 from training.common.paths import ROOT
 from training.common.progress import Say
 from training.runs import jobs as job
-from training.runs.work_place import Work
+from training.runs.workspace import Workspace
 from training.settings import Bot
 
 TEMPLATE = ROOT / "infra" / "training.yaml"
 SOURCES = ("requirements", "scripts", "pyproject.toml", "training", "functions", "data/base", ".dockerignore")
-"""What the image is made of. A bot's own folder goes to the work place instead (training/runs/jobs.py), and this
-package stays here: a change of either makes no new image."""
+"""What the image is made of. A bot's own folder goes to the workspace instead (training/runs/jobs.py), and this package
+is not needed there: a change of either makes no new image."""
 QUOTA = ("ec2", "L-3819A6DF")
 """All G and VT Spot Instance Requests, in virtual processors. New accounts have none."""
 WIDEST = 10_000
@@ -59,7 +59,7 @@ class TrainOptions:
 
 
 def cloud_train(bot: Bot, file: Path, options: TrainOptions, say: Say) -> None:
-    """`file`: the bot.toml, which goes to the work place."""
+    """`file`: the bot.toml, which goes to the workspace."""
     if not 1 <= options.shards <= WIDEST:
         raise WrongUse(f"SHARDS is a number from 1 to {WIDEST:,}, not {options.shards}.")
     owner = Owner.present()
@@ -91,7 +91,7 @@ def cloud_train(bot: Bot, file: Path, options: TrainOptions, say: Say) -> None:
     build(owner, outputs, files, say)
     work = f"s3://{outputs['WorkBucketName']}/runs/{run_key(bot, file)}"
     with aws_errors("take the bot's files"):
-        job.place(bot, file, Work(work), say)
+        job.place(bot, file, Workspace(work), say)
     submit(owner, outputs, bot, work, pool["PoolUrl"], options.shards)
     say(
         f"Submitted: train, then {options.shards} shards, then fill. They run without this computer. Next: "
@@ -285,11 +285,11 @@ def cloud_status(bot: Bot, say: Say) -> None:
 
 
 def stop(owner: Owner, outputs: dict[str, str], bot: Bot, say: Say) -> None:
-    """End what runs or waits, and wait until it has ended: a job would write into the work place that is emptied, and
-    its machine would hold the stack.
+    """Stop all jobs, and wait until they have ended: one would write into the workspace that is emptied, and its
+    machine would hold the stack.
 
     Raises:
-        DeepproverbsError: some job goes on.
+        DeepproverbsError: a job goes on.
     """
 
     def going() -> list[dict[str, Any]]:
@@ -319,13 +319,13 @@ def cloud_destroy(bot: Bot, confirmed: bool, say: Say) -> None:
     bucket = outputs["WorkBucketName"]
     say(
         f"{'Deleting' if confirmed else 'This would delete'} the stack {stack.name} in {owner.region}: the image, the "
-        f"queue and the jobs in it, and the work place {bucket} with models and candidates. The pool stays."
+        f"queue and the jobs in it, and the workspace {bucket} with models and candidates. The pool stays."
     )
     if not confirmed:
         say(f"Nothing was done. Next: {make('cloud-destroy YES=1')}")
         return
     stop(owner, outputs, bot, say)
-    with aws_errors("empty the work place"):
+    with aws_errors("empty the workspace"):
         s3 = owner.client("s3")
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             if keys := [{"Key": item["Key"]} for item in page.get("Contents", [])]:

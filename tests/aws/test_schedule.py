@@ -92,17 +92,17 @@ def test_a_changed_schedule_is_not_judged_by_its_past() -> None:
         "FlexibleMinutes": "0",
         "SilenceHours": "74",
     }
-    assert not deploy.hours_begin_anew(before, {**before, "AlarmEmail": "you@example.org"})
+    assert not deploy.schedule_changed(before, {**before, "AlarmEmail": "you@example.org"})
     for name, value in (
         ("ScheduleExpression", "rate(1 day)"),
         ("ScheduleTimeZone", "Europe/Zurich"),
         ("FlexibleMinutes", "30"),
         ("SilenceHours", "26"),
     ):
-        assert deploy.hours_begin_anew(before, {**before, name: value}), name
-        assert not deploy.hours_begin_anew(before, {**before, name: value, "ScheduleState": "DISABLED"})
-    assert deploy.hours_begin_anew({**before, "ScheduleState": "DISABLED"}, before)
-    assert deploy.hours_begin_anew({}, before)
+        assert deploy.schedule_changed(before, {**before, name: value}), name
+        assert not deploy.schedule_changed(before, {**before, name: value, "ScheduleState": "DISABLED"})
+    assert deploy.schedule_changed({**before, "ScheduleState": "DISABLED"}, before)
+    assert deploy.schedule_changed({}, before)
 
 
 @pytest.mark.parametrize(

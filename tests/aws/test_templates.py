@@ -81,7 +81,7 @@ def test_cfn_lint_finds_a_mistake_that_only_the_transform_shows(tmp_path: Path) 
 
 SUPPRESSED = {
     "CKV_AWS_18": "a bucket's access log would be a second bucket; CloudTrail tells who reads, should it matter",
-    "CKV_AWS_21": "the work place holds what can be made anew, for 30 days; the pool's bucket is versioned",
+    "CKV_AWS_21": "the workspace holds what can be made anew, for 30 days; the pool's bucket is versioned",
     "CKV_AWS_26": "a mail of an alarm holds no secret, and CloudWatch cannot write to a topic under AWS's own key",
     "CKV_AWS_27": "SQS encrypts with its own key (SqsManagedSseEnabled), which this check does not know",
     "CKV_AWS_115": "reserved concurrency fails to deploy in accounts with a small quota; the protocol needs none",

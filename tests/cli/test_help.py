@@ -15,7 +15,7 @@ import click
 import pytest
 
 from training import settings
-from training.cli.command import Command, Family
+from training.cli.command import Command, Group
 from training.cli.main import main, program
 from training.cli.options import NAMES
 from training.common.paths import ROOT
@@ -40,9 +40,9 @@ def context(words: tuple[str, ...]) -> click.Context:
     """The context of a command, nothing having been given to it."""
     made = program.make_context(PROGRAM, [], resilient_parsing=True)
     for name in words:
-        family = made.command
-        assert isinstance(family, click.Group)
-        command = family.get_command(made, name)
+        group = made.command
+        assert isinstance(group, click.Group)
+        command = group.get_command(made, name)
         assert command is not None
         made = command.make_context(name, [], parent=made, resilient_parsing=True)
     return made
@@ -117,7 +117,7 @@ def test_a_bare_call_is_help_where_something_must_be_said(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = context(words).command
-    if isinstance(command, Family) or any(param.required for param in command.params):
+    if isinstance(command, Group) or any(param.required for param in command.params):
         assert main(list(words)) == 2
         said = capsys.readouterr()
         assert said.out == "" and said.err.startswith(f"usage: {' '.join([PROGRAM, *words])} ")

@@ -26,7 +26,7 @@ from training.judge.rules import PASSED
 from training.runs import jobs, shards, stages
 from training.runs.shards import Parts, Shard
 from training.runs.until_enough import sample_and_filter
-from training.runs.work_place import Work
+from training.runs.workspace import Workspace
 from training.sample.candidates import Candidate
 from training.settings import Bot, load
 
@@ -36,34 +36,34 @@ QUIET: list[str] = []
 
 @pytest.fixture(scope="module")
 def work(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A work place as `job train` leaves it, with nano untrained; and the bot of proverbs in it."""
+    """A workspace as `job train` leaves it, with nano untrained; and the bot of proverbs in it."""
     folder = tmp_path_factory.mktemp("work")
-    place = Work(str(folder))
+    place = Workspace(str(folder))
     bot = quick_bot(folder / "source")
     jobs.place(load(bot), bot, place, QUIET.append)
     place.put_all([path for path in model.rglob("*") if path.is_file()], model.parent, "run")
     place.put(folder / "source" / "corpus.txt", "run/corpus.txt")
-    key = jobs.model_key(jobs.fetched(place, folder / "fetched"))
+    key = jobs.model_key(jobs.fetch_bot(place, folder / "fetched"))
     place.store.put(f"run/{jobs.TRAINED}", json.dumps({"key": key}).encode())
     return folder
 
 
-def copy(work: Path, to: Path) -> Work:
-    """A work place of one's own: its bot and model, no shards."""
+def copy(work: Path, to: Path) -> Workspace:
+    """A workspace of one's own: its bot and model, no shards."""
     to.mkdir()
     for name in ("bot", "run"):
         (to / name).symlink_to(work / name)
-    return Work(str(to))
+    return Workspace(str(to))
 
 
-def bot_of(place: Work, folder: Path, count: int = COUNT) -> Bot:
+def bot_of(place: Workspace, folder: Path, count: int = COUNT) -> Bot:
     folder.mkdir(parents=True, exist_ok=True)
-    bot = jobs.fetched(place, folder)
+    bot = jobs.fetch_bot(place, folder)
     settings = replace(bot.sample, workers=2, batch=24, engine="native")
     return replace(bot, count=count, pool=str(folder / "pool"), sample=settings)
 
 
-def pooled(place: Work, folder: Path, bot: Bot | None = None) -> tuple[bytes, bytes]:
+def pooled(place: Workspace, folder: Path, bot: Bot | None = None) -> tuple[bytes, bytes]:
     """(candidates, pool) after the last job."""
     path = jobs.pool(bot or bot_of(place, folder), folder, place, QUIET.append)
     return (folder / "candidates.jsonl").read_bytes(), path.read_bytes()
@@ -73,9 +73,9 @@ def pooled(place: Work, folder: Path, bot: Bot | None = None) -> tuple[bytes, by
 def alone(work: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     """What one machine makes of the same run without shards."""
     folder = tmp_path_factory.mktemp("alone")
-    place = Work(str(work))
+    place = Workspace(str(work))
     bot = bot_of(place, folder)
-    sample_and_filter(bot, folder, jobs.trained(place, folder), [], QUIET.append)
+    sample_and_filter(bot, folder, jobs.fetch_model(place, folder), [], QUIET.append)
     return (folder / "candidates.jsonl").read_bytes(), (folder / "pool.jsonl").read_bytes()
 
 
@@ -95,7 +95,7 @@ def test_shards_are_the_file_of_one_machine(of: int, work: Path, alone: tuple[by
         folder = tmp_path / f"machine-{index}"
         bot = bot_of(place, folder)
         shard = Shard.read(f"{index}/{of}", jobs.total(bot))
-        drawn += shards.sample_shard(bot, folder, jobs.trained(place, folder), shard, place.store, QUIET.append)
+        drawn += shards.sample_shard(bot, folder, jobs.fetch_model(place, folder), shard, place.store, QUIET.append)
     assert drawn == 2 * COUNT
     candidates, pool = pooled(place, tmp_path / "last")
     assert candidates.splitlines()[: len(alone[0].splitlines())] == alone[0].splitlines()[: 2 * COUNT]
@@ -143,7 +143,7 @@ def test_shards_as_processes_one_of_them_killed(work: Path, alone: tuple[bytes, 
     # What the two processes left is what one draws in one go.
     whole = copy(work, tmp_path / "whole")
     folder = tmp_path / "one"
-    bot, model = bot_of(whole, folder), jobs.trained(whole, folder)
+    bot, model = bot_of(whole, folder), jobs.fetch_model(whole, folder)
     shards.sample_shard(bot, folder, model, shard, whole.store, QUIET.append)
     assert Parts(whole.store, key).read(shard.first, shard.end) == parts.read(shard.first, shard.end)
 
@@ -154,7 +154,7 @@ def test_a_shard_that_never_came_costs_no_text(work: Path, alone: tuple[bytes, b
         folder = tmp_path / f"machine-{index}"
         bot = bot_of(place, folder)
         shard = Shard.read(f"{index}/4", jobs.total(bot))
-        shards.sample_shard(bot, folder, jobs.trained(place, folder), shard, place.store, QUIET.append)
+        shards.sample_shard(bot, folder, jobs.fetch_model(place, folder), shard, place.store, QUIET.append)
     said: list[str] = []
     folder = tmp_path / "last"
     bot = bot_of(place, folder)
@@ -175,7 +175,7 @@ def test_ctranslate2_s_shards_are_as_good(work: Path, tmp_path: Path, monkeypatc
             folder = tmp_path / f"machine-{of}-{index}"
             bot = bot_of(place, folder, count)
             shard = Shard.read(f"{index}/{of}", jobs.total(bot))
-            shards.sample_shard(bot, folder, jobs.trained(place, folder), shard, place.store, QUIET.append)
+            shards.sample_shard(bot, folder, jobs.fetch_model(place, folder), shard, place.store, QUIET.append)
         folder = tmp_path / f"last-{of}"
         bot = bot_of(place, folder, count)
         candidates, pool = pooled(place, folder, bot)
@@ -193,7 +193,7 @@ def test_overlapping_parts_give_each_number_once(work: Path, tmp_path: Path) -> 
     place = copy(work, tmp_path / "work")
     folder = tmp_path / "run"
     bot = bot_of(place, folder)
-    model = jobs.trained(place, folder)
+    model = jobs.fetch_model(place, folder)
     for text in ("1/2", "2/5", "1/1"):
         shards.sample_shard(bot, folder, model, Shard.read(text, 200), place.store, QUIET.append)
     parts = Parts(place.store, shards.Candidates(folder, model, bot.sample).key)
@@ -259,19 +259,19 @@ def test_the_jobs_from_nothing(
     with (source / "sayings.txt").open("a") as file:
         file.write("A new saying wants a new model.\n")
     assert cli.main(["job", "place", "--bot", str(source / "bot.toml"), "--work", str(place)]) == 0
-    key = jobs.made_of(Work(str(place)))
-    assert key is not None and key != jobs.model_key(jobs.fetched(Work(str(place)), tmp_path / "look"))
+    key = jobs.stored_key(Workspace(str(place)))
+    assert key is not None and key != jobs.model_key(jobs.fetch_bot(Workspace(str(place)), tmp_path / "look"))
 
 
 def test_a_model_that_is_half_there_is_fetched_again(work: Path, tmp_path: Path) -> None:
     place, folder = copy(work, tmp_path / "work"), tmp_path / "run"
-    jobs.trained(place, folder)
+    jobs.fetch_model(place, folder)
     (folder / jobs.TRAINED).unlink()  # killed before the last file came
     (folder / "model" / "model.bin").write_bytes(b"half")
-    assert (jobs.trained(place, folder) / "model.bin").stat().st_size > 1000
+    assert (jobs.fetch_model(place, folder) / "model.bin").stat().st_size > 1000
     (folder / jobs.TRAINED).write_text('{"key": "of another bot"}')
     (folder / "model" / "old").write_text("left over")
-    assert not (jobs.trained(place, folder) / "old").exists()
+    assert not (jobs.fetch_model(place, folder) / "old").exists()
 
 
 @pytest.mark.parametrize("text", ["0/8", "9/8", "eight", "3", "-1/2"])
@@ -288,13 +288,13 @@ def test_shards_divide_all_numbers() -> None:
 
 def test_jobs_say_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="job place"):
-        jobs.fetched(Work(str(tmp_path)), tmp_path / "run")
+        jobs.fetch_bot(Workspace(str(tmp_path)), tmp_path / "run")
     with pytest.raises(DeepproverbsError, match="job train"):
-        jobs.trained(Work(str(tmp_path)), tmp_path / "run")
+        jobs.fetch_model(Workspace(str(tmp_path)), tmp_path / "run")
     (tmp_path / "bot").mkdir()
     bot = Bot("t", tmp_path / "bot")
     (tmp_path / "bot" / "corpus.txt").write_text("a\n")
     outside = replace(bot, corpus=replace(bot.corpus, reference=("../other.txt",)))
     (tmp_path / "other.txt").write_text("b\n")
     with pytest.raises(WrongUse, match="outside"):
-        jobs.place(outside, tmp_path / "bot.toml", Work(str(tmp_path / "w")), QUIET.append)
+        jobs.place(outside, tmp_path / "bot.toml", Workspace(str(tmp_path / "w")), QUIET.append)

@@ -1,7 +1,7 @@
-"""The habits that all commands share, on top of click: grouped options, examples, -q -v --debug, help for a bare call.
+"""What all commands share, on top of click: grouped options, examples, -q -v --debug, help for a bare call.
 
     @command("base", section="One stage at a time")
-    @option("--model", group="The bot", help="…")
+    @option("--model", heading="The bot", help="…")
     def base(model: str) -> None:
         '''Find, download or unpack a base model.
 
@@ -47,11 +47,11 @@ class Context(click.Context):
 
 
 class Option(click.Option):
-    """An option with the heading that it stands under."""
+    """An option with the heading that it is listed under."""
 
-    def __init__(self, *args: Any, group: str = OPTIONS, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, heading: str = OPTIONS, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.group = group
+        self.heading = heading
 
 
 option = partial(click.option, cls=Option)
@@ -70,7 +70,7 @@ def _flag(name: str) -> Callable[[click.Context, click.Parameter, bool], None]:
 def common_options() -> list[click.Parameter]:
     def flag(*names: str, help: str) -> Option:
         note = _flag(names[-1].lstrip("-"))
-        return Option(names, is_flag=True, expose_value=False, callback=note, group=COMMON, help=help)
+        return Option(names, is_flag=True, expose_value=False, callback=note, heading=COMMON, help=help)
 
     return [
         flag("-q", "--quiet", help="Print results and errors alone."),
@@ -80,12 +80,12 @@ def common_options() -> list[click.Parameter]:
 
 
 json_option = option(
-    "--json", is_flag=True, expose_value=False, callback=_flag("json"), group=COMMON, help="Print the result as JSON."
+    "--json", is_flag=True, expose_value=False, callback=_flag("json"), heading=COMMON, help="Print the result as JSON."
 )
 
 
 class Command(click.Command):
-    """A command with examples, whose options stand under headings; it stands under `section` itself."""
+    """A command with examples and options under headings, itself listed under `section`."""
 
     context_class = Context
 
@@ -111,7 +111,7 @@ class Command(click.Command):
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record and not isinstance(param, click.Argument):
-                groups.setdefault(getattr(param, "group", COMMON), []).append(record)
+                groups.setdefault(getattr(param, "heading", COMMON), []).append(record)
         last = groups.pop(COMMON, [])
         for title, records in [*groups.items(), (COMMON, last)]:
             if records:
@@ -125,7 +125,7 @@ class Command(click.Command):
                     formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
-class Family(Command, click.Group):
+class Group(Command, click.Group):
     """Commands under one name. Their options may also stand before the command, as in `pool --pool URL status`."""
 
     command_class = Command
@@ -167,7 +167,7 @@ class Family(Command, click.Group):
         with_value: set[str] = set()
         flags: set[str] = set()
         for command in self.commands.values():
-            if isinstance(command, Family):
+            if isinstance(command, Group):
                 more = command.option_names()
                 with_value |= more[0]
                 flags |= more[1]
@@ -178,7 +178,7 @@ class Family(Command, click.Group):
 
 
 class Lazy(Command):
-    """A family that is imported when it is called."""
+    """A group that is imported only when called."""
 
     def __init__(self, name: str, where: str, missing: str, **kwargs: Any) -> None:
         super().__init__(name, **kwargs)

@@ -43,7 +43,7 @@ def apply() -> None:
 
 
 def log_to_stderr() -> None:
-    """Show what the project logs, and warnings of libraries; botocore's news would stand among the results."""
+    """Show what the project logs, and the warnings of libraries; all of botocore's messages would be noise."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.startswith("training."))
     logging.basicConfig(format="%(message)s", handlers=[handler])

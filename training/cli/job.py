@@ -6,22 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from training.cli.command import Family, json_option, option
+from training.cli.command import Group, json_option, option
 from training.cli.fill import fill_pool
 from training.cli.options import JUDGED, SAMPLED, bot_option, load_bot, run_option, setting_options, with_options
 from training.cli.run import ALL
 from training.common.files import locked
 from training.common.progress import say
 
-FAMILY = """Do one job of many machines.
+HELP = """Do one job of many machines.
 
-The machines meet at a work place, a prefix in S3 or a directory: place, train, then sample in shards, then fill. Any of
-the jobs may be ended and started again, on another machine too.
+The machines share a workspace, a prefix in S3 or a directory: place, train, then sample in shards, then fill. Any of
+the jobs may be killed and started again, on another machine too.
 
 $ deepproverbs job place --work work
 $ deepproverbs job sample --work work --shard 2/3
 """
-family = Family("job", section=ALL, help=FAMILY)
+group = Group("job", section=ALL, help=HELP)
 work_option = option(
     "--work", required=True, metavar="URL", help="Where the jobs meet: s3://bucket/prefix or a directory."
 )
@@ -36,17 +36,17 @@ shard_option = option(
 
 
 def job(name: str) -> Callable[[Callable[..., Any]], Any]:
-    """A command of the family, with the options that all of them take."""
+    """A command of the group, with the options that all of them take."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         function = setting_options("model", "count", "pool", *SAMPLED, *JUDGED)(function)
-        return family.command(name)(work_option(shard_option(bot_option(run_option(function)))))
+        return group.command(name)(work_option(shard_option(bot_option(run_option(function)))))
 
     return decorate
 
 
 def folder_of(run: Path | None, work: str, part: str = "") -> Path:
-    """The run's folder, one for each work place: two bots must not share a model."""
+    """The run's folder, one for each workspace: two bots must not share a model."""
     from training.common.manifest import digest_of
 
     folder = run or Path(f"runs/job-{digest_of([work])[:8]}")
@@ -55,14 +55,14 @@ def folder_of(run: Path | None, work: str, part: str = "") -> Path:
 
 @job("place")
 def place(work: str, bot: Path, run: Path | None, shard: str) -> None:
-    """Copy the bot's files to the work place, where the other jobs read them.
+    """Copy the bot's files to the workspace, where the other jobs read them.
 
     $ deepproverbs job place --work s3://my-bucket/work --bot data/mybot
     """
     from training.runs import jobs
-    from training.runs.work_place import Work
+    from training.runs.workspace import Workspace
 
-    jobs.place(load_bot(bot), bot, Work(work), say)
+    jobs.place(load_bot(bot), bot, Workspace(work), say)
 
 
 @job("train")
@@ -72,11 +72,11 @@ def train(work: str, bot: Path, run: Path | None, shard: str) -> None:
     $ deepproverbs job train --work s3://my-bucket/work --model 124M
     """
     from training.runs import jobs
-    from training.runs.work_place import Work
+    from training.runs.workspace import Workspace
 
-    place, folder = Work(work), folder_of(run, work)
+    place, folder = Workspace(work), folder_of(run, work)
     with locked(folder):
-        jobs.train(with_options(jobs.fetched(place, folder)), folder, place, say)
+        jobs.train(with_options(jobs.fetch_bot(place, folder)), folder, place, say)
 
 
 @job("sample")
@@ -88,11 +88,11 @@ def sample(work: str, bot: Path, run: Path | None, shard: str) -> None:
     $ deepproverbs job sample --work s3://my-bucket/work --shard auto/8
     """
     from training.runs import jobs
-    from training.runs.work_place import Work
+    from training.runs.workspace import Workspace
 
-    place, folder = Work(work), folder_of(run, work, shard.replace("/", "-of-"))
+    place, folder = Workspace(work), folder_of(run, work, shard.replace("/", "-of-"))
     with locked(folder):
-        jobs.sample(with_options(jobs.fetched(place, folder)), folder, place, shard, say)
+        jobs.sample(with_options(jobs.fetch_bot(place, folder)), folder, place, shard, say)
 
 
 @job("fill")
@@ -105,9 +105,9 @@ def fill(work: str, bot: Path, run: Path | None, shard: str) -> None:
     $ deepproverbs job fill --work s3://my-bucket/work --pool s3://my-bucket/mybot
     """
     from training.runs import jobs
-    from training.runs.work_place import Work
+    from training.runs.workspace import Workspace
 
-    place, folder = Work(work), folder_of(run, work)
+    place, folder = Workspace(work), folder_of(run, work)
     with locked(folder):
-        settings = with_options(jobs.fetched(place, folder))
+        settings = with_options(jobs.fetch_bot(place, folder))
         fill_pool(jobs.pool(settings, folder, place, say), settings.pool, settings.name)

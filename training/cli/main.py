@@ -1,7 +1,7 @@
-"""`deepproverbs`: all commands under one name, and what becomes of errors.
+"""`deepproverbs`: all commands under one name, and the handling of errors.
 
 Exit codes: 0 done, 1 failed, 2 wrong use, 130 stopped by Ctrl-C. Errors are one sentence on standard error; tracebacks
-only with --debug. Commands import what is dear (models, boto3) when they are called.
+only with --debug. Commands import what is slow to load (models, boto3) when they are called.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from click.exceptions import Exit, NoArgsIsHelpError, NoSuchCommand, NoSuchOptio
 from post_tweet.errors import PostError
 
 from training.cli import completion, describe, fill, job, pool, post, run, stages
-from training.cli.command import COMMON, Family, Lazy, Option
+from training.cli.command import COMMON, Group, Lazy, Option
 from training.cli.console import colour, console, detail, log_to_stderr, reset
 from training.common.errors import DeepproverbsError
 
@@ -26,11 +26,11 @@ $ deepproverbs demo                          # everything once, on a small model
 $ deepproverbs run --bot data/mybot          # your corpus to a filled pool
 $ deepproverbs post --dry-run                # what would be posted
 """
-program = Family(completion.PROGRAM, help=PROGRAM)
+program = Group(completion.PROGRAM, help=PROGRAM)
 for command in (
     run.run,
     run.demo,
-    job.family,
+    job.group,
     stages.corpus,
     stages.base,
     stages.finetune,
@@ -38,11 +38,11 @@ for command in (
     stages.sample,
     stages.filter_,
     fill.fill,
-    pool.family,
+    pool.group,
     post.post,
     Lazy(
         "cloud",
-        "infra.cloud.commands:family",
+        "infra.cloud.commands:group",
         missing="The commands for AWS are not here: infra/ is missing, as in the GPU image; call them from a checkout.",
         section=post.POOL,
         help="Deploy the bot in AWS, look after it, train it on spot GPUs.",
@@ -70,7 +70,7 @@ program.params.append(
         is_eager=True,
         expose_value=False,
         callback=_version,
-        group=COMMON,
+        heading=COMMON,
         help="Show the version.",
     )
 )
@@ -109,11 +109,11 @@ def _main(words: list[str]) -> int:
     except (DeepproverbsError, PostError) as error:
         return _failed(error, str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`): no error, and nothing more to say.
+        # Whoever read our output has gone (`| head`): no error.
         sys.stdout = None
         return 0
     except OSError as error:
-        # Whatever the disk does at a moment for which no stage has a sentence.
+        # A fault of the disk for which no stage has a message.
         where = f" ({error.filename})" if error.filename else ""
         advice = "free some space or choose another folder with --run, then start again: finished work is kept."
         return _failed(error, f"{error.strerror or error}{where}; {advice}", 1)
@@ -122,7 +122,7 @@ def _main(words: list[str]) -> int:
 
 
 def _sentence(error: click.UsageError) -> str:
-    """What click says, with the one name that comes nearest."""
+    """Click's message, with the nearest name."""
     if isinstance(error, NoSuchOption | NoSuchCommand):
         return f"{error.message} Did you mean {error.possibilities[0]!r}?" if error.possibilities else error.message
     text = error.format_message().strip()

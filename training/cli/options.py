@@ -34,13 +34,13 @@ SAMPLED = (
 JUDGED = ("sample.budget", "sample.early_stop")
 HEADINGS = {"": "The bot", "corpus": "Corpus", "finetune": "Fine-tuning", "sample": "Sampling", "filter": "Filtering"}
 ENGINE = ("engine", "device", "compute_type", "workers", "threads", "batch", "vocabulary")
-"""Settings of [sample] that say how, not what: under a heading of their own."""
+"""Settings of [sample] that say how, not what, listed under a heading of their own."""
 NAMES = {
     "sample.temperatures": "--temperature",
     "sample.prefixes": "--prefix",
     "sample.early_stop": "--no-early-stop",
 }
-"""Options that are not called as their setting is."""
+"""Options whose names differ from their settings'."""
 HELP = {
     "sample.early_stop": "Write every text to its end, even when it has broken a rule of the filters.",
 }
@@ -65,14 +65,14 @@ bot_option = option(
     type=BotFile(),
     default=DEFAULT_BOT,
     metavar="FILE",
-    group=HEADINGS[""],
+    heading=HEADINGS[""],
     help="The bot's settings: its bot.toml, or the folder that holds it. [default: data/proverbs/bot.toml]",
 )
 run_option = option(
     "--run",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    group=HEADINGS[""],
+    heading=HEADINGS[""],
     help="The run's folder. [default: runs/NAME]",
 )
 
@@ -90,7 +90,7 @@ def setting_option(key: str) -> Option:
         [name, key.replace(".", "__")],
         expose_value=False,
         callback=_note(key),
-        group="Engine" if about.section == "sample" and about.name in ENGINE else HEADINGS[about.section],
+        heading="Engine" if about.section == "sample" and about.name in ENGINE else HEADINGS[about.section],
         metavar="NAME" if about.choices else METAVARS.get(about.item),
         help=HELP.get(key) or f"{about.help} [{facts(about)}]",
         **more,
@@ -98,7 +98,7 @@ def setting_option(key: str) -> Option:
 
 
 def facts(about: Setting) -> str:
-    """What stands in brackets behind the help: bounds and default."""
+    """The text in brackets after the help: bounds and default."""
     default = ", ".join(map(str, about.default)) if about.many else str(about.default)
     choices = f"one of {', '.join(about.choices)}" if about.choices else ""
     parts = [choices or about.bounds, f"default: {default}" if default else "", "may be repeated" if about.many else ""]
@@ -123,7 +123,7 @@ def setting_options(*keys: str) -> Callable[[F], F]:
     """Options for these settings, in this order."""
 
     def decorate(command: F) -> F:
-        # As a decorator does: click turns the order around at the end.
+        # Reversed, as decorators leave them: click reverses the list at the end.
         command.__click_params__ = [  # type: ignore[attr-defined]
             *getattr(command, "__click_params__", []),
             *(setting_option(key) for key in reversed(keys)),

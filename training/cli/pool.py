@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.cli.command import Family, argument, json_option
+from training.cli.command import Group, argument, json_option
 from training.cli.console import result, show
 from training.cli.options import bot_option, load_bot, setting_options
 from training.cli.post import POOL
@@ -18,17 +18,17 @@ from training.common.errors import DeepproverbsError, WrongUse
 if TYPE_CHECKING:
     from post_tweet.pool import Pool
 
-FAMILY = """Look at the pool, take texts out, pause it.
+HELP = """Look at the pool, take texts out, pause it.
 
 $ deepproverbs pool status --pool s3://my-bucket/mybot
 $ deepproverbs pool list --pool pool
 """
-family = Family("pool", section=POOL, help=FAMILY)
+group = Group("pool", section=POOL, help=HELP)
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], Any]:
-    """A command of the family, with the options that all of them take."""
-    return lambda function: family.command(name)(bot_option(setting_options("pool")(json_option(function))))
+    """A command of the group, with the options that all of them take."""
+    return lambda function: group.command(name)(bot_option(setting_options("pool")(json_option(function))))
 
 
 def open_pool(bot: Path) -> Pool:

@@ -51,7 +51,7 @@ def corpus(files: tuple[Path, ...], out: Path, bot: Path) -> None:
 
     settings = dataclasses.replace(load_bot(bot).corpus, style=given().get("corpus.style", "keep"))
     model = given().get("model", "nano")
-    # nano's tokenizer lies in the checkout; its model need not be built to count tokens.
+    # nano's tokenizer is in the checkout; its model need not be built to count tokens.
     tokenizer = load_tokenizer(NANO if model == "nano" else base_model.locate(model, MODELS).folder)
     with locked(out):
         counts = build.build(list(files), out, settings, tokenizer)

@@ -1,14 +1,14 @@
-"""The line on several machines: each job fetches from the work place what it needs and leaves there what it made.
+"""A run on several machines: each job fetches what it needs from the workspace and puts what it made there.
 
-The work place is a prefix in S3 or a directory:
+The workspace is a prefix in S3 or a directory:
 
     bot/      the bot's folder: bot.toml, its texts and rules       `place`, by whoever starts the jobs
     run/      corpus.txt, corpus.npz, model/, base/, trained.json   `train`
     shards/   candidates                                            `sample`, any number at a time
     out/KEY/  verdicts.jsonl, review.jsonl, pool.jsonl              `fill`, which puts the texts into the pool, too
 
-In run/ and out/ the last file is put last: where it is, all is. trained.json says from which texts and settings the
-model was made; KEY stands for all that the pool follows from. So any job may be ended at any moment and started again,
+In run/ and out/ the last file is put last: if it is there, all are. trained.json has a key of the texts and settings
+behind the model; KEY is one of all that the pool depends on. So any job may be killed at any moment and started again,
 on this machine or another.
 
 AWS Batch runs these (infra/training.yaml); the same commands on one machine do the same.
@@ -34,19 +34,19 @@ from training.curate import fill
 from training.judge.own import own_files
 from training.runs import shards, stages
 from training.runs.until_enough import budget_of, sample_and_filter
-from training.runs.work_place import Work
+from training.runs.workspace import Workspace
 from training.sample.candidates import Candidates
 from training.settings import Bot, plain
 
 TRAINED = "trained.json"
 MADE = ("corpus.txt", "corpus.npz", "manifest.json")
 SPARE = 2
-"""Candidates of the shards for each text that is to pass: half of what nano draws passes the filters, and what is
-missing in the end the last job draws."""
+"""Candidates of the shards for each text that is to pass: half of nano's pass the filters, and the last job draws what
+is still missing."""
 
 
-def place(bot: Bot, file: Path, work: Work, say: Say) -> None:
-    """The bot's own files, as the jobs will read them."""
+def place(bot: Bot, file: Path, work: Workspace, say: Say) -> None:
+    """Put the bot's own files where the jobs will read them."""
     stages.prepare(bot, say)
     files = [bot.corpus_file, *bot.reference_files, *own_files(bot.filter, bot.folder)]
     if outside := next((path for path in files if not path.resolve().is_relative_to(bot.folder.resolve())), None):
@@ -58,8 +58,8 @@ def place(bot: Bot, file: Path, work: Work, say: Say) -> None:
     say(f"Placed {bot.name}: {len(files) + 1} files in {work.url}/bot.")
 
 
-def fetched(work: Work, folder: Path) -> Bot:
-    """The bot of the work place; the prepared texts are there, so nothing is prepared again."""
+def fetch_bot(work: Workspace, folder: Path) -> Bot:
+    """The bot of the workspace, whose texts have been prepared already."""
     if not work.get_all("bot", folder / "bot") or not (folder / "bot" / "bot.toml").exists():
         raise WrongUse(f"There is no bot in {work.url}/bot; `deepproverbs job place --work {work.url}` puts one there.")
     bot = config.load(folder / "bot" / "bot.toml")
@@ -67,25 +67,25 @@ def fetched(work: Work, folder: Path) -> Bot:
 
 
 def model_key(bot: Bot) -> str:
-    """Hash of what a model follows from."""
+    """Hash of all that a model depends on."""
     sampled = (bot.sample.vocabulary, bot.sample.temperatures, bot.sample.prefixes)
     settings = [plain(bot.corpus), plain(bot.finetune), bot.model, sampled, bot.filter.ratio]
     return key_of(settings, bot.corpus_file, *bot.reference_files)
 
 
-def made_of(work: Work) -> str | None:
-    """The key of the model in the work place, if there is a whole one."""
+def stored_key(work: Workspace) -> str | None:
+    """The key of the model in the workspace, if there is a whole one."""
     try:
         return str(json.loads(work.store.get(f"run/{TRAINED}")[0])["key"])
     except Missing:
         return None
 
 
-def train(bot: Bot, folder: Path, work: Work, say: Say) -> None:
-    """Everything up to a converted model. Started anew, it finds what it left in the work place and has nothing to
-    do; a spot machine that is taken away while it trains begins again: minutes, on a GPU."""
+def train(bot: Bot, folder: Path, work: Workspace, say: Say) -> None:
+    """Everything up to a converted model, unless the workspace has it. Training that is interrupted starts over: it
+    takes minutes on a GPU."""
     key = model_key(bot)
-    if made_of(work) == key:
+    if stored_key(work) == key:
         say(f"There is a model in {work.url}/run already; nothing to do.")
         return
     model, base = stages.train(bot, folder, say)
@@ -98,9 +98,9 @@ def train(bot: Bot, folder: Path, work: Work, say: Say) -> None:
     say(f"The model is in {work.url}/run.")
 
 
-def trained(work: Work, folder: Path) -> Path:
-    """The run's folder as `train` left it. Returns the model's."""
-    key, mark = made_of(work), folder / TRAINED
+def fetch_model(work: Workspace, folder: Path) -> Path:
+    """Fetch the run's folder as `train` left it. Returns the model's folder."""
+    key, mark = stored_key(work), folder / TRAINED
     if key is None:
         raise DeepproverbsError(f"There is no model in {work.url}/run yet; `deepproverbs job train` makes it.")
     if not mark.exists() or json.loads(mark.read_text(encoding="utf-8"))["key"] != key:
@@ -112,12 +112,12 @@ def trained(work: Work, folder: Path) -> Path:
     return folder / "model"
 
 
-def sample(bot: Bot, folder: Path, work: Work, text: str, say: Say) -> None:
-    """One shard; `auto/8` in an array job of AWS Batch is the one of this machine."""
+def sample(bot: Bot, folder: Path, work: Workspace, text: str, say: Say) -> None:
+    """Draw one shard; `auto/8` is this machine's in an array job of AWS Batch."""
     if text.startswith("auto/"):
         text = f"{int(os.environ.get('AWS_BATCH_JOB_ARRAY_INDEX', '0')) + 1}/{text[5:]}"
     shard = shards.Shard.read(text, total(bot))
-    drawn = shards.sample_shard(bot, folder, trained(work, folder), shard, work.store, say)
+    drawn = shards.sample_shard(bot, folder, fetch_model(work, folder), shard, work.store, say)
     say(f"Shard {shard.index} of {shard.of} is done: {drawn:,} candidates drawn.")
 
 
@@ -126,10 +126,10 @@ def total(bot: Bot) -> int:
     return min(math.ceil(SPARE * bot.filter.choose_from * bot.count), budget_of(bot))
 
 
-def pool(bot: Bot, folder: Path, work: Work, say: Say) -> Path:
-    """Filter all shards into one pool.jsonl, drawing more if they do not suffice. What the pool in the store already
-    holds is not repeated."""
-    model = trained(work, folder)
+def pool(bot: Bot, folder: Path, work: Workspace, say: Say) -> Path:
+    """Filter all shards into one pool.jsonl, drawing more if too few texts pass. Nothing repeats a text of the pool in
+    the store."""
+    model = fetch_model(work, folder)
     settings = [Candidates(folder, model, bot.sample).key, plain(bot.filter), bot.count, bot.sample.budget, bot.pool]
     out = f"out/{key_of(settings, folder / 'corpus.txt', *bot.reference_files)}"
     if f"{out}/pool.jsonl" in work.store.list(f"{out}/"):

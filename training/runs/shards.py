@@ -3,7 +3,7 @@
 Text number n of a run is a function of the seed and n (training/sample/draw.py), so a shard is a range of numbers:
 shard i of N draws the i-th N-th of them, and all shards together are the file that one machine would have written
 (with the native engine; on a GPU CTranslate2 draws other texts of the same kind). What a shard has drawn goes into
-the work place (S3 or a directory) in parts that never change,
+the workspace (S3 or a directory) in parts that never change,
 
     shards/<settings>/<first>-<end>.jsonl    candidates first to end - 1
 
@@ -149,9 +149,9 @@ def sample_shard(bot: Bot, folder: Path, model: Path, shard: Shard, work: Store,
 
 
 def merge(bot: Bot, folder: Path, model: Path, work: Store, say: Say = print) -> int:
-    """All parts into the run's candidates.jsonl, from number 0 as far as there is no gap; returns how many there are.
+    """Join the parts into the run's candidates.jsonl, from number 0 to the first gap; returns how many there are.
 
-    Sampling goes on from there, so that a shard which never came costs time and no text.
+    Sampling goes on from there, so a missing shard costs time but no text.
     """
     store = Candidates(folder, model, bot.sample)
     store.recover()

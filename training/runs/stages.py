@@ -1,5 +1,5 @@
-"""Each stage alone, for one bot: a function that does it and says so, and skips what is done for the same inputs and
-settings. Sampling and filtering until the pool is full is in until_enough.py.
+"""One function a stage, for one bot: it says what it did, and skips what was done for the same inputs and settings.
+Sampling and filtering until the pool is full is in until_enough.py.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from training.settings import Bot, plain
 
 
 def prepare(bot: Bot, say: Say = print) -> None:
-    """Let the bot write its corpus and references when one of them is missing."""
+    """Run the bot's program that writes its corpus and references, if one of them is missing."""
     files = [bot.corpus_file, *bot.reference_files]
     missing = [path for path in files if not path.exists()]
     if missing and bot.corpus.prepare:

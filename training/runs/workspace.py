@@ -1,4 +1,4 @@
-"""The work place: where the jobs of one run meet, in S3 or a directory (training/runs/jobs.py says what lies there)."""
+"""The workspace: where the jobs of one run meet, in S3 or a directory (training/runs/jobs.py says what lies there)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from post_tweet.store import open_store
 
 
-class Work:
-    """Whole files under names such as `run/model/model.bin`; weights of gigabytes never lie in memory."""
+class Workspace:
+    """Whole files under names such as `run/model/model.bin`; never held in memory: weights are gigabytes."""
 
     def __init__(self, url: str) -> None:
         self.store, self.url = open_store(url), url
@@ -21,12 +21,12 @@ class Work:
         self.store.download(key, path)
 
     def put_all(self, files: Iterable[Path], folder: Path, prefix: str) -> None:
-        """Files of `folder`, each under the prefix and its path in there."""
+        """Put files of `folder`, each under the prefix and its path in the folder."""
         for path in files:
             self.put(path, f"{prefix}/{path.relative_to(folder).as_posix()}")
 
     def get_all(self, prefix: str, folder: Path) -> int:
-        """Everything under the prefix, into `folder`; returns how many files that are."""
+        """Get everything under the prefix into `folder`; returns the number of files."""
         keys = self.store.list(f"{prefix}/")
         for key in keys:
             self.get(key, folder / key.removeprefix(f"{prefix}/"))
