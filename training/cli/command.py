@@ -106,6 +106,10 @@ class Command(click.Command):
             error.ctx = error.ctx or ctx  # so that the message names the command
             raise
 
+    def takes_value(self) -> dict[str, bool]:
+        """Each option, of a family those of all commands below, and whether a value follows it."""
+        return {o: not p.is_flag for p in self.params if isinstance(p, click.Option) for o in p.opts}
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {OPTIONS: []}
         for param in self.get_params(ctx):
@@ -156,25 +160,14 @@ class Group(Command, click.Group):
         return super().parse_args(ctx, self._command_first(args))
 
     def _command_first(self, args: list[str]) -> list[str]:
-        with_value, without = self.option_names()
-        at = 0
-        while at < len(args) and args[at].split("=")[0] in with_value | without:
-            at += 2 if args[at] in with_value else 1
+        takes_value, at = self.takes_value(), 0
+        while at < len(args) and (name := args[at].split("=")[0]) in takes_value:
+            at += 2 if takes_value[name] and name == args[at] else 1
         return [args[at], *args[:at], *args[at + 1 :]] if 0 < at < len(args) else args
 
-    def option_names(self) -> tuple[set[str], set[str]]:
-        """The options of all commands below: those that take a value, and the flags."""
-        with_value: set[str] = set()
-        flags: set[str] = set()
-        for command in self.commands.values():
-            if isinstance(command, Group):
-                more = command.option_names()
-                with_value |= more[0]
-                flags |= more[1]
-            for param in command.params:
-                if isinstance(param, click.Option):
-                    (flags if param.is_flag else with_value).update(param.opts)
-        return with_value, flags
+    def takes_value(self) -> dict[str, bool]:
+        below = [command for command in self.commands.values() if isinstance(command, Command)]
+        return {name: takes for command in below for name, takes in command.takes_value().items()}
 
 
 class Lazy(Command):

@@ -6,7 +6,6 @@ import click
 
 from training.cli.command import argument, command
 from training.cli.console import result
-from training.common.errors import DeepproverbsError
 
 VARIABLE = "_DEEPPROVERBS_COMPLETE"
 PROGRAM = "deepproverbs"
@@ -31,6 +30,5 @@ def completion(shell: str) -> None:
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)
-    if found is None:
-        raise DeepproverbsError(f"No completion for {shell} here.")
+    assert found  # as the choices say
     result(found(click.get_current_context().find_root().command, {}, PROGRAM, VARIABLE).source())

@@ -55,25 +55,13 @@ for command in (
     program.add_command(command)
 
 
-def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        click.echo(f"{completion.PROGRAM} {version(completion.PROGRAM)}")
-        ctx.exit()
-
-
-program.params.append(
-    Option(
-        ["--version"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_version,
-        heading=COMMON,
-        help="Show the version.",
-    )
-)
+click.version_option(
+    package_name=completion.PROGRAM,
+    message="%(prog)s %(version)s",
+    help="Show the version.",
+    cls=Option,
+    heading=COMMON,
+)(program)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -18,32 +18,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 TUNED = ("finetune.recipe", "finetune.epochs", "finetune.batch_size", "finetune.learning_rate")
 SHAPED = ("sample.temperatures", "sample.prefixes")
-SAMPLED = (
-    *SHAPED,
-    "sample.top_k",
-    "sample.top_p",
-    "sample.seed",
-    "sample.max_tokens",
-    "sample.engine",
-    "sample.device",
-    "sample.compute_type",
-    "sample.workers",
-    "sample.threads",
-    "sample.batch",
-)
+ENGINE = ("sample.engine", "sample.device", "sample.compute_type", "sample.workers", "sample.threads", "sample.batch")
+"""Settings of [sample] that say how, not what, listed under a heading of their own with the vocabulary."""
+SAMPLED = (*SHAPED, "sample.top_k", "sample.top_p", "sample.seed", "sample.max_tokens", *ENGINE)
 JUDGED = ("sample.budget", "sample.early_stop")
 HEADINGS = {"": "The bot", "corpus": "Corpus", "finetune": "Fine-tuning", "sample": "Sampling", "filter": "Filtering"}
-ENGINE = ("engine", "device", "compute_type", "workers", "threads", "batch", "vocabulary")
-"""Settings of [sample] that say how, not what, listed under a heading of their own."""
-NAMES = {
-    "sample.temperatures": "--temperature",
-    "sample.prefixes": "--prefix",
-    "sample.early_stop": "--no-early-stop",
-}
+NAMES = {"sample.temperatures": "--temperature", "sample.prefixes": "--prefix", "sample.early_stop": "--no-early-stop"}
 """Options whose names differ from their settings'."""
-HELP = {
-    "sample.early_stop": "Write every text to its end, even when it has broken a rule of the filters.",
-}
+HELP = {"sample.early_stop": "Write every text to its end, even when it has broken a rule of the filters."}
 METAVARS = {int: "N", float: "X", str: "TEXT"}
 TYPES = {int: click.INT, float: click.FLOAT, str: click.STRING}
 
@@ -90,7 +72,7 @@ def setting_option(key: str) -> Option:
         [name, key.replace(".", "__")],
         expose_value=False,
         callback=_note(key),
-        heading="Engine" if about.section == "sample" and about.name in ENGINE else HEADINGS[about.section],
+        heading="Engine" if key in (*ENGINE, "sample.vocabulary") else HEADINGS[about.section],
         metavar="NAME" if about.choices else METAVARS.get(about.item),
         help=HELP.get(key) or f"{about.help} [{facts(about)}]",
         **more,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -170,17 +171,7 @@ def sample(bot: Path, run: Path | None) -> None:
 @bot_option
 @setting_options("count")
 @json_option
-def filter_(
-    candidates: Path,
-    corpus: tuple[Path, ...],
-    out: Path | None,
-    verdicts: Path | None,
-    history: str | None,
-    run: Path | None,
-    workers: int,
-    calibrate: bool,
-    bot: Path,
-) -> None:
+def filter_(bot: Path, calibrate: bool, **files: Any) -> None:
     """Judge a file of texts and write the best into a pool.jsonl.
 
     $ deepproverbs filter texts.txt --corpus corpus.txt --out pool.jsonl
@@ -189,7 +180,7 @@ def filter_(
     from training.runs.filter_file import FilterOptions, filter_candidates, rates_table, summary
 
     settings = load_bot(bot)
-    options = FilterOptions(candidates, corpus, out, verdicts, history, run, workers)
+    options = FilterOptions(**files)
     if calibrate:
         result(rates_table(settings, options))
         return

@@ -7,7 +7,6 @@ memory, and its text is read again when needed: ten million candidates fit on a 
 from __future__ import annotations
 
 import json
-import math
 import multiprocessing
 import signal
 from collections import Counter, deque
@@ -17,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ from training.common.errors import DeepproverbsError
 from training.common.machine import cores
 from training.judge.judge import Judge, Judging, Verdict
 from training.judge.rules import PASSED
-from training.sample.candidates import Candidate
+from training.sample.candidates import Candidate, text_of
 
 BLOCK = 1 << 18
 """Bytes judged at a time: some 1,300 candidates."""
@@ -146,42 +145,14 @@ def verdict_lines(verdicts: Iterable[Verdict]) -> str:
     )
 
 
-def candidate_of(value: Any) -> Candidate:
-    """The candidate that a line of JSON holds: a candidate's record, any object with a "text", or a bare string.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-    record = value if isinstance(value, dict) else {"text": value}
-    if not isinstance(record.get("text"), str):
-        raise ValueError('neither a string nor an object with a "text"')
-    return Candidate(
-        _whole_characters(record["text"]),
-        int(record.get("tokens", 0)),
-        float(record["logprob"] if "logprob" in record else record.get("score", math.nan)),
-        bool(record.get("finished", True)),
-        float(record.get("temperature", 1.0)),
-        str(record.get("stopped", "")),
-        str(record.get("rules", "")),
-    )
-
-
-def _whole_characters(text: str) -> str:
-    """JSON may hold half a character (`"\\ud83d"`), which no file can: U+FFFD stands for it."""
-    if text.isascii() or not any("\ud800" <= c <= "\udfff" for c in text):
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def read_text(file: BinaryIO, offset: int) -> str:
     """The text of the candidate whose line begins at `offset`: a third of the time of `read_candidate`."""
-    value = jsonl.value_at(file, offset)
-    return _whole_characters(value["text"] if isinstance(value, dict) else value)
+    return text_of(jsonl.value_at(file, offset))
 
 
 def read_candidate(file: BinaryIO, offset: int) -> Candidate:
     """The candidate whose line begins at `offset`."""
-    return candidate_of(jsonl.value_at(file, offset))
+    return Candidate.of(jsonl.value_at(file, offset))
 
 
 @dataclass(frozen=True)
@@ -241,7 +212,7 @@ def read_candidates(path: Path, start: int = 0, stop: int | None = None) -> Iter
     """
     for offset, line in jsonl.lines(path, start, stop):
         try:
-            yield offset, candidate_of(json.loads(line))
+            yield offset, Candidate.of(json.loads(line))
         except (ValueError, TypeError, OverflowError) as error:
             raise DeepproverbsError(
                 f"{path}, line {jsonl.number_at(path, offset)}: no candidate ({error}); JSONL holds one object with a "

@@ -227,10 +227,7 @@ RULES: tuple[Rule, ...] = (
     Rule("band", band, of_sampling=True),
     Rule("duplicate", comparison=copies.duplicate),
     Rule(
-        "copied-run",
-        comparison=copies.copied_run,
-        leave_one_out=copies.copied_run_of_others,
-        stop=stop_at_copied_run,
+        "copied-run", comparison=copies.copied_run, leave_one_out=copies.copied_run_of_others, stop=stop_at_copied_run
     ),
     Rule("copy", comparison=copies.copy, leave_one_out=copies.copy_of_others),
     Rule("near-duplicate", comparison=copies.near_history),

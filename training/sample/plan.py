@@ -61,12 +61,7 @@ def choose_plan(converted: Converted, settings: SampleSettings, say: Say = print
 
 
 def make_engine(
-    plan: Plan,
-    converted: Converted,
-    settings: SampleSettings,
-    rules: StopRules | None,
-    run: Path,
-    weights: Any = None,
+    plan: Plan, converted: Converted, settings: SampleSettings, rules: StopRules | None, run: Path, weights: Any = None
 ) -> Engine:
     """The engine of a plan. `rules` are followed where the engine can; `weights`: another engine's, to share.
 
