@@ -121,12 +121,7 @@ def peers(model: str, folder: Path, length: int) -> list[Peer]:
             "plain_ctranslate2",
             common | {"folder": full, "way": "sample", "batches": batches},
         ),
-        Peer(
-            "ours, whole vocabulary",
-            "project",
-            "ours",
-            common | {"folder": full, "rounds": 5 if large else 40},
-        ),
+        Peer("ours, whole vocabulary", "project", "ours", common | {"folder": full, "rounds": 5 if large else 40}),
     ]
     if "bfloat16" in kinds:
         half = common | {"folder": folder, "batches": batches, "kinds": ["bfloat16"]}

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -178,14 +179,16 @@ def test_the_image_s_steps_outside_docker(tmp_path: Path) -> None:
     assert (image / "data" / "base" / "nano" / "weights.npz").exists()
 
 
+def secrets(creds: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return run(sys.executable, "-m", "training.cli.main", "cloud", "secrets", creds, **env)
+
+
 def test_secrets_without_aws_credentials_is_one_sentence(tmp_path: Path) -> None:
     creds = tmp_path / "twitter.json"
     creds.write_text(
         json.dumps(dict.fromkeys(("consumer_key", "consumer_secret", "access_key", "access_secret"), "VALUE"))
     )
-    result = run(
-        sys.executable, "-m", "infra.cloud", "secrets", creds, AWS_DEFAULT_REGION="eu-central-1", HOME=str(tmp_path)
-    )
+    result = secrets(creds, AWS_DEFAULT_REGION="eu-central-1", HOME=str(tmp_path))
     assert "aws configure" in one_sentence(result)
     assert "VALUE" not in result.stderr
 
@@ -193,6 +196,6 @@ def test_secrets_without_aws_credentials_is_one_sentence(tmp_path: Path) -> None
 def test_secrets_lacking_a_key_is_one_sentence(tmp_path: Path) -> None:
     creds = tmp_path / "twitter.json"
     creds.write_text('{"consumer_key": "VALUE"}')
-    result = run(sys.executable, "-m", "infra.cloud", "secrets", creds)
+    result = secrets(creds)
     assert "consumer_secret" in one_sentence(result, 2)
     assert "VALUE" not in result.stderr

@@ -1,1 +1,1 @@
-"""What an owner does with a bot in AWS, a command each: `python -m infra.cloud --help`, or `make` with its name."""
+"""What an owner does with a bot in AWS, a command each: `deepproverbs cloud -h`, or `make` with its name."""

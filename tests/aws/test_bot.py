@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 from infra.cloud import deploy
-from infra.cloud.__main__ import main
 from infra.cloud.schedule import moments
 from infra.cloud.stack import Owner
 from tests.helpers.aws import alarms
@@ -28,6 +27,7 @@ from tests.helpers.aws.gateway import account
 from tests.helpers.aws.slots import queue_points
 from tests.helpers.aws.walk import readme_commands, walk
 from tests.helpers.loopback_x import loopback_x
+from training.cli.main import main
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_what_a_second_bot_is_told_acts_on_that_bot(
     bot.aws.act_as_owner(monkeypatch)
 
     def command(*arguments: str, code: int = 0) -> str:
-        assert main([*arguments, "--bot", str(tmp_path / "bot.toml")]) == code
+        assert main(["cloud", *arguments, "--bot", str(tmp_path / "bot.toml")]) == code
         return "".join(capsys.readouterr())
 
     said = [command("deploy")]

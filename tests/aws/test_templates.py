@@ -19,8 +19,8 @@ from post_tweet import app, telemetry
 from post_tweet.state import State
 
 from infra.cloud import costs, deploy
-from infra.cloud.__main__ import main
 from tests.helpers.aws.cloudformation import transformed
+from training.cli.main import main
 from training.common.paths import ROOT
 
 TEMPLATE = ROOT / "infra" / "template.yaml"
@@ -263,7 +263,7 @@ def test_without_aws_credentials_a_command_is_one_sentence(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert main([command]) == 1
+    assert main(["cloud", command]) == 1
     said = capsys.readouterr()
     assert said.out == "" and re.fullmatch(r"deepproverbs: No AWS credentials; .*\n", said.err)
 
@@ -272,6 +272,7 @@ def test_status_without_aws_is_the_folder_s(tmp_path: Path) -> None:
     (tmp_path / "bot.toml").write_text(f'name = "t"\npool = "{tmp_path}/pool"\n')
     (tmp_path / "pool").mkdir()
     (tmp_path / "pool" / "state.json").write_bytes(State().dump())
-    result = run(sys.executable, "-m", "infra.cloud", "status", "--bot", tmp_path / "bot.toml", HOME=str(tmp_path))
+    words = ["cloud", "status", "--bot", str(tmp_path / "bot.toml")]
+    result = run(sys.executable, "-m", "training.cli.main", *words, HOME=str(tmp_path))
     assert result.returncode == 0 and "0 of 0 texts left" in result.stdout
     assert "Not in AWS: No AWS credentials" in result.stdout

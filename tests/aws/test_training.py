@@ -19,7 +19,6 @@ from post_tweet.pool import Pool
 from post_tweet.store import S3Store
 
 from infra.cloud import training
-from infra.cloud.__main__ import main
 from infra.cloud.stack import Owner
 from tests.helpers.aws.bot import STACK, bot_stack
 from tests.helpers.aws.cloudformation import Skipped
@@ -27,6 +26,7 @@ from tests.helpers.aws.gateway import Account, account
 from tests.helpers.aws.iam import allowed
 from tests.helpers.sampling import quick_bot
 from training import settings
+from training.cli.main import main
 from training.common.errors import DeepproverbsError
 from training.common.paths import ROOT
 
@@ -98,7 +98,7 @@ def test_training_in_the_cloud_fills_the_pool(
         "ServiceQuotasV20190624.GetServiceQuota": lambda _: {"Quota": {"Value": 8.0}},
     }
     bot = quick_bot(tmp_path / "bot")
-    command = ["train", "--bot", str(bot), "--model", "nano", "--count", "60", "--shards", "3"]
+    command = ["cloud", "train", "--bot", str(bot), "--model", "nano", "--count", "60", "--shards", "3"]
     assert main([*command, "--email", "train@example.org"]) == 0
     said = capsys.readouterr().out
     assert "3 shards of 120 candidates, 60 texts into s3://" in said and "Costs about $" in said
@@ -148,9 +148,9 @@ def test_training_in_the_cloud_fills_the_pool(
             assert any(need.action == action and allowed(need, [alone]) for need in asked), f"nothing needs {alone}"
     pool = Pool(S3Store(aws.outputs(STACK)["BucketName"], "proverbs", aws.client("s3")))
     assert pool.load()[0].remaining == 60 and pool.verify() == []
-    assert main(["train-status"]) == 0
+    assert main(["cloud", "train-status"]) == 0
     assert "proverbs-train" in (said := capsys.readouterr().out) and "failed: why" in said
-    assert main(["train-destroy"]) == 0 and "make cloud-destroy YES=1" in capsys.readouterr().out
+    assert main(["cloud", "train-destroy"]) == 0 and "make cloud-destroy YES=1" in capsys.readouterr().out
     # Again, as after a failure: no second build beside the one that runs, and the address stays.
     looks.clear()
     capsys.readouterr()
@@ -158,7 +158,7 @@ def test_training_in_the_cloud_fills_the_pool(
     assert "AWS builds the image already" in capsys.readouterr().out and len(built) == 1 and len(jobs) == 6
     assert training.stack_of(Owner(), settings.load(bot)).parameters["AlarmEmail"] == "train@example.org"
     assert ended == []
-    assert main(["train-destroy", "--yes"]) == 0
+    assert main(["cloud", "train-destroy", "--yes"]) == 0
     assert ended == ["2", "seen", "seen", "seen"], "ended once, and waited for"
     assert pool.load()[0].remaining == 60, "the pool stays"
 
@@ -170,13 +170,13 @@ def image_of_the_jobs() -> str:
 
 
 def test_training_says_what_the_account_lacks(aws: Account, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train"]) == 1
+    assert main(["cloud", "train"]) == 1
     assert "`make deploy` makes it" in capsys.readouterr().err
     bot_stack(aws)
-    assert main(["train", "--shards", "0"]) == 2
+    assert main(["cloud", "train", "--shards", "0"]) == 2
     capsys.readouterr()
     aws.answers["ServiceQuotasV20190624.GetServiceQuota"] = lambda _: {"Quota": {"Value": 0.0}}
-    assert main(["train"]) == 1
+    assert main(["cloud", "train"]) == 1
     assert re.search(r"raise the quota `All G and VT Spot Instance Requests` \(L-3819A6DF\)", capsys.readouterr().err)
 
 

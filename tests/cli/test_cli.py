@@ -211,19 +211,9 @@ def test_filter_works_on_text_this_project_never_saw(tmp_path: Path, capsys: pyt
     good = "all other ones the before comes number"
     candidates = [{"text": good, "finished": False}, {"text": corpus[0]}, {"text": good, "logprob": -1.5}]
     (tmp_path / "candidates.jsonl").write_text("\n".join(map(json.dumps, [*candidates, {"text": good}])))
-    assert (
-        main(
-            [
-                "filter",
-                str(tmp_path / "candidates.jsonl"),
-                "--corpus",
-                str(tmp_path / "corpus.txt"),
-                "--out",
-                str(tmp_path / "pool.jsonl"),
-            ]
-        )
-        == 0
-    )
+    files = {name: str(tmp_path / name) for name in ("candidates.jsonl", "corpus.txt", "pool.jsonl", "pool")}
+    words = ["filter", files["candidates.jsonl"], "--corpus", files["corpus.txt"], "--out", files["pool.jsonl"]]
+    assert main(words) == 0
     verdicts = [json.loads(line)["verdict"] for line in (tmp_path / "verdicts.jsonl").read_text().splitlines()]
     assert verdicts == ["unfinished", "copied-run", "kept", "duplicate"]
     assert json.loads((tmp_path / "pool.jsonl").read_text())["score"] == -1.5

@@ -9,25 +9,10 @@ from pathlib import Path
 
 from training.common.paths import ROOT
 
-TOOLS = [
-    "bash",
-    "env",
-    "sort",
-    "dirname",
-    "cat",
-    "cksum",
-    "mkdir",
-    "rm",
-    "touch",
-    "mv",
-    "flock",
-    "tail",
-    "cut",
-    "df",
-    "awk",
-    "uname",
-    "ldd",
-]
+TOOLS = (
+    "bash", "env", "sort", "dirname", "cat", "cksum", "mkdir", "rm", "touch", "mv", "flock", "tail", "cut", "df", "awk",
+    "uname", "ldd",
+)  # fmt: skip
 
 
 def outer() -> dict[str, str]:

@@ -9,12 +9,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from post_tweet.errors import BadInput
 from post_tweet.place import CannotTell, Found, NotFound, Posted, Refused, Secret, Unknown
 from post_tweet.x import Credentials, X
-from post_tweet.xtext import problems, weighted_length
 
 from tests.helpers.loopback_x import KEYS, LoopbackX, loopback_x, secret
 
@@ -204,59 +201,3 @@ def test_signed_headers_are_not_logged(x: LoopbackX, caplog: pytest.LogCaptureFi
     caplog.set_level(logging.DEBUG)
     client(x).post("a text")
     assert "oauth_signature" not in caplog.text and KEYS["access_token"] not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("text", "length"),
-    [
-        ("abc", 3),
-        ("’“—", 3),
-        ("…", 2),
-        ("€", 2),
-        ("日本", 4),
-        ("é", 1),
-        ("e\u0301", 1),
-        ("🙂", 2),
-        ("https://example.com/a/very/long/path/indeed/it/is", 49),
-        ("see king.To now", 4 + 23 + 4),
-        ("notes.md", 23),
-    ],
-)
-def test_weighted_length(text: str, length: int) -> None:
-    assert weighted_length(text) == length
-
-
-@given(st.text(alphabet=st.characters(max_codepoint=4351, exclude_characters=".．。｡:/"), max_size=300))
-def test_texts_without_a_dot_weigh_one_a_character_and_emoji_two(text: str) -> None:
-    import unicodedata
-
-    normal = unicodedata.normalize("NFC", text)
-    if all(ord(c) <= 4351 for c in normal):
-        assert weighted_length(text) == len(normal) + sum(c in "©®" for c in normal)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "  ",
-        "a" * 281,
-        "日" * 141,
-        "look at him.In the house",
-        "a\x00b",
-        "a\ufeffb",
-        "hail @king",
-        "＠king",
-        "#wise",
-        "$GOLD",
-        "http://x.y",
-        "x" * 260 + " a.b",
-    ],
-)
-def test_texts_that_must_not_be_posted(text: str) -> None:
-    assert problems(text)
-
-
-@pytest.mark.parametrize("text", ["a soft answer turneth away wrath.", "a. b, c - d's.", "a" * 280, "what... then"])
-def test_texts_that_may(text: str) -> None:
-    assert problems(text) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +23,22 @@ ORACLE = [
 @pytest.mark.parametrize(("text", "length"), ORACLE)
 def test_never_below_x(text: str, length: int) -> None:
     assert weighted_length(text) >= length
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [("abc", 3), ("’“—", 3), ("…", 2), ("€", 2), ("日本", 4), ("é", 1), ("e\u0301", 1), ("🙂", 2),
+     ("https://example.com/a/very/long/path/indeed/it/is", 49)],
+)  # fmt: skip
+def test_what_a_character_weighs(text: str, length: int) -> None:
+    assert weighted_length(text) == length
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=4351, exclude_characters=".．。｡:/"), max_size=300))
+def test_texts_without_a_dot_weigh_one_a_character_and_emoji_two(text: str) -> None:
+    normal = unicodedata.normalize("NFC", text)
+    if all(ord(c) <= 4351 for c in normal):
+        assert weighted_length(text) == len(normal) + sum(c in "©®" for c in normal)
 
 
 @pytest.mark.parametrize("text", ["king.To", "notes.md", "https://t.co/abc", "http://a.io", "www.example.com"])
@@ -45,6 +63,7 @@ def test_more_text_never_weighs_less(text: str, more: str) -> None:
         ("\uff03tag", "holds"), ("$ab", "holds"),
         ("a\x07", "U+0007"), ("a\ufeff", "U+FEFF"), ("a\uffff", "U+FFFF"), ("\ud800", "U+D800"),
         ("  ", "empty"), ("a" * (LIMIT + 1), "weighs 281 of 280"),
+        ("", "empty"), ("日" * 141, "weighs 282"), ("x" * 260 + " a.b", "link"), ("http://x.y", "link"),
     ],
 )  # fmt: skip
 def test_reasons(text: str, reason: str) -> None:
@@ -59,7 +78,9 @@ def test_each_reason_can_be_allowed() -> None:
         assert reason in (problems(text, set(every) - {name}) or "")
 
 
-@pytest.mark.parametrize("text", ["a" * LIMIT, "one. two, 3.5 and 'so'...", "line\nline", "\u201cquoted.\u201d then"])
+@pytest.mark.parametrize(
+    "text", ["a" * LIMIT, "one. two - d's, 3.5, 'so'... then", "line\nline", "\u201cquoted.\u201d then"]
+)
 def test_texts_that_may(text: str) -> None:
     assert problems(text) is None
 

@@ -57,18 +57,8 @@ def test_the_original_s_own_command_tweets_from_a_checkpoint(
     with loopback_x() as x:
         (tmp_path / "twitter.json").write_text(x.twitter_json)
         monkeypatch.setenv("X_API_URL", x.url)
-        command = [
-            "post",
-            "--bot",
-            str(line.bot.folder / "bot.toml"),
-            "--checkpoint",
-            str(tuned.parent),
-            "--creds",
-            str(tmp_path / "twitter.json"),
-            "--run",
-            str(tmp_path / "run"),
-            "--slot",
-        ]
+        command = ["post", "--bot", str(line.bot.folder / "bot.toml"), "--checkpoint", str(tuned.parent)]
+        command += ["--creds", str(tmp_path / "twitter.json"), "--run", str(tmp_path / "run"), "--slot"]
         assert [cli.main([*command, slot]) for slot in ("one", "two", "two")] == [0, 0, 0]
         outcomes = [json.loads(text)["outcome"] for text in capsys.readouterr().out.splitlines() if text[0] == "{"]
         assert outcomes == ["posted", "posted", "already-settled"] and len(set(x.published)) == 2

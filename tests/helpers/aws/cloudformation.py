@@ -84,12 +84,7 @@ class Skipped(CloudFormationModel):
 
     @classmethod
     def update_from_cloudformation_json(
-        cls,
-        original_resource: Any,
-        new_resource_name: str,
-        cloudformation_json: Any,
-        account_id: str,
-        region_name: str,
+        cls, original_resource: Any, new_resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
     ) -> Any:
         original_resource.delete(account_id, region_name)
         return cls.create_from_cloudformation_json(original_resource.name, cloudformation_json, account_id, region_name)

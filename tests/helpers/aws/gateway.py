@@ -28,6 +28,7 @@ from tests.helpers.aws import cloudformation
 from tests.helpers.aws.iam import ACCOUNT, REGION, Need, allowed, needs_of
 
 OWNER = "AKIAOWNER"
+SERVICES = ("s3", "iam", "lambda", "sqs", "sns", "ssm", "logs", "cloudwatch", "scheduler", "cloudformation", "ecr")
 Respond = Callable[..., Any]
 
 
@@ -159,19 +160,7 @@ def account() -> Iterator[Account]:
     with pytest.MonkeyPatch.context() as patch:
         cloudformation.install(patch)
         patch.setattr(settings, "S3_IGNORE_SUBDOMAIN_BUCKETNAME", True, raising=False)
-        for service in (
-            "s3",
-            "iam",
-            "lambda",
-            "sqs",
-            "sns",
-            "ssm",
-            "logs",
-            "cloudwatch",
-            "scheduler",
-            "cloudformation",
-            "ecr",
-        ):
+        for service in SERVICES:
             get_backend(service).reset()  # type: ignore[call-overload]
         server = make_server("127.0.0.1", 0, gateway, threaded=True, request_handler=_Quiet)
         aws.url = f"http://127.0.0.1:{server.server_port}"

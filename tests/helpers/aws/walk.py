@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 
 from infra.cloud import deploy
-from infra.cloud.__main__ import main as cloud
 from tests.helpers.aws.bot import STACK, Bot
 from tests.helpers.aws.function import deployed
 from tests.helpers.aws.gateway import account
 from tests.helpers.aws.iam import REGION
 from tests.helpers.loopback_x import loopback_x
+from training.cli import main as program
 from training.common.paths import ROOT
 
 
@@ -90,7 +90,8 @@ def switched_on(folder: Path, built: Path) -> Iterator[Bot]:
             patch.setattr(deploy, "upload", upload)
             first, *_ = readme_commands()
             options = [f"--{name.lower().replace('_', '-')}={value}" for name, value in _variables(first)]
-            assert cloud(["deploy", *options]) == cloud(["secrets", str(folder / "twitter.json")]) == 0
+            for words in (["deploy", *options], ["secrets", str(folder / "twitter.json")]):
+                assert program.main(["cloud", *words]) == 0
         yield bot
 
 
