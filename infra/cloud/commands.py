@@ -14,9 +14,9 @@ from infra.cloud.make import make, speak_of
 from training import settings
 from training.cli.command import COMMON, Group, argument, json_option, option
 from training.cli.console import result, show
-from training.cli.options import BotFile, load_bot, setting_options
+from training.cli.options import BOT, load_bot, setting_options
+from training.cli.stages import PATH
 from training.common.errors import DeepproverbsError
-from training.common.paths import DEFAULT_BOT
 from training.common.progress import say
 
 FUNCTION, TRAINING = "The bot's function", "Training on spot GPUs"
@@ -51,15 +51,7 @@ def _speak_of(ctx: click.Context, param: click.Parameter, bot: Path) -> Path:
     return bot
 
 
-bot_option = option(
-    "--bot",
-    type=BotFile(),
-    default=DEFAULT_BOT,
-    metavar="FILE",
-    callback=_speak_of,
-    heading=COMMON,
-    help="The bot's settings: its bot.toml, or the folder that holds it. [default: data/proverbs/bot.toml]",
-)
+bot_option = option("--bot", callback=_speak_of, heading=COMMON, **BOT)
 yes_option = option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
 
 
@@ -94,13 +86,7 @@ def deploy_command(bot: Path, **options: Any) -> None:
 
 
 @command("secrets")
-@argument(
-    "creds",
-    type=click.Path(path_type=Path),
-    required=False,
-    default=Path("twitter.json"),
-    help="The four X keys. [default: twitter.json]",
-)
+@argument("creds", type=PATH, default="twitter.json", help="The four X keys. [default: twitter.json]")
 def secrets_command(bot: Path, creds: Path) -> None:
     """Put the X keys into AWS, encrypted.
 

@@ -137,16 +137,8 @@ def upload(stack: str, parameters: dict[str, str], say: Say, template: Path | No
     """`sam deploy`, of what was built last or of a template that needs no building. Its hundred lines go to a file;
     when it fails, the last ones are shown."""
     overrides = [f'{name}="{value}"' for name, value in parameters.items()]
-    command: list[str | Path] = [
-        SAM,
-        "deploy",
-        "--config-file",
-        CONFIG,
-        "--stack-name",
-        stack,
-        "--parameter-overrides",
-        *overrides,
-    ]
+    command: list[str | Path] = [SAM, "deploy", "--config-file", CONFIG, "--stack-name", stack]
+    command += ["--parameter-overrides", *overrides]
     command += ["--template", template] if template else []
     file = build_folder() / ".aws-sam" / "deploy.log"
     shown = file.relative_to(ROOT) if file.is_relative_to(ROOT) else file

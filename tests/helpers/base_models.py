@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import tiny
-from tests.helpers.loopback_mirror import LoopbackMirror
+from tests.helpers.loopback_mirror import LoopbackMirror, loopback_mirror
 from training.common.errors import DeepproverbsError
 from training.model import download
 from training.model.base import FILES, RELEASES, WEIGHTS, Release, locate
@@ -69,7 +69,7 @@ def mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]
     monkeypatch.setitem(RELEASES, "774M", release_of(files, "encoder.json", "vocab.bpe"))
     monkeypatch.setattr(download, "FIRST_PAUSE", 0.0)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with LoopbackMirror(tmp_path / "mirror") as mirror:
+    with loopback_mirror(tmp_path / "mirror") as mirror:
         monkeypatch.setenv("DEEPPROVERBS_MIRROR", mirror.url + "/")
         yield Cloud(mirror, files, tmp_path / "cache")
 

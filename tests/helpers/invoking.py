@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from post_tweet import effects, telemetry
 from post_tweet import protocol as post
-from post_tweet.errors import PostError
+from post_tweet.errors import PostError, Undecided
+from post_tweet.place import Unknown
 from post_tweet.pool import Pool
 from post_tweet.runtime import Runtime
 from post_tweet.state import Claim, when
@@ -80,6 +82,14 @@ class World:
                 raise Crash
             yield
         raise AssertionError
+
+    def lose(self, *slots: str) -> None:
+        """X's answer to each of these is lost, and the lease of the claim is over."""
+        for slot in slots:
+            self.x.answers.append(Unknown("time-out"))
+            with pytest.raises(Undecided):
+                self.invoke(slot)
+            self.wait(seconds=111)
 
     @property
     def state(self) -> Any:

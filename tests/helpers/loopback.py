@@ -10,6 +10,16 @@ from socketserver import ThreadingMixIn
 from typing import Any
 
 
+class Quiet(BaseHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        """What a test needs to know of a request, its server keeps."""
+
+
+class KeepAlive(Quiet):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body in one packet: otherwise every answer waits 40 ms for an acknowledgement
+
+
 class InTurn(HTTPServer):
     """Does one request after the other, in the order of their connections."""
 

@@ -10,14 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import boto3
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from tests.helpers.loopback import served
+from tests.helpers.loopback import KeepAlive, served
 
 BUCKET = "bot-pool"
 ERRORS = {409: "ConditionalRequestConflict", 412: "PreconditionFailed", 500: "InternalError", 503: "SlowDown"}
@@ -70,13 +69,7 @@ def loopback_aws() -> Iterator[LoopbackAws]:
     """Yield it with an empty bucket."""
     aws, app, lock = LoopbackAws(), DomainDispatcherApplication(create_backend_app), threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # headers and body in one packet: otherwise every answer waits 40 ms for an acknowledgement
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
+    class Handler(KeepAlive):
         def handle_expect_100(self) -> bool:
             going_on = super().handle_expect_100()
             self.wfile.flush()

@@ -1,6 +1,6 @@
 """A mirror on 127.0.0.1 that serves a folder with ranges and ETags, and fails when told to.
 
-    with LoopbackMirror(folder) as mirror:
+    with loopback_mirror(folder) as mirror:
         mirror.faults["124M/model.ckpt.index"] = [Fault(drop_after=1000), Fault(status=500)]
         requests.get(mirror.url + "/124M/model.ckpt.index")
 
@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from time import sleep
-from typing import Any
+
+from tests.helpers.loopback import Quiet, served
 
 
 def tag_of(body: bytes) -> str:
@@ -55,38 +57,18 @@ class Request:
 
 
 class LoopbackMirror:
-    """Serves `folder` at `url` until the with-block ends; `requests` lists what was asked, in order."""
+    """Serves `folder` at `url`; `requests` lists what was asked, in order."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.url = folder, ""
         self.faults: dict[str, list[Fault]] = {}
         self.requests: list[Request] = []
-        mirror = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                mirror._answer(self)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> LoopbackMirror:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def asked(self, path: str) -> list[Request]:
         """The requests for one path, in order."""
         return [request for request in self.requests if request.path == path]
 
-    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
         path = handler.path.lstrip("/")
         waiting = self.faults.get(path, [])
         fault = waiting.pop(0) if waiting else Fault()
@@ -125,3 +107,16 @@ class LoopbackMirror:
         except OSError:  # the client went away
             pass
         handler.close_connection = True
+
+
+@contextmanager
+def loopback_mirror(folder: Path) -> Iterator[LoopbackMirror]:
+    mirror = LoopbackMirror(folder)
+
+    class Handler(Quiet):
+        def do_GET(self) -> None:
+            mirror.answer(self)
+
+    with served(Handler) as address:
+        mirror.url = f"http://{address}"
+        yield mirror

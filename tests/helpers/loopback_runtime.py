@@ -14,11 +14,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.loopback import served
+from tests.helpers.loopback import KeepAlive, served
 
 VERSION = "/2018-06-01/runtime"
 
@@ -83,13 +82,7 @@ class Function:
 def runtime(folder: Path, environment: dict[str, str]) -> Iterator[Function]:
     function = Function(folder, environment)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # headers and body in one packet: otherwise every answer waits 40 ms for an acknowledgement
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
+    class Handler(KeepAlive):
         def reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)
             for name, value in {"Content-Length": str(len(body)), **headers}.items():

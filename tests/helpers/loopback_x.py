@@ -12,13 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from post_tweet.place import Secret
 
-from tests.helpers.loopback import served
+from tests.helpers.loopback import Quiet, served
 
 KEYS = {
     "consumer_key": "ck-test",
@@ -98,10 +97,7 @@ def loopback_x(in_turn: bool = False) -> Iterator[LoopbackX]:
     """`in_turn`: a request is handled before any that comes after it, whatever became of its sender."""
     x = LoopbackX()
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args: Any) -> None:
-            pass
-
+    class Handler(Quiet):
         def reply(self, status: int, body: str | bytes, headers: dict[str, str] | None = None) -> None:
             data = body.encode() if isinstance(body, str) else body
             self.send_response(status)

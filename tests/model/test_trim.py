@@ -24,23 +24,18 @@ SAYINGS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return nano.model(tmp_path_factory.mktemp("nano"))
-
-
 @pytest.fixture
-def padded(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def padded(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """nano with 9,000 rows more, which the model never writes: like the 50,257 of GPT-2 to a bot."""
     with np.load(nano.NANO / "weights.npz") as weights:
         arrays = {name: weights[name].astype(np.float32) for name in weights.files}
     # logits = wte h: the outputs h, found backwards from logits, and a row whose logit is -15 for all of them.
     wte = arrays["model/wte"]
     backwards = np.linalg.pinv(wte)
-    generator, h = ctranslate2.Generator(str(whole), intra_threads=1), []
+    generator, h = ctranslate2.Generator(str(model), intra_threads=1), []
     with monkeypatch.context() as patch:
         patch.setattr(trim, "TEXTS", 100)
-        texts = trim._sampled(generator, Converted(whole), SETTINGS)
+        texts = trim._sampled(generator, Converted(model), SETTINGS)
     for text in texts:
         logits = np.asarray(generator.forward_batch([[END_OF_TEXT, *text]]))[0]
         h.append((backwards @ logits.T).T)
@@ -75,11 +70,11 @@ def test_rows_that_the_model_does_not_write_are_left_out(padded: Path) -> None:
     assert "the others hold" in said[0] and "of the arithmetic saved" in said[0]
 
 
-def test_the_mass_that_is_cut_off_is_what_it_says(whole: Path) -> None:
+def test_the_mass_that_is_cut_off_is_what_it_says(model: Path) -> None:
     """By another way: log-probabilities of a NumPy softmax, text by text."""
-    converted = Converted(whole)
-    names, generator = converted.token_names(), ctranslate2.Generator(str(whole), compute_type="int8")
-    rows = rows_of(whole)
+    converted = Converted(model)
+    names, generator = converted.token_names(), ctranslate2.Generator(str(model), compute_type="int8")
+    rows = rows_of(model)
     mean = trim._mean_probabilities(generator, rows, converted, 0.7)
     total, places = np.zeros(len(names)), 0
     for row in rows:
@@ -89,9 +84,9 @@ def test_the_mass_that_is_cut_off_is_what_it_says(whole: Path) -> None:
     assert np.allclose(mean, total / places, atol=1e-5) and mean.sum() == pytest.approx(1, abs=1e-4)
 
 
-def test_a_vocabulary_that_is_needed_stays(whole: Path) -> None:
+def test_a_vocabulary_that_is_needed_stays(model: Path) -> None:
     said: list[str] = []
-    assert trim.choose_rows(whole, SAYINGS, rows_of(whole), SETTINGS, said.append) is None
+    assert trim.choose_rows(model, SAYINGS, rows_of(model), SETTINGS, said.append) is None
     assert "all 4,096 tokens stay" in said[0]
 
 
@@ -114,8 +109,8 @@ def test_a_trimmed_model_decodes_encodes_and_refuses(tmp_path: Path) -> None:
         converted.prompt("x")
 
 
-def test_the_bytes_of_tokens_are_what_the_tokenizer_says(whole: Path) -> None:
-    converted = Converted(whole)
+def test_the_bytes_of_tokens_are_what_the_tokenizer_says(model: Path) -> None:
+    converted = Converted(model)
     for text in ("the wise man's house, so-called.", "naïve “quotes” – 日本", "a\tb\n"):
         ids = converted.tokenizer.encode(text).ids
         assert b"".join(converted.token_bytes()[i] for i in ids).decode() == text

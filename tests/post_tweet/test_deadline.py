@@ -97,14 +97,10 @@ def test_what_comes_a_piece_at_a_time_is_given_up(start: bytes, piece: bytes) ->
         assert [request.split()[0] for request in server.requests] == ["POST", "GET"]
 
 
-def test_silence_is_given_up() -> None:
+@pytest.mark.parametrize("timeout", [TIMEOUT, (60.0, 0.3)], ids=["silence", "longer than a piece may take"])
+def test_silence_is_given_up(timeout: tuple[float, float]) -> None:
     with slow(lambda _: iter(())) as server:
-        given_up(server)
-
-
-def test_silence_takes_no_longer_than_a_piece_may() -> None:
-    with slow(lambda _: iter(())) as server:
-        given_up(server, timeout=(60.0, 0.3))
+        given_up(server, timeout=timeout)
 
 
 def test_silence_takes_no_longer_than_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from post_tweet.errors import Account, Busy, PostError, Undecided, Unreachable
-from post_tweet.place import Posted, Refused, Unknown
+from post_tweet.errors import Account, Busy, PostError, Unreachable
+from post_tweet.place import Posted, Refused
 from post_tweet.store import Conflict
 
 from tests.helpers.fakes import Crash, records, refill
@@ -19,14 +19,11 @@ from tests.helpers.invoking import World
 FIRST = records(1)[0]["text"]
 
 
-def after_a_lost_answer(readable: bool, texts: int = 5) -> World:
+def after_a_lost_answer(readable: bool) -> World:
     """Monday's answer is lost; the post was not made."""
-    world = World(texts)
+    world = World()
     world.x.readable = readable
-    world.x.answers.append(Unknown("timeout"))
-    with pytest.raises(Undecided):
-        world.invoke("monday")
-    world.wait(seconds=111)
+    world.lose("monday")
     return world
 
 

@@ -9,8 +9,8 @@ from unittest import mock
 
 import pytest
 from post_tweet import effects, recent
-from post_tweet.errors import Abandoned, TooLate, Undecided, Unreachable
-from post_tweet.place import Found, Unknown
+from post_tweet.errors import Abandoned, TooLate, Unreachable
+from post_tweet.place import Found
 from post_tweet.state import RECENT, Settled, State, due
 
 from tests.helpers.fakes import records
@@ -116,19 +116,10 @@ def test_texts_that_were_not_posted_do_not_push_posts_out_of_the_memory() -> Non
     assert world.invoke("slot 0").outcome == "already-settled"
 
 
-def lost(world: World, *slots: str) -> None:
-    """X's answer to each of these is lost."""
-    for slot in slots:
-        world.x.answers.append(Unknown("time-out"))
-        with pytest.raises(Undecided):
-            world.invoke(slot)
-        world.wait(seconds=111)
-
-
 def test_a_post_counts_for_every_slot_that_may_have_made_it() -> None:
     world = World()
     world.x.readable = False
-    lost(world, "monday", "tuesday")
+    world.lose("monday", "tuesday")
     world.x.published.append(records(1)[0]["text"])  # one of the two did
     assert world.state.claim.slots == ("monday", "tuesday")
     assert world.invoke("wednesday").index == 1
@@ -142,8 +133,8 @@ def test_a_post_counts_for_every_slot_that_may_have_made_it() -> None:
 def test_a_post_that_x_shows_is_its_own_attempts(seconds: int) -> None:
     """X tells when it was made: the last attempt's, or one before it."""
     world = World()
-    lost(world, "monday")
-    lost(world, "tuesday")
+    world.lose("monday")
+    world.lose("tuesday")
     claim, text = world.state.claim, records(1)[0]["text"]
     world.x.published.append(text)
     found = Found("9", datetime.fromisoformat(claim.since) - timedelta(seconds=seconds))
@@ -184,7 +175,7 @@ def test_a_name_with_microseconds_is_remembered_as_long() -> None:
 @pytest.mark.parametrize("readable", [True, False])
 def test_a_post_that_was_only_found_has_a_record_without_a_slot(readable: bool) -> None:
     world = World()
-    lost(world, "monday")
+    world.lose("monday")
     world.x.published.append(records(1)[0]["text"])
     world.x.readable = readable
     assert world.invoke("monday").outcome == "posted" and world.pool.verify() == []
@@ -194,7 +185,7 @@ def test_a_post_that_was_only_found_has_a_record_without_a_slot(readable: bool) 
 def test_a_retry_whose_post_another_slot_has_made_says_nothing_wrong() -> None:
     """Its question comes after the other's take-over and post, its write after the other's settling."""
     world = World()
-    lost(world, "monday")
+    world.lose("monday")
     retry = world.start("monday")
     for _ in range(3):  # Now, Load, Now
         next(retry)
@@ -208,7 +199,7 @@ def test_a_retry_whose_post_another_slot_has_made_says_nothing_wrong() -> None:
 def test_a_post_that_x_accepts_frees_the_slots_before_it() -> None:
     world = World()
     world.x.readable = False
-    lost(world, "monday", "tuesday")
+    world.lose("monday", "tuesday")
     assert world.invoke("wednesday").index == 0
     assert world.invoke("monday").index == 1 and world.invoke("tuesday").index == 2
     assert world.state.dump().count(b'"others"') == 0
@@ -217,7 +208,7 @@ def test_a_post_that_x_accepts_frees_the_slots_before_it() -> None:
 def test_texts_given_up_bar_every_slot_that_may_have_posted_them() -> None:
     world = World()
     world.x.readable = False
-    lost(world, "monday", "tuesday")
+    world.lose("monday", "tuesday")
     world.wait(hours=7)
     assert world.invoke("wednesday").index == 1
     assert "Text 0 may have been posted for monday or tuesday; X did not say whether" in world.warnings[0]
@@ -228,7 +219,7 @@ def test_texts_given_up_bar_every_slot_that_may_have_posted_them() -> None:
 
 def test_a_withdrawn_text_that_x_does_not_hold_is_counted_as_refused() -> None:
     world = World()
-    lost(world, "monday")
+    world.lose("monday")
     world.pool.withdraw([0])
     assert world.invoke("tuesday").index == 1
     assert world.metrics.values["Refused"] == 1 and "withdrawn" in world.warnings[0]
@@ -239,7 +230,7 @@ def test_a_call_that_is_about_to_be_ended_begins_no_post() -> None:
     with pytest.raises(Unreachable, match="10 s are left"):
         world.invoke("monday", until=world.now + timedelta(seconds=10))
     assert world.x.published == [] and world.state.claim is None
-    lost(world, "monday")
+    world.lose("monday")
     with pytest.raises(Unreachable):
         world.invoke("monday", until=world.now + timedelta(seconds=10))
     assert world.x.asked == 0
@@ -250,7 +241,7 @@ def test_a_call_that_is_about_to_be_ended_begins_no_post() -> None:
 def test_a_call_whose_store_or_x_was_slow_begins_no_post(slow: type[effects.Effect]) -> None:
     world, trace = World(), list[effects.Effect]()
     if slow is effects.Ask:
-        lost(world, "monday")
+        world.lose("monday")
     running = world.start("monday", trace=trace, until=world.now + timedelta(seconds=22))
     with pytest.raises(Unreachable, match="was slow"):
         for _ in running:
@@ -276,7 +267,7 @@ def test_a_slot_that_is_too_late_takes_no_claim_over() -> None:
     for number in range(RECENT + 1):
         world.invoke(named(f"slot {number}", world.now))
         world.wait(hours=1)
-    lost(world, named("new", world.now))
+    world.lose(named("new", world.now))
     with pytest.raises(TooLate):
         world.invoke(named("slot 0", START))
     assert world.x.asked == 0 and world.state.claim is not None

@@ -12,8 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from botocore.exceptions import ClientError
 from post_tweet import app
 from post_tweet import store as stores
 from post_tweet.errors import BadInput, Unreachable
@@ -129,17 +131,25 @@ def test_a_file_url_is_a_directory(tmp_path: Path) -> None:
     assert (tmp_path / "a b" / "state").read_bytes() == b"1"
 
 
-def test_a_bucket_in_another_region_says_so() -> None:
-    from botocore.exceptions import ClientError
+def refused(code: str, status: int, operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)
 
-    class Elsewhere:
-        def get_object(self, **_: Any) -> None:
-            raise ClientError(
-                {"Error": {"Code": "PermanentRedirect"}, "ResponseMetadata": {"HTTPStatusCode": 301}}, "GetObject"
-            )
 
-    with pytest.raises(Unreachable, match="set AWS_DEFAULT_REGION"):
-        S3Store("bucket", "p", Elsewhere()).get("state.json")
+@pytest.mark.parametrize(
+    ("code", "status", "sentence"),
+    [
+        ("PermanentRedirect", 301, "set AWS_DEFAULT_REGION"),
+        (
+            "AccessDenied",
+            403,
+            r"does not allow get_object .* \(AccessDenied\)",
+        ),  # no s3:ListBucket
+    ],
+)
+def test_a_bucket_that_refuses_says_why(code: str, status: int, sentence: str) -> None:
+    client = mock.Mock(get_object=mock.Mock(side_effect=refused(code, status, "GetObject")))
+    with pytest.raises(Unreachable, match=sentence):
+        S3Store("bucket", "p", client).get("state.json")
 
 
 def test_a_wrong_bucket_is_named(tmp_path: Path) -> None:
@@ -152,10 +162,7 @@ def test_a_wrong_bucket_is_named(tmp_path: Path) -> None:
 
 
 def test_no_credentials_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(Unreachable, match="aws configure"):
         open_store("s3://bucket/x").get("state.json")
@@ -183,12 +190,8 @@ class FlakyClient:
         return getattr(self.client, name)
 
     def put_object(self, **arguments: Any) -> Any:
-        from botocore.exceptions import ClientError
-
         self.client.put_object(**arguments)
-        raise ClientError(
-            {"Error": {"Code": self.code}, "ResponseMetadata": {"HTTPStatusCode": self.status}}, "PutObject"
-        )
+        raise refused(self.code, self.status, "PutObject")
 
 
 @pytest.mark.parametrize(("code", "status"), [("PreconditionFailed", 412), ("ConditionalRequestConflict", 409)])

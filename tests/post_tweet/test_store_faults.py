@@ -10,13 +10,12 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
 
 import botocore.endpoint
 import pytest
 from post_tweet import app, runtime, store
 from post_tweet.effects import Outcome
-from post_tweet.errors import PostError, Unreachable
+from post_tweet.errors import PostError
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
 from post_tweet.x import Credentials
@@ -118,19 +117,6 @@ def test_an_outage_is_one_sentence_and_the_next_call_goes_on(
     errors, result = until_posted(x, clock)
     assert len(errors) == 1 and "\n" not in errors[0] and "s3://bot-pool/bot" in errors[0]
     assert len(x.published) == 1 and result.outcome == "posted"
-
-
-def test_a_missing_object_that_is_forbidden_to_list_is_reported_as_a_lack_of_rights() -> None:
-    from botocore.exceptions import ClientError
-
-    class Forbidding:
-        def get_object(self, **_: Any) -> None:
-            raise ClientError(
-                {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "GetObject"
-            )
-
-    with pytest.raises(Unreachable, match=r"does not allow get_object .* \(AccessDenied\)"):
-        store.S3Store("bucket", "p", Forbidding()).get("state.json")
 
 
 def test_at_debug_nobody_logs_the_keys(

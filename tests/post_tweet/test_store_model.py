@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,17 +45,8 @@ class Stores:
 
 @pytest.fixture(params=["memory", "directory", "s3"])
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    with moto_if(request.param == "s3"):
+    with locked_moto() if request.param == "s3" else nullcontext():
         yield Stores(request.param, tmp_path)
-
-
-@contextmanager
-def moto_if(wanted: bool) -> Iterator[None]:
-    if wanted:
-        with locked_moto():
-            yield
-    else:
-        yield
 
 
 class StoreMachine(RuleBasedStateMachine):

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers import tiny
 from training.common.errors import DeepproverbsError
 from training.common.paths import ROOT
 from training.sample.candidates import Candidate, Candidates
@@ -26,11 +25,6 @@ SETTINGS = SampleSettings(max_tokens=16)
 SOME = [
     Candidate(f"text {n} “é” \t{'x' * (n % 7)}", n, -1.5, n % 3 > 0, 0.9, "" if n % 5 else "length") for n in range(60)
 ]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.model(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.mark.parametrize(
@@ -65,8 +59,8 @@ def test_a_line_is_json_and_comes_back(candidate: Candidate) -> None:
     assert Candidate.of(json.loads(candidate.line())) == candidate
 
 
-def test_a_file_cut_at_any_byte_is_repaired(model: Path, tmp_path: Path) -> None:
-    store = Candidates(tmp_path, model, SETTINGS)
+def test_a_file_cut_at_any_byte_is_repaired(small: Path, tmp_path: Path) -> None:
+    store = Candidates(tmp_path, small, SETTINGS)
     some = SOME[:24]
     store.append(some[:10])
     store.append(some[10:])
@@ -76,24 +70,24 @@ def test_a_file_cut_at_any_byte_is_repaired(model: Path, tmp_path: Path) -> None
         ends.append(ends[-1] + len(line))
     for cut in range(len(whole) + 1):
         store.path.write_bytes(whole[:cut])
-        again, kept = Candidates(tmp_path, model, SETTINGS), max(end for end in ends if end <= cut)
+        again, kept = Candidates(tmp_path, small, SETTINGS), max(end for end in ends if end <= cut)
         assert again.recover() == store.path.stat().st_size == kept
         assert again.count == ends.index(kept)
         assert [Candidate.of(json.loads(line)) for line in store.path.read_bytes().splitlines()] == SOME[: again.count]
         assert again.recover(12) == min(kept, ends[12])
 
 
-def test_other_samples_start_a_new_file_and_another_way_of_sampling_does_not(model: Path, tmp_path: Path) -> None:
-    Candidates(tmp_path, model, SETTINGS).append(SOME)
+def test_other_samples_start_a_new_file_and_another_way_of_sampling_does_not(small: Path, tmp_path: Path) -> None:
+    Candidates(tmp_path, small, SETTINGS).append(SOME)
     same = replace(SETTINGS, budget=99, workers=3, batch=7, engine="ctranslate2", early_stop=False)
     whole = (tmp_path / "candidates.jsonl").read_bytes()
-    assert Candidates(tmp_path, model, same).recover() == len(whole)
-    assert Candidates(tmp_path, model, replace(SETTINGS, top_k=5)).recover() == 0
+    assert Candidates(tmp_path, small, same).recover() == len(whole)
+    assert Candidates(tmp_path, small, replace(SETTINGS, top_k=5)).recover() == 0
     assert (tmp_path / "candidates-before.jsonl").read_bytes() == whole, "hours of sampling are not deleted"
 
 
-def test_a_full_disk_leaves_whole_lines(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Candidates(tmp_path, model, SETTINGS)
+def test_a_full_disk_leaves_whole_lines(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Candidates(tmp_path, small, SETTINGS)
     store.append(SOME)
     before, real = store.path.read_bytes(), Path.open
 
@@ -143,7 +137,7 @@ def start(folder: Path, model: Path, count: int, batch: int = 24) -> subprocess.
 
 
 @pytest.mark.slow
-def test_fifty_kills_leave_the_file_of_an_undisturbed_run(model: Path, tmp_path: Path) -> None:
+def test_fifty_kills_leave_the_file_of_an_undisturbed_run(small: Path, tmp_path: Path) -> None:
     """Killed at random moments, from the start of the process to the middle of a write; each time the file is
     whole lines and a part of one, and in the end every byte is as if nothing had happened: no sample is lost,
     none is there twice. The undisturbed run decodes other numbers of texts side by side."""
@@ -152,7 +146,7 @@ def test_fifty_kills_leave_the_file_of_an_undisturbed_run(model: Path, tmp_path:
     calm.mkdir()
     file, rng, grown, last = interrupted / "candidates.jsonl", random.Random(5), 0, 0
     for kill in range(50):
-        process = start(interrupted, model, 10**8, batch=rng.choice([3, 24, 60]))
+        process = start(interrupted, small, 10**8, batch=rng.choice([3, 24, 60]))
         deadline = time.monotonic() + 60
         # Every fifth kill comes at any moment of the start, the others once new samples have been written.
         while kill % 5 and (not file.exists() or file.stat().st_size <= last) and time.monotonic() < deadline:
@@ -169,7 +163,7 @@ def test_fifty_kills_leave_the_file_of_an_undisturbed_run(model: Path, tmp_path:
     assert grown >= 40
     count = file.read_bytes().count(b"\n") + 1000
     for folder in (interrupted, calm):
-        assert start(folder, model, count).wait() == 0
+        assert start(folder, small, count).wait() == 0
     one, other = file.read_bytes(), (calm / "candidates.jsonl").read_bytes()
     shorter = min(one.count(b"\n"), other.count(b"\n"))
     assert shorter >= count

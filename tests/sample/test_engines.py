@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
@@ -73,6 +74,10 @@ def test_log_probabilities_are_ctranslate2s_own(model: Path) -> None:
     assert abs(np.mean(differences)) < 0.01 and np.abs(differences).mean() < 0.05
 
 
+def exact_logits(tokens: list[int]) -> Any:
+    return tiny.logits(tiny.arrays(), tokens)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_ctranslate2s_frequencies_are_the_exact_probabilities(small: Path, name: str) -> None:
@@ -84,13 +89,10 @@ def test_ctranslate2s_frequencies_are_the_exact_probabilities(small: Path, name:
         top_p=case.get("top_p", 1.0),
     )
     engine = make_engine(replace(CT2, batch=500), Converted(small), settings, None, small)
-    counts: dict[tuple[int, ...], int] = {}
     with closing(engine.draw(0)) as batches:
-        drawn: list[Drawn] = [d for batch in islice(batches, total // 2000) for d in batch]
-    for text in drawn:
-        counts[tuple(text.rows)] = counts.get(tuple(text.rows), 0) + 1
-    exact = joint(lambda tokens: tiny.logits(tiny.arrays(), tokens), [tiny.END], tiny.END, **case)
-    assert chi_square(counts, exact, len(drawn)) > CHANCE
+        counts = Counter(tuple(d.rows) for batch in islice(batches, total // 2000) for d in batch)
+    exact = joint(exact_logits, [tiny.END], tiny.END, **case)
+    assert chi_square(counts, exact, counts.total()) > CHANCE
 
 
 @pytest.mark.slow
@@ -110,17 +112,9 @@ def test_stages_of_a_call_change_no_distribution(small: Path, workers: int) -> N
     numbers = [d.number for d in drawn]
     assert len(set(numbers)) == len(numbers) and max(numbers) < len(numbers) + 12_000
     for n, (prefix, temperature) in enumerate([("hi", 0.8), ("", 0.8), ("hi", 1.2), ("", 1.2)]):
-        counts: dict[tuple[int, ...], int] = {}
-        mine = [d for d in drawn if d.number % 4 == n and d.number < 40_000]
-        for d in mine:
-            counts[tuple(d.rows)] = counts.get(tuple(d.rows), 0) + 1
-        exact = joint(
-            lambda tokens: tiny.logits(tiny.arrays(), tokens),
-            converted.prompt(prefix),
-            tiny.END,
-            temperature=temperature,
-        )
-        assert chi_square(counts, exact, len(mine)) > CHANCE
+        counts = Counter(tuple(d.rows) for d in drawn if d.number % 4 == n and d.number < 40_000)
+        exact = joint(exact_logits, converted.prompt(prefix), tiny.END, temperature=temperature)
+        assert chi_square(counts, exact, counts.total()) > CHANCE
 
 
 @pytest.mark.slow

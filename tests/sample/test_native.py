@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,15 +22,11 @@ from training.common.errors import DeepproverbsError
 from training.common.paths import ROOT
 from training.model.convert import write_model
 from training.sample.native import build
-from training.sample.native.sampler import Counter, Model, Sampler, decoder
+from training.sample.native.sampler import Counter as Numbers
+from training.sample.native.sampler import Model, Sampler, Texts, decoder
 from training.sample.native.weights import read_weights
 
 TOKENS = [tiny.END, *np.random.default_rng(3).integers(0, 256, 40).tolist()]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.model(tmp_path_factory.mktemp("tiny"))
 
 
 def load(folder: Path, end: int = tiny.END, heads: int = tiny.HPARAMS["n_head"]) -> Model:
@@ -41,24 +38,24 @@ def sampler(model: Model, **settings: Any) -> Sampler:
     return Sampler(model, **({"seats": 48, "most": 8, "prefixes": [[end]], "temperatures": [1.0]} | settings))
 
 
-def test_weights_are_read_as_they_were_written(folder: Path) -> None:
-    written, read = tiny.arrays(), read_weights(folder / "model.bin")
+def test_weights_are_read_as_they_were_written(small: Path) -> None:
+    written, read = tiny.arrays(), read_weights(small / "model.bin")
     assert np.array_equal(read["decoder/embeddings/weight"], written["model/wte"])
     assert np.array_equal(read["decoder/layer_1/ffn/linear_0/weight"], written["model/h1/mlp/c_fc/w"][0].T)
     assert np.array_equal(read["decoder/layer_0/self_attention/layer_norm/beta"], written["model/h0/ln_1/b"])
 
 
 @pytest.mark.parametrize("keep", [0, 3, 50, 5000])
-def test_a_damaged_model_gets_a_sentence(folder: Path, tmp_path: Path, keep: int) -> None:
-    (tmp_path / "model.bin").write_bytes((folder / "model.bin").read_bytes()[:keep])
+def test_a_damaged_model_gets_a_sentence(small: Path, tmp_path: Path, keep: int) -> None:
+    (tmp_path / "model.bin").write_bytes((small / "model.bin").read_bytes()[:keep])
     with pytest.raises(DeepproverbsError, match=r"is no converted model .* convert again"):
         read_weights(tmp_path / "model.bin")
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
-def test_logits_are_those_of_the_second_implementation(folder: Path, heads: int) -> None:
+def test_logits_are_those_of_the_second_implementation(small: Path, heads: int) -> None:
     """Heads of 64, as all of OpenAI's models have, and of other sizes."""
-    found = sampler(load(folder, heads=heads), most=50).logits(TOKENS)
+    found = sampler(load(small, heads=heads), most=50).logits(TOKENS)
     rounded, exact = (tiny.logits(tiny.arrays(), TOKENS, int8, heads) for int8 in (True, False))
     # 1e-7 is what is seen; a number that lies just between two steps may round the other way in float32.
     assert np.abs(found - rounded).mean() < 1e-3
@@ -76,7 +73,7 @@ def compiler_for(kernel: str) -> tuple[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["avx2", "portable"])
-def test_every_kernel_gives_the_same(folder: Path, kernel: str) -> None:
+def test_every_kernel_gives_the_same(small: Path, kernel: str) -> None:
     """Each in a process of its own, for the compiled library stays loaded."""
     compiler, kernel = compiler_for(kernel)
     code = (
@@ -85,26 +82,26 @@ def test_every_kernel_gives_the_same(folder: Path, kernel: str) -> None:
         "m = t.load(Path(sys.argv[1])); print(decoder().kernel().decode())\n"
         "np.save(sys.argv[2], t.sampler(m, most=50).logits(t.TOKENS))"
     )
-    out = folder / f"{kernel}.npy"
+    out = small / f"{kernel}.npy"
     done = subprocess.run(
-        [sys.executable, "-c", code, str(folder), str(out)],
+        [sys.executable, "-c", code, str(small), str(out)],
         cwd=ROOT,
         env={**os.environ, "CC": compiler, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"},
         capture_output=True,
         text=True,
     )
     assert done.stdout.split() == [kernel], done.stderr
-    assert np.abs(np.load(out) - sampler(load(folder), most=50).logits(TOKENS)).mean() < 0.01
+    assert np.abs(np.load(out) - sampler(load(small), most=50).logits(TOKENS)).mean() < 0.01
 
 
 def drawn(source: Sampler, count: int, first: int = 0) -> dict[int, tuple[int, ...]]:
-    texts = source.run(Counter(first), count, first + count)
+    texts = source.run(Numbers(first), count, first + count)
     rows = zip(texts.number.tolist(), texts.length.tolist(), texts.tokens.tolist(), strict=True)
     return {number: tuple(row[:length]) for number, length, row in rows}
 
 
-def test_a_text_depends_on_its_number_alone(folder: Path) -> None:
-    model = load(folder)
+def test_a_text_depends_on_its_number_alone(small: Path) -> None:
+    model = load(small)
     one = drawn(sampler(model), 500)
     assert sorted(one) == list(range(500)) and len(set(one.values())) > 490
     for seats in (1, 7, 96):
@@ -114,18 +111,18 @@ def test_a_text_depends_on_its_number_alone(folder: Path) -> None:
     assert drawn(sampler(model, seed=2), 500) != one
 
 
-def test_remembered_beginnings_change_no_text(folder: Path) -> None:
+def test_remembered_beginnings_change_no_text(small: Path) -> None:
     """At a low temperature most texts begin alike: each is drawn by a sampler that remembers 2,000 others, and by a
     new one that knows none."""
-    model, warm = load(folder), {"temperatures": [0.4], "prefixes": [[tiny.END], [tiny.END, 104]]}
+    model, warm = load(small), {"temperatures": [0.4], "prefixes": [[tiny.END], [tiny.END, 104]]}
     together = drawn(sampler(model, **warm), 2000)
     assert len({text[:2] for text in together.values()}) < 300
     for number in range(0, 2000, 50):
         assert drawn(sampler(model, seats=1, **warm), 1, first=number) == {number: together[number]}
 
 
-def test_two_threads_share_the_numbers(folder: Path) -> None:
-    model, counter, begun = load(folder), Counter(0), threading.Barrier(2, timeout=60)
+def test_two_threads_share_the_numbers(small: Path) -> None:
+    model, counter, begun = load(small), Numbers(0), threading.Barrier(2, timeout=60)
 
     def work(source: Sampler) -> list[int]:
         first = source.run(counter, 1000, 20_000)
@@ -138,8 +135,8 @@ def test_two_threads_share_the_numbers(folder: Path) -> None:
     assert min(map(len, halves)) >= 1000, "both have worked"
 
 
-def test_a_stopped_run_returns_soon_and_goes_on(folder: Path) -> None:
-    source, counter = sampler(load(folder)), Counter(0)
+def test_a_stopped_run_returns_soon_and_goes_on(small: Path) -> None:
+    source, counter = sampler(load(small)), Numbers(0)
     counter.stop.value = 1
     assert len(source.run(counter, 10**6).number) == 0
     counter.stop.value = 0
@@ -147,9 +144,9 @@ def test_a_stopped_run_returns_soon_and_goes_on(folder: Path) -> None:
     assert sorted(np.concatenate([p.number for p in parts]).tolist()) == list(range(1000))
 
 
-def test_a_text_must_fit_the_model(folder: Path) -> None:
+def test_a_text_must_fit_the_model(small: Path) -> None:
     with pytest.raises(DeepproverbsError, match="do not fit the model's 64"):
-        sampler(load(folder), most=64)
+        sampler(load(small), most=64)
 
 
 @pytest.mark.parametrize("name", ["model/wte", "model/ln_f/g", "model/h1/mlp/c_fc/w"])
@@ -181,7 +178,7 @@ def test_a_damaged_library_is_compiled_again(cache: Path) -> None:
 
 
 def test_a_cache_that_cannot_be_used_is_passed_over(cache: Path) -> None:
-    cache.write_text("a file where the folder should be")
+    cache.write_text("a file where the small should be")
     made = build.library()
     assert made.parent.name.startswith("deepproverbs-")
     made.parent.chmod(0o777)  # anyone could have put it there
@@ -201,10 +198,10 @@ def test_no_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     build.library.cache_clear()
 
 
-def test_the_log_probability_is_the_models_own(folder: Path) -> None:
+def test_the_log_probability_is_the_models_own(small: Path) -> None:
     """At temperature 1, over the whole vocabulary, whatever the text was sampled with."""
-    source = sampler(load(folder), temperatures=[0.5], top_k=20)
-    texts = source.run(Counter(0), 5, 5)
+    source = sampler(load(small), temperatures=[0.5], top_k=20)
+    texts = source.run(Numbers(0), 5, 5)
     for length, row, logprob in zip(texts.length, texts.tokens.tolist(), texts.logprob, strict=True):
         rows = source.logits([tiny.END, *row[: length - 1]])
         exact = [np.log(tiny.distribution(r.astype(np.float64)))[t] for r, t in zip(rows, row, strict=False)]
@@ -250,21 +247,19 @@ def joint(rows_after: Any, prefix: list[int], end: int, **case: Any) -> dict[tup
     return cells
 
 
-def counted(source: Sampler, total: int) -> dict[tuple[int, ...], int]:
-    texts = source.run(Counter(0), total, total)
-    counts: dict[tuple[int, ...], int] = {}
-    for length, row in zip(texts.length.tolist(), texts.tokens.tolist(), strict=True):
-        counts[tuple(row[:length])] = counts.get(tuple(row[:length]), 0) + 1
-    return counts
+def counted(texts: Texts, among: Any = slice(None)) -> Counter[tuple[int, ...]]:
+    """How often each text came, `among` those of these places."""
+    rows = zip(texts.length[among].tolist(), texts.tokens[among].tolist(), strict=True)
+    return Counter(tuple(row[:length]) for length, row in rows)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_frequencies_are_the_exact_probabilities(folder: Path, name: str) -> None:
+def test_frequencies_are_the_exact_probabilities(small: Path, name: str) -> None:
     """The first two tokens of 400,000 texts, so that the second draw and the cache are tested as well."""
     case, total = CASES[name], 400_000
     settings = {"temperatures": [case.get("temperature", 1.0)]} | {k: v for k, v in case.items() if k != "temperature"}
-    model = load(folder)
-    counts = counted(sampler(model, most=2, **settings), total)
+    model = load(small)
+    counts = counted(sampler(model, most=2, **settings).run(Numbers(0), total, total))
     exact = joint(sampler(model, most=8).logits, [tiny.END], tiny.END, **case)
     assert chi_square(counts, exact, total) > CHANCE
     wrong = joint(sampler(model, most=8).logits, [tiny.END], tiny.END, **(case | {"temperature": 1.03}))
@@ -272,34 +267,31 @@ def test_frequencies_are_the_exact_probabilities(folder: Path, name: str) -> Non
         assert chi_square(counts, wrong, total) < CHANCE, "the test sees a temperature that is 3 % off"
 
 
-def test_frequencies_after_prefixes(folder: Path) -> None:
+def test_frequencies_after_prefixes(small: Path) -> None:
     """Two prefixes of different length and two temperatures take turns; each pair has its own distribution."""
-    prefixes, model, total = [[tiny.END, 104, 105], [tiny.END, 120]], load(folder), 400_000
+    prefixes, model, total = [[tiny.END, 104, 105], [tiny.END, 120]], load(small), 400_000
     source = sampler(model, most=2, prefixes=prefixes, temperatures=[0.7, 1.2])
-    texts = source.run(Counter(0), total, total)
+    texts = source.run(Numbers(0), total, total)
     for pair in range(4):
         mine = np.flatnonzero(texts.number % 4 == pair)
-        counts: dict[tuple[int, ...], int] = {}
-        for i in mine.tolist():
-            cell = tuple(texts.tokens[i, : texts.length[i]].tolist())
-            counts[cell] = counts.get(cell, 0) + 1
         exact = joint(sampler(model, most=8).logits, prefixes[pair % 2], tiny.END, temperature=[0.7, 1.2][pair // 2])
-        assert chi_square(counts, exact, len(mine)) > CHANCE
+        assert chi_square(counted(texts, mine), exact, len(mine)) > CHANCE
 
 
-def test_a_trimmed_vocabulary_keeps_relative_probabilities(folder: Path, tmp_path: Path) -> None:
+def test_a_trimmed_vocabulary_keeps_relative_probabilities(small: Path, tmp_path: Path) -> None:
     rows = sorted({*range(0, 256, 3), tiny.END})
-    small = load(tiny.model(tmp_path, rows), end=len(rows) - 1)
-    whole, total = load(folder), 400_000
+    trimmed = load(tiny.model(tmp_path, rows), end=len(rows) - 1)
+    whole, total = load(small), 400_000
     ids = [tiny.END, rows[5], rows[17]]
-    part = sampler(small, most=8, end=len(rows) - 1).logits([len(rows) - 1, 5, 17])
+    part = sampler(trimmed, most=8, end=len(rows) - 1).logits([len(rows) - 1, 5, 17])
     assert np.array_equal(part, sampler(whole).logits(ids)[:, rows]), "the very same logits"
 
     def after(tokens: list[int]) -> Any:
         return sampler(whole).logits([rows[token] for token in tokens])[:, rows]
 
     exact = joint(after, [len(rows) - 1], len(rows) - 1)
-    assert chi_square(counted(sampler(small, most=2, end=len(rows) - 1), total), exact, total) > CHANCE
+    texts = sampler(trimmed, most=2, end=len(rows) - 1).run(Numbers(0), total, total)
+    assert chi_square(counted(texts), exact, total) > CHANCE
 
 
 def test_this_machine_has_a_fast_kernel() -> None:

@@ -42,14 +42,13 @@ class BotFile(click.ParamType[Path]):
         return click.Path().shell_complete(ctx, param, incomplete)
 
 
-bot_option = option(
-    "--bot",
-    type=BotFile(),
-    default=DEFAULT_BOT,
-    metavar="FILE",
-    heading=HEADINGS[""],
-    help="The bot's settings: its bot.toml, or the folder that holds it. [default: data/proverbs/bot.toml]",
-)
+BOT: dict[str, Any] = {
+    "type": BotFile(),
+    "default": DEFAULT_BOT,
+    "metavar": "FILE",
+    "help": "The bot's settings: its bot.toml, or the folder that holds it. [default: data/proverbs/bot.toml]",
+}
+bot_option = option("--bot", heading=HEADINGS[""], **BOT)
 run_option = option(
     "--run",
     type=click.Path(path_type=Path),

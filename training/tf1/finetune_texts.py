@@ -13,20 +13,8 @@ import shutil
 import signal
 import time
 
-from common import (
-    Texts,
-    arguments,
-    emit,
-    held_out_loss,
-    hparams,
-    latest,
-    leave_with_parent,
-    model_variables,
-    np,
-    session,
-    tf,
-    whole_text_loss,
-)
+import common
+from common import np, tf
 
 
 def rate_at(step, steps, peak):
@@ -82,35 +70,35 @@ class Keeper:
 
 
 def main():
-    a = arguments()
+    a = common.arguments()
     # Ctrl-C takes effect at the end of a step: an exception between a step and its count would repeat the step.
     stop = []
     signal.signal(signal.SIGINT, lambda *_: stop.append(True))
     for folder in (a["checkpoint"], a["resume"]):
         os.makedirs(folder, exist_ok=True)
-    params = hparams(a["base"])
+    params = common.hparams(a["base"])
     corpus = np.load(a["corpus"])
-    texts, held_out = Texts(corpus, "train"), Texts(corpus, "held_out")
-    tokens, mask, total = whole_text_loss(params)
-    base_vars = model_variables()
+    texts, held_out = common.Texts(corpus, "train"), common.Texts(corpus, "held_out")
+    tokens, mask, total = common.whole_text_loss(params)
+    base_vars = common.model_variables()
     train_vars = [v for v in base_vars if "/h" in v.name] if a["layers"] == "transformer" else base_vars
     rate = tf.compat.v1.placeholder(tf.float32, [])
     step_op, loss_op = training_step(total, mask, train_vars, a["memory_saving"], rate)
-    sess = session()
+    sess = common.session()
     sess.run(tf.compat.v1.global_variables_initializer())
     best_saver = tf.compat.v1.train.Saver(var_list=base_vars, max_to_keep=1)
     keeper = Keeper(sess, a["resume"])
 
     place = keeper.load()
     if place is None:
-        tf.compat.v1.train.Saver(var_list=base_vars).restore(sess, latest(a["base"]))
+        tf.compat.v1.train.Saver(var_list=base_vars).restore(sess, common.latest(a["base"]))
         place = {"epoch": 1, "batch": 0, "best": None, "risen": 0, "sum": 0.0, "seconds": 0.0, "lines": []}
-        before = held_out_loss(sess, held_out, tokens, mask, total)
+        before = common.held_out_loss(sess, held_out, tokens, mask, total)
         place["lines"].append({"epoch": 0, "step": 0, "training": None, "held_out": round(before, 4), "seconds": 0})
         keeper.save(place)
-        emit("epoch", **place["lines"][-1])
+        common.emit("epoch", **place["lines"][-1])
     else:
-        emit("resumed", epoch=place["epoch"], batch=place["batch"])
+        common.emit("resumed", epoch=place["epoch"], batch=place["batch"])
 
     per_epoch = len(texts.epoch(a["batch_size"], a["seed"], 1))
     steps = per_epoch * a["epochs"]
@@ -127,14 +115,14 @@ def main():
                 place["batch"] += 1
                 place["sum"] += float(loss)
                 place["seconds"] = time.time() - started
-                emit("step", step=done + 1, steps=steps, loss=float(loss), tokens=int(counted.sum()))
-                leave_with_parent()
+                common.emit("step", step=done + 1, steps=steps, loss=float(loss), tokens=int(counted.sum()))
+                common.leave_with_parent()
                 if stop:
                     raise KeyboardInterrupt
                 if time.time() - saved > a["save_seconds"]:
                     keeper.save(place)
                     saved = time.time()
-            now = held_out_loss(sess, held_out, tokens, mask, total)
+            now = common.held_out_loss(sess, held_out, tokens, mask, total)
             place["seconds"] = time.time() - started
             line = {
                 "epoch": place["epoch"],
@@ -150,12 +138,12 @@ def main():
             place.update(epoch=place["epoch"] + 1, batch=0, sum=0.0, lines=place["lines"] + [line])
             keeper.save(place)
             saved = time.time()
-            emit("epoch", **line)
+            common.emit("epoch", **line)
     except KeyboardInterrupt:
         keeper.save(place)
-        emit("interrupted", epoch=place["epoch"], batch=place["batch"])
+        common.emit("interrupted", epoch=place["epoch"], batch=place["batch"])
         raise SystemExit(130) from None
-    emit("done", epochs=place["lines"])
+    common.emit("done", epochs=place["lines"])
 
 
 def keep_best(sess, saver, a, step):

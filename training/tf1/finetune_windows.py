@@ -13,25 +13,13 @@ import shutil
 import tempfile
 import time
 
+import common
 import gpt_2_simple
-from common import (
-    Texts,
-    arguments,
-    emit,
-    held_out_loss,
-    hparams,
-    latest,
-    leave_with_parent,
-    model_variables,
-    np,
-    session,
-    tf,
-    whole_text_loss,
-)
+from common import np, tf
 from gpt_2_simple import gpt_2
 
 LINE = re.compile(r"\[(\d+) \| [\d.]+\] loss=([\d.]+)")
-a = arguments()
+a = common.arguments()
 
 
 def main():
@@ -39,12 +27,12 @@ def main():
     per_epoch = max(1, round(len(corpus["train"]) / (1024.0 * a["batch_size"])))
     steps = per_epoch * a["epochs"]
     done = counted(a["checkpoint"])
-    (before,) = held_out_losses(a["base"], [latest(a["base"])], corpus)
+    (before,) = held_out_losses(a["base"], [common.latest(a["base"])], corpus)
     epochs = [{"epoch": 0, "step": 0, "training": None, "held_out": before, "seconds": 0}]
     if done:
-        emit("resumed", epoch=done // per_epoch + 1, batch=done % per_epoch)
+        common.emit("resumed", epoch=done // per_epoch + 1, batch=done % per_epoch)
     else:
-        emit("epoch", **epochs[0])
+        common.emit("epoch", **epochs[0])
     started, losses = time.time(), {}
 
     def listen(*words):
@@ -52,15 +40,15 @@ def main():
         if found:
             step, loss = int(found.group(1)), float(found.group(2))
             losses[step] = loss
-            emit("step", step=step, steps=steps, loss=loss, tokens=1024 * a["batch_size"])
-        leave_with_parent()
+            common.emit("step", step=step, steps=steps, loss=loss, tokens=1024 * a["batch_size"])
+        common.leave_with_parent()
 
     gpt_2.print = listen
     if done < steps:
         finetune(corpus["train"], steps - done, per_epoch)
     seconds = time.time() - started
     if counted(a["checkpoint"]) < steps:
-        emit("interrupted", epoch=counted(a["checkpoint"]) // per_epoch + 1, batch=0)
+        common.emit("interrupted", epoch=counted(a["checkpoint"]) // per_epoch + 1, batch=0)
         raise SystemExit(130)
     for path in glob.glob(os.path.join(a["checkpoint"], "events.*")):
         os.remove(path)
@@ -77,9 +65,9 @@ def main():
             "seconds": round(seconds * n / a["epochs"], 1),
         }
         epochs.append(line)
-        emit("epoch", **line)
+        common.emit("epoch", **line)
     keep(prefixes[min(epochs[1:], key=lambda line: line["held_out"])["epoch"]])
-    emit("done", epochs=epochs)
+    common.emit("done", epochs=epochs)
 
 
 def finetune(tokens, steps, per_epoch):
@@ -112,13 +100,13 @@ def finetune(tokens, steps, per_epoch):
 
 def held_out_losses(folder, prefixes, corpus):
     """Nats a token under each of these checkpoints of one shape, in a graph of their own."""
-    texts = Texts(corpus, "held_out")
-    with tf.Graph().as_default(), session() as sess:
-        tokens, mask, total = whole_text_loss(hparams(folder))
-        saver = tf.compat.v1.train.Saver(var_list=model_variables())
+    texts = common.Texts(corpus, "held_out")
+    with tf.Graph().as_default(), common.session() as sess:
+        tokens, mask, total = common.whole_text_loss(common.hparams(folder))
+        saver = tf.compat.v1.train.Saver(var_list=common.model_variables())
         for prefix in prefixes:
             saver.restore(sess, prefix)
-            yield round(held_out_loss(sess, texts, tokens, mask, total), 4)
+            yield round(common.held_out_loss(sess, texts, tokens, mask, total), 4)
 
 
 def counted(folder):

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from moto.scheduler.models import scheduler_backends
 from tests.helpers.aws.cloudformation import Skipped
 from tests.helpers.aws.gateway import Account
 from tests.helpers.aws.iam import ACCOUNT, REGION
+from tests.helpers.loopback import Quiet
 
 RETRIES = (timedelta(minutes=1), timedelta(minutes=2))
 CLOCK = Path(__file__).parent / "clock"
@@ -89,10 +90,7 @@ class Lambda:
     def _serve(self) -> None:
         service = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *args: Any) -> None:
-                pass
-
+        class Handler(Quiet):
             def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
