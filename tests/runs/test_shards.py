@@ -63,6 +63,13 @@ def bot_of(place: Workspace, folder: Path, count: int = COUNT) -> Bot:
     return replace(bot, count=count, pool=str(folder / "pool"), sample=settings)
 
 
+def machine(place: Workspace, folder: Path, text: str, count: int = COUNT) -> int:
+    """A machine that draws the shard `text`, in this folder; returns how many candidates."""
+    bot = bot_of(place, folder, count)
+    shard = Shard.read(text, jobs.total(bot))
+    return shards.sample_shard(bot, folder, jobs.fetch_model(place, folder), shard, place.store, QUIET.append)
+
+
 def pooled(place: Workspace, folder: Path, bot: Bot | None = None) -> tuple[bytes, bytes]:
     """(candidates, pool) after the last job."""
     path = jobs.pool(bot or bot_of(place, folder), folder, place, QUIET.append)
@@ -92,10 +99,7 @@ def test_shards_are_the_file_of_one_machine(of: int, work: Path, alone: tuple[by
     place = copy(work, tmp_path / "work")
     drawn = 0
     for index in reversed(range(1, of + 1)):  # in whatever order they come
-        folder = tmp_path / f"machine-{index}"
-        bot = bot_of(place, folder)
-        shard = Shard.read(f"{index}/{of}", jobs.total(bot))
-        drawn += shards.sample_shard(bot, folder, jobs.fetch_model(place, folder), shard, place.store, QUIET.append)
+        drawn += machine(place, tmp_path / f"machine-{index}", f"{index}/{of}")
     assert drawn == 2 * COUNT
     candidates, pool = pooled(place, tmp_path / "last")
     assert candidates.splitlines()[: len(alone[0].splitlines())] == alone[0].splitlines()[: 2 * COUNT]
@@ -151,10 +155,7 @@ def test_shards_as_processes_one_of_them_killed(work: Path, alone: tuple[bytes, 
 def test_a_shard_that_never_came_costs_no_text(work: Path, alone: tuple[bytes, bytes], tmp_path: Path) -> None:
     place = copy(work, tmp_path / "work")
     for index in (1, 3):
-        folder = tmp_path / f"machine-{index}"
-        bot = bot_of(place, folder)
-        shard = Shard.read(f"{index}/4", jobs.total(bot))
-        shards.sample_shard(bot, folder, jobs.fetch_model(place, folder), shard, place.store, QUIET.append)
+        machine(place, tmp_path / f"machine-{index}", f"{index}/4")
     said: list[str] = []
     folder = tmp_path / "last"
     bot = bot_of(place, folder)
@@ -172,10 +173,7 @@ def test_ctranslate2_s_shards_are_as_good(work: Path, tmp_path: Path, monkeypatc
     for of in (1, 3):
         place = copy(work, tmp_path / f"work-{of}")
         for index in range(1, of + 1):
-            folder = tmp_path / f"machine-{of}-{index}"
-            bot = bot_of(place, folder, count)
-            shard = Shard.read(f"{index}/{of}", jobs.total(bot))
-            shards.sample_shard(bot, folder, jobs.fetch_model(place, folder), shard, place.store, QUIET.append)
+            machine(place, tmp_path / f"machine-{of}-{index}", f"{index}/{of}", count)
         folder = tmp_path / f"last-{of}"
         bot = bot_of(place, folder, count)
         candidates, pool = pooled(place, folder, bot)

@@ -13,7 +13,6 @@ from data.proverbs.prepare import PROVERBS
 from tests.helpers import labelled
 from tests.helpers.peak import peak_kilobytes
 from tests.helpers.sampling import NATIVE, SETTINGS, bot, some
-from training.common import progress
 from training.common.errors import DeepproverbsError, WrongUse
 from training.judge.band import Band, Spread
 from training.judge.judge import Judge, Judging, Reference
@@ -162,17 +161,6 @@ def test_a_model_that_has_not_learnt_its_corpus_is_told(
     with pytest.raises(DeepproverbsError, match="No text passed"):
         sample_and_filter(few, tmp_path, model, [], said.append)
     assert any("real texts (-50.00 nats a token): the model has not learnt them yet. Raise" in text for text in said)
-
-
-def test_the_bar_tells_rates(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with progress.Progress(50, "kept") as bar:
-        for n in range(40):
-            now[0] += 0.1
-            bar.update(n // 2, 1, 20)
-    shown = capsys.readouterr().err
-    assert "19/50" in shown and "40 sampled, 10 texts/s, 205 tokens/s" in shown
 
 
 MEMORY = """

@@ -150,13 +150,11 @@ def test_the_table_in_the_docs_is_what_the_function_does() -> None:
 
 def covers(what: str, claim: str, answer: object, hours: float, withdrawn: bool) -> bool:
     same = answer == ANSWERS[what] or (what == "cannot be read" and answer == ANSWERS["cannot be read now"])
-    return (
-        same
-        and {
-            "any": True,
-            "withdrawn": withdrawn,
-            "from the future": hours < -1 / 12,
-            "up to 6 hours old": hours <= 6,
-            "older": True,
-        }[claim]
-    )
+    of_claims = {
+        "any": True,
+        "withdrawn": withdrawn,
+        "from the future": hours < -1 / 12,
+        "up to 6 hours old": hours <= 6,
+        "older": True,
+    }
+    return same and of_claims[claim]

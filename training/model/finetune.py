@@ -28,6 +28,8 @@ from training.model.trainers import TENSORFLOW, trainer_for
 from training.settings import FinetuneSettings
 
 WINDOW = 1024
+PASSED_ON = ("epochs", "batch_size", "learning_rate", "layers", "memory_saving", "seed")
+"""Of the training arguments: what the trainer's program is given."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,7 @@ def finetune(run: Path, base: BaseModel, settings: FinetuneSettings, say: Say = 
         "corpus": corpus.resolve(),
         "checkpoint": checkpoint.resolve(),
         "resume": resume.resolve(),
-        "epochs": todo.epochs,
-        "batch_size": todo.batch_size,
-        "learning_rate": todo.learning_rate,
-        "layers": todo.layers,
-        "memory_saving": todo.memory_saving,
-        "seed": todo.seed,
+        **{name: getattr(todo, name) for name in PASSED_ON},
         # A save of 124M with Adam's moments writes 1.5 GB: every few minutes is often enough.
         "save_seconds": 20 if base.hparams.n_embd < 768 else 300,
     }

@@ -28,13 +28,7 @@ UNLIMITED = 2**62
 
 
 class _Texts(ctypes.Structure):
-    _fields_ = (
-        ("number", c_void_p),
-        ("length", c_void_p),
-        ("status", c_void_p),
-        ("tokens", c_void_p),
-        ("logprob", c_void_p),
-    )
+    _fields_ = tuple((name, c_void_p) for name in ("number", "length", "status", "tokens", "logprob"))
 
 
 @functools.cache
@@ -92,10 +86,8 @@ class Model:
     def __init__(self, folder: Path, heads: int, end: int) -> None:
         self.lib = decoder()
         w = read_weights(folder / "model.bin")
-        self.tokens, self.places = (
-            _aligned(w["decoder/embeddings/weight"]),
-            _aligned(w["decoder/position_encodings/encodings"]),
-        )
+        self.tokens = _aligned(w["decoder/embeddings/weight"])
+        self.places = _aligned(w["decoder/position_encodings/encodings"])
         if broken := next((name for name, array in w.items() if not np.isfinite(array.sum())), None):
             raise DeepproverbsError(
                 f"The model in {folder} has weights that are no numbers ({broken}): its fine-tuning has diverged. "
@@ -104,19 +96,9 @@ class Model:
         self.vocabulary, self.width = self.tokens.shape
         self.context, self.layers = len(self.places), sum(name.endswith("linear_0/bias") for name in w) // 2
         norm = [_aligned(w[f"decoder/layer_norm/{part}"]) for part in ("gamma", "beta")]
-        self.handle = _made(
-            self.lib.model_new(
-                self.layers,
-                heads,
-                self.width,
-                self.vocabulary,
-                self.context,
-                end,
-                self.tokens.ctypes.data,
-                self.places.ctypes.data,
-                *(array.ctypes.data for array in norm),
-            )
-        )
+        shape = self.layers, heads, self.width, self.vocabulary, self.context, end
+        arrays = (array.ctypes.data for array in (self.tokens, self.places, *norm))
+        self.handle = _made(self.lib.model_new(*shape, *arrays))
         for i in range(self.layers):
             at = f"decoder/layer_{i}"
             linear = [f"{at}/self_attention/linear_{n}" for n in (0, 1)] + [f"{at}/ffn/linear_{n}" for n in (0, 1)]
@@ -229,22 +211,10 @@ class Sampler:
         flat = np.array([t for prefix in prefixes for t in prefix], dtype=np.int32)
         offsets = np.cumsum([0, *map(len, prefixes)]).astype(np.int32)
         warm = np.array(temperatures, dtype=np.float32)
-        self.handle = _made(
-            self.lib.sampler_new(
-                model.handle,
-                watch.handle if watch else None,
-                seats,
-                most,
-                _ints(flat),
-                _ints(offsets),
-                len(prefixes),
-                _floats(warm),
-                len(warm),
-                top_k,
-                top_p,
-                seed % 2**64,
-            )
-        )
+        starts = _ints(flat), _ints(offsets), len(prefixes)
+        drawing = _floats(warm), len(warm), top_k, top_p, seed % 2**64
+        watched = watch.handle if watch else None
+        self.handle = _made(self.lib.sampler_new(model.handle, watched, seats, most, *starts, *drawing))
 
     def run(self, counter: Counter, want: int, limit: int = UNLIMITED) -> Texts:
         """Sample until `want` texts have ended, no number below `limit` is left, or the counter's flag is set.
