@@ -145,34 +145,20 @@ class Schedule(Skipped):
         scheduler_backends[account][region].delete_schedule("default", self.name)
 
 
-class InvokeConfig(Skipped):
-    type = "AWS::Lambda::EventInvokeConfig"
-
-
-class BucketPolicy(Skipped):
-    type = "AWS::S3::BucketPolicy"
-
-
 def _kept(name: str) -> builtins.type[Skipped]:
     return builtins.type(name.rsplit(":", 1)[-1], (Skipped,), {"type": name})
 
 
-TYPES = (
-    Alarm,
-    Schedule,
-    InvokeConfig,
-    BucketPolicy,
-    *map(
-        _kept,
-        (
-            "AWS::Batch::ComputeEnvironment",
-            "AWS::Batch::JobQueue",
-            "AWS::Batch::JobDefinition",
-            "AWS::CodeBuild::Project",
-            "AWS::Budgets::Budget",
-        ),
-    ),
+KEPT = (
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::S3::BucketPolicy",
+    "AWS::Batch::ComputeEnvironment",
+    "AWS::Batch::JobQueue",
+    "AWS::Batch::JobDefinition",
+    "AWS::CodeBuild::Project",
+    "AWS::Budgets::Budget",
 )
+TYPES = (Alarm, Schedule, *map(_kept, KEPT))
 
 
 def _update(self: Any, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
