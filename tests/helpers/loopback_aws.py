@@ -112,10 +112,13 @@ def loopback_aws() -> Iterator[LoopbackAws]:
             if fault.how == "truncated":
                 self.send_response(200)
                 self.send_header("ETag", '"x"')
+                self.send_header("Connection", "close")
                 self.answer(data[: len(data) // 2], claimed=max(2, len(data)))
             elif fault.how != "reset":
                 code = ERRORS[int(fault.how)]
                 self.send_response(int(fault.how))
+                # Told, or a client may send its next request into the connection that is being closed.
+                self.send_header("Connection", "close")
                 self.answer(f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode())
             self.close_connection = True
             return True
