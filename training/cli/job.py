@@ -8,7 +8,7 @@ from typing import Any
 
 from training.cli.command import Group, json_option, option
 from training.cli.fill import fill_pool
-from training.cli.options import JUDGED, SAMPLED, bot_option, load_bot, run_option, setting_options, with_options
+from training.cli.options import JUDGED, SAMPLED, bot_option, load_bot, run_option_in, setting_options, with_options
 from training.cli.run import ALL
 from training.common.files import locked
 from training.common.progress import say
@@ -33,6 +33,9 @@ shard_option = option(
     metavar="N/M",
     help="sample: 3/8 is the third of eight; auto/8 in an array job. [default: 1/1]",
 )
+
+
+run_option = run_option_in("a folder of its own in runs/ for each workspace")
 
 
 def job(name: str) -> Callable[[Callable[..., Any]], Any]:

@@ -49,13 +49,20 @@ BOT: dict[str, Any] = {
     "help": "The bot's settings: its bot.toml, or the folder that holds it. [default: data/proverbs/bot.toml]",
 }
 bot_option = option("--bot", heading=HEADINGS[""], **BOT)
-run_option = option(
-    "--run",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    heading=HEADINGS[""],
-    help="The run's folder. [default: runs/NAME]",
-)
+
+
+def run_option_in(folder: str) -> Callable[[F], F]:
+    """The option --run of a command whose run's folder is `folder` by default."""
+    return option(
+        "--run",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        heading=HEADINGS[""],
+        help=f"The run's folder. [default: {folder}]",
+    )
+
+
+run_option = run_option_in("runs/NAME")
 
 
 def setting_option(key: str) -> Option:

@@ -18,6 +18,7 @@ from training.cli.options import (
     load_bot,
     run_folder,
     run_option,
+    run_option_in,
     setting_options,
 )
 from training.cli.post import post_once
@@ -62,12 +63,12 @@ def run_all(bot: Path, run: Path | None) -> None:
 
 @command("demo", section=ALL)
 @bot_option
-@run_option
+@run_option_in("runs/demo")
 @setting_options("model", "count", *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
 def demo(bot: Path, run: Path | None) -> None:
     """Show it all on a small model: 1,000 texts, one posted dry.
 
-    --run is runs/demo here, --model nano and --count 1000; the pool lies in the run's folder.
+    The defaults are --model nano and --count 1000 here; the pool is in the run's folder.
 
     $ deepproverbs demo
     """
