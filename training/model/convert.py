@@ -23,10 +23,9 @@ from training.common.files import write_whole
 from training.common.manifest import Manifest, digest_of, key_of
 from training.common.progress import Say
 from training.common.text import END_OF_TEXT
+from training.model import bundle
 from training.model.converted import Converted, held_out, named, vocabulary
-from training.model.events import Written
 from training.model.layout import Hparams, read_hparams
-from training.model.trainers import TENSORFLOW
 from training.model.trim import choose_rows
 from training.settings import SampleSettings
 
@@ -53,11 +52,9 @@ def convert(
         say(f"Conversion: already done ({model}).")
         return model
     started = time.monotonic()
-    weights, part, full = run / "weights.npz", run / ".model.part", run / ".model.full"
-    run.mkdir(parents=True, exist_ok=True)
-    parameters = export(checkpoint, weights, run / TENSORFLOW.log)
-    with np.load(weights) as file:
-        arrays = dict(file)
+    part, full = run / ".model.part", run / ".model.full"
+    arrays = bundle.read(checkpoint)
+    parameters = sum(values.size for values in arrays.values())
     write_model(arrays, checkpoint, full)
     trimmed = None
     if settings.vocabulary != "full":
@@ -71,7 +68,6 @@ def convert(
         write_model(arrays, checkpoint, part, trimmed.rows, max(settings.temperatures))
         shutil.rmtree(full)
     part.rename(model)
-    weights.unlink()
     say(f"Converted {parameters:,} parameters to {model}.")
     cut = {"trimmed": asdict(trimmed) | {"rows": len(trimmed.rows)}} if trimmed else {}
     manifest.record(
@@ -88,25 +84,15 @@ def convert_base(run: Path, base: Path, model: Path) -> Path:
     if manifest.done("base", key, out / "model.bin"):
         return out
     started = time.monotonic()
-    weights = run / "weights.npz"
-    export(base, weights, run / TENSORFLOW.log)
-    with np.load(weights) as file:
-        write_model(dict(file), base, part, rows)
+    write_model(bundle.read(base), base, part, rows)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
-    weights.unlink()
     manifest.record("base", key, {"tokens": len(rows)}, started)
     return out
 
 
-def export(checkpoint: Path, out: Path, log: Path) -> int:
-    """Write the arrays of a checkpoint in OpenAI's layout to an .npz file. Returns how many weights they are."""
-    arguments = {"folder": checkpoint.resolve(), "out": out.resolve()}
-    return TENSORFLOW.result("export", arguments, log, Written).parameters
-
-
 def write_model(
-    arrays: dict[str, Any], source: Path, out: Path, rows: list[int] | None = None, hottest: float = math.inf
+    arrays: Mapping[str, Any], source: Path, out: Path, rows: list[int] | None = None, hottest: float = math.inf
 ) -> None:
     """Write the CTranslate2 model of a checkpoint's arrays to `out`.
 
