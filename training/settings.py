@@ -57,7 +57,9 @@ class FinetuneSettings:
         "texts", "texts: batches of whole texts, which is how they are sampled. windows: gpt-2-simple's finetune()."
     )
     epochs: int = setting(
-        0, "Most passes over the training texts; too many copy the corpus. 0: 4 for GPT-2, 2 for other models.", (0, 1000)
+        0,
+        "Most passes over the training texts; too many copy the corpus. 0: 4 for GPT-2, 2 for other models.",
+        (0, 1000),
     )
     batch_size: int = setting(
         0, "Texts a step, or windows of 1,024 tokens. 0: chosen by the size of the model and the corpus.", (0, 4096)

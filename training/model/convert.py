@@ -8,15 +8,15 @@ Out: RUN/model/ in float32; the compute type (int8, float16) is chosen when it i
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -25,11 +25,12 @@ from training.common.manifest import Manifest, digest_of, key_of
 from training.common.progress import Say
 from training.common.text import END_OF_TEXT
 from training.corpus.tokenizer import end_of_text, tokenizer_files
+from training.model import bundle
 from training.model.converted import Converted, held_out, named, vocabulary
 from training.model.events import Written
 from training.model.layout import HF_LAYOUT, Hparams, check_hf_layout, hf_parameters, layout_of, read_hparams
-from training.model.trainers import TENSORFLOW, TORCH
-from training.model.trim import HARMLESS, choose_rows
+from training.model.trainers import TORCH
+from training.model.trim import HARMLESS, Trimmed, choose_rows
 from training.settings import SampleSettings
 
 
@@ -58,28 +59,27 @@ def convert(
     part, full = run / ".model.part", run / ".model.full"
     run.mkdir(parents=True, exist_ok=True)
     cut: dict[str, Any] = {}
-    with source_of(checkpoint, run) as source:
-        trained = trained_rows(checkpoint) if settings.vocabulary != "full" else None
-        if trained:
-            say(f"Vocabulary: the {len(trained.rows):,} of {trained.of:,} tokens that were trained.")
-            source.write(part, trained.rows)
-            cut = {"trimmed": asdict(trained) | {"rows": len(trained.rows)}}
+    parameters, write = source_of(checkpoint, run)
+    trained = trained_rows(checkpoint) if settings.vocabulary != "full" else None
+    trimmed: Trimmed | None = None
+    if trained:
+        say(f"Vocabulary: the {len(trained.rows):,} of {trained.of:,} tokens that were trained.")
+        write(part, trained.rows, math.inf)
+    else:
+        write(full, None, math.inf)
+        if settings.vocabulary != "full":
+            texts = [row[1:-1] for row in held_out(Converted(full), run / "corpus.npz")]
+            trimmed = choose_rows(full, originals, texts, settings, say)
+        shutil.rmtree(part, ignore_errors=True)
+        if trimmed is None:
+            full.rename(part)
         else:
-            source.write(full)
-            trimmed = None
-            if settings.vocabulary != "full":
-                texts = [row[1:-1] for row in held_out(Converted(full), run / "corpus.npz")]
-                trimmed = choose_rows(full, originals, texts, settings, say)
-            shutil.rmtree(part, ignore_errors=True)
-            if trimmed is None:
-                full.rename(part)
-            else:
-                source.write(part, trimmed.rows, max(settings.temperatures))
-                shutil.rmtree(full)
-                cut = {"trimmed": asdict(trimmed) | {"rows": len(trimmed.rows)}}
-        shutil.rmtree(model, ignore_errors=True)
-        part.rename(model)
-        parameters = source.parameters
+            write(part, trimmed.rows, max(settings.temperatures))
+            shutil.rmtree(full)
+    shutil.rmtree(model, ignore_errors=True)
+    part.rename(model)
+    if cut_off := trained or trimmed:
+        cut = {"trimmed": asdict(cut_off) | {"rows": len(cut_off.rows)}}
     say(f"Converted {parameters:,} parameters to {model}.")
     manifest.record(
         "convert", key, matters, started, parameters=parameters, checkpoint=str(checkpoint.resolve()), **cut
@@ -95,8 +95,7 @@ def convert_base(run: Path, base: Path, model: Path) -> Path:
     if manifest.done("base", key, out / "model.bin"):
         return out
     started = time.monotonic()
-    with source_of(base, run) as source:
-        source.write(part, rows)
+    source_of(base, run)[1](part, rows, math.inf)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
     manifest.record("base", key, {"tokens": len(rows)}, started)
@@ -122,82 +121,16 @@ def trained_rows(checkpoint: Path) -> TrainedRows | None:
     return found if len(found.rows) < found.of and found.cut_held_out <= HARMLESS else None
 
 
-class Source(Protocol):
-    """A checkpoint that is being converted."""
-
-    parameters: int
-
-    def write(self, out: Path, rows: list[int] | None = None, hottest: float = math.inf) -> None:
-        """Write the CTranslate2 model to `out`. rows: the tokens that stay; None: all. hottest: the highest temperature
-        for which they suffice."""
+Write = Callable[[Path, list[int] | None, float], None]
+"""Writes a CTranslate2 model: where; the tokens that stay, None: all; the highest temperature for which they suffice."""
 
 
-@contextlib.contextmanager
-def source_of(checkpoint: Path, run: Path) -> Iterator[Source]:
-    """The checkpoint, opened for conversion."""
+def source_of(checkpoint: Path, run: Path) -> tuple[int, Write]:
+    """(how many weights a checkpoint has, what converts it)."""
     if layout_of(checkpoint) == HF_LAYOUT:
-        yield HuggingFace(checkpoint, run)
-        return
-    weights = run / "weights.npz"
-    parameters = export(checkpoint, weights, run / TENSORFLOW.log)
-    with np.load(weights) as file:
-        yield OpenAI(dict(file), checkpoint, parameters)
-    weights.unlink()
-
-
-@dataclass
-class OpenAI:
-    """A GPT-2 under OpenAI's names."""
-
-    arrays: dict[str, Any]
-    checkpoint: Path
-    parameters: int
-
-    def write(self, out: Path, rows: list[int] | None = None, hottest: float = math.inf) -> None:
-        write_model(self.arrays, self.checkpoint, out, rows, hottest)
-
-
-@dataclass
-class HuggingFace:
-    """Any causal model that CTranslate2 takes; its converter needs PyTorch, so a program does it."""
-
-    checkpoint: Path
-    run: Path
-
-    @property
-    def parameters(self) -> int:
-        return hf_parameters(self.checkpoint)
-
-    def write(self, out: Path, rows: list[int] | None = None, hottest: float = math.inf) -> None:
-        hparams = check_hf_layout(self.checkpoint)
-        names = named(vocabulary(self.checkpoint), hparams.n_vocab)
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
-        kept, listed = out / "rows.npy", out / "names.json"
-        if rows is not None:
-            np.save(kept, np.array(rows, dtype=np.int64))
-            names = [names[row] for row in rows]
-        listed.write_text(json.dumps(names), encoding="utf-8")
-        arguments = {
-            "folder": self.checkpoint.resolve(),
-            "out": out.resolve(),
-            "rows": kept.resolve() if rows is not None else None,
-            "names": listed.resolve(),
-            "end": end_of_text(self.checkpoint),
-        }
-        TORCH.result("convert", arguments, self.run / TORCH.log, Written)
-        kept.unlink(missing_ok=True)
-        listed.unlink()
-        for path in tokenizer_files(self.checkpoint):
-            shutil.copyfile(path, out / path.name)
-        (out / "hparams.json").write_text(json.dumps(asdict(hparams)) + "\n", encoding="utf-8")
-        note_rows(out, rows, hottest)
-
-
-def export(checkpoint: Path, out: Path, log: Path) -> int:
-    """Write the arrays of a checkpoint in OpenAI's layout to an .npz file. Returns how many weights they are."""
-    arguments = {"folder": checkpoint.resolve(), "out": out.resolve()}
-    return TENSORFLOW.result("export", arguments, log, Written).parameters
+        return hf_parameters(checkpoint), partial(write_from_hf, checkpoint, run / TORCH.log)
+    arrays = bundle.read(checkpoint)
+    return sum(values.size for values in arrays.values()), partial(write_model, arrays, checkpoint)
 
 
 def write_model(
@@ -220,6 +153,34 @@ def write_model(
     spec.save(str(out))
     for name in ("encoder.json", "vocab.bpe", "hparams.json"):
         shutil.copyfile(source / name, out / name)
+    note_rows(out, rows, hottest)
+
+
+def write_from_hf(checkpoint: Path, log: Path, out: Path, rows: list[int] | None, hottest: float) -> None:
+    """Write the CTranslate2 model of a folder in Hugging Face's layout. CTranslate2's converter, which knows dozens of
+    architectures, needs PyTorch: a program runs it."""
+    hparams = check_hf_layout(checkpoint)
+    names = named(vocabulary(checkpoint), hparams.n_vocab)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    kept, listed = out / "rows.npy", out / "names.json"
+    if rows is not None:
+        np.save(kept, np.array(rows, dtype=np.int64))
+        names = [names[row] for row in rows]
+    listed.write_text(json.dumps(names), encoding="utf-8")
+    arguments = {
+        "folder": checkpoint.resolve(),
+        "out": out.resolve(),
+        "rows": kept.resolve() if rows is not None else None,
+        "names": listed.resolve(),
+        "end": end_of_text(checkpoint),
+    }
+    TORCH.result("convert", arguments, log, Written)
+    kept.unlink(missing_ok=True)
+    listed.unlink()
+    for path in tokenizer_files(checkpoint):
+        shutil.copyfile(path, out / path.name)
+    (out / "hparams.json").write_text(json.dumps(asdict(hparams)) + "\n", encoding="utf-8")
     note_rows(out, rows, hottest)
 
 

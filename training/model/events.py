@@ -44,7 +44,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Trimmed:
-    """The output layer is trained over `rows` of its `of` tokens from here on; over all of them if the two are equal."""
+    """The output layer is trained over `rows` of its `of` tokens from here on; over all if the two are equal."""
 
     rows: int
     of: int

@@ -94,9 +94,7 @@ def training_arguments(settings: FinetuneSettings, base: BaseModel, corpus: Path
     epochs = settings.epochs or (4 if base.hparams.architecture == "gpt2" else 2)
     layers = settings.layers if settings.layers != "auto" else ("transformer" if large else "all")
     saving = large if settings.memory_saving == "auto" else settings.memory_saving == "on"
-    return TrainingArguments(
-        settings.recipe, epochs, batch, rate, layers, saving, settings.seed, texts, tokens, steps
-    )
+    return TrainingArguments(settings.recipe, epochs, batch, rate, layers, saving, settings.seed, texts, tokens, steps)
 
 
 def finetune(

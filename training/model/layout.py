@@ -1,8 +1,8 @@
 """How a model's folder is arranged: what it must contain, what it says of the model, and the sums of its files.
 
 OpenAI's layout: checkpoint, encoder.json, hparams.json, vocab.bpe, and the files that `checkpoint`
-names (model.ckpt.*, or gpt-2-simple's model-<step>.*). Hugging Face's: config.json, tokenizer.json, and model.safetensors
-or the parts that model.safetensors.index.json names.
+names (model.ckpt.*, or gpt-2-simple's model-<step>.*). Hugging Face's: config.json, tokenizer.json, and
+model.safetensors or the parts that model.safetensors.index.json names.
 """
 
 from __future__ import annotations
@@ -113,6 +113,17 @@ def index_is_whole(path: Path) -> bool:
 
 def checkpoint_name(folder: Path) -> str:
     """The prefix that `folder`/checkpoint names: `model.ckpt`, `model-123`."""
+    path = checkpoint_path(folder)
+    if str(path) != path.name:  # TensorFlow would look in the other folder
+        raise WrongUse(
+            f"{folder / 'checkpoint'} names {path}, in another folder; "
+            f'write in it: model_checkpoint_path: "{path.name}"'
+        )
+    return path.name
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """The prefix with the folder, if any, that TensorFlow wrote before it: where it was when it was saved."""
     try:
         text = (folder / "checkpoint").read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -120,12 +131,7 @@ def checkpoint_name(folder: Path) -> str:
     match = re.search(r'^model_checkpoint_path:\s*"([^"]+)"', text, re.MULTILINE)
     if not match:
         raise WrongUse(f'{folder / "checkpoint"} names no checkpoint; write in it: model_checkpoint_path: "model.ckpt"')
-    name = Path(match[1]).name
-    if match[1] != name:  # TensorFlow would look in the other folder
-        raise WrongUse(
-            f'{folder / "checkpoint"} names {match[1]}, in another folder; write in it: model_checkpoint_path: "{name}"'
-        )
-    return name
+    return Path(match[1])
 
 
 def weight_files(folder: Path, prefix: str) -> list[str]:

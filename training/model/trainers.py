@@ -73,9 +73,7 @@ class Trainer:
             DeepproverbsError: the environment is missing.
         """
         if not self.installed:
-            raise DeepproverbsError(
-                f"The {self.title} environment is missing; run `scripts/setup {self.environment}`."
-            )
+            raise DeepproverbsError(f"The {self.title} environment is missing; run `scripts/setup {self.environment}`.")
         return self.python
 
     def events(self, program: str, arguments: Mapping[str, Any], log: Path) -> Generator[Event, None, None]:

@@ -63,7 +63,7 @@ def choose_rows(
     required.add(converted.end)
     if _saved(converted, len(required)) < WORTH:
         return None
-    generator = ctranslate2.Generator(str(model), compute_type=exact_enough(converted.hparams), inter_threads=1)
+    generator = ctranslate2.Generator(str(model), compute_type=converted.compute_type(), inter_threads=1)
     hottest = max(settings.temperatures)
     texts = _sampled(generator, converted, settings)
     mean = _mean_probabilities(generator, texts[::2], converted, hottest)

@@ -1,7 +1,7 @@
 """Model in Hugging Face's layout → CTranslate2 in float32: {folder, out, rows, names, end} → event "written".
 
-rows: a .npy file with the tokens that stay, or null for all; names: a JSON list of the names of those that stay; end: the
-name of the token that ends a text.
+rows: a .npy file with the tokens that stay, or null for all; names: a JSON list of the names of those that stay; end:
+the name of the token that ends a text.
 """
 
 import json

@@ -2,8 +2,9 @@
 
 Arguments and events as training/model/trainers.py says. Every text stands alone from position 0 after the end token,
 and the rate warms up and then falls along a cosine to a tenth. Logits are computed only where a text has a next token,
-never for padding, and over the tokens that matter (training/pytorch/vocabulary.py). `resume/` holds everything (weights,
-Adam's moments, the place in the data); `checkpoint/` only the best epoch, in Hugging Face's layout, with rows.json.
+never for padding, and over the tokens that matter (training/pytorch/vocabulary.py). `resume/` holds everything
+(weights, Adam's moments, the place in the data); `checkpoint/` only the best epoch, in Hugging Face's layout, with
+rows.json.
 """
 
 import json

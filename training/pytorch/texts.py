@@ -1,5 +1,7 @@
 """Whole texts of a corpus.npz as batches: the same ones, in the same order, as training/tf1/common.py makes."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ class Texts:
     def __init__(self, corpus, part: str, longest: int) -> None:
         self.end = int(corpus["end"])
         tokens, offsets = corpus[part], corpus[part + "_offsets"]
-        self.rows = [tokens[a:b][:longest] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        self.rows = [tokens[a:b][:longest] for a, b in pairwise(offsets)]
 
     def __len__(self) -> int:
         return len(self.rows)
