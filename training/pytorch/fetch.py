@@ -50,10 +50,11 @@ class Partial:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
         with self.file:
             self.file.flush()
-            os.fsync(self.file.fileno())
+            if failure is None:
+                os.fsync(self.file.fileno())
 
     def write(self, block):
         leave_with_parent()  # before: another run may have begun to write to this file
