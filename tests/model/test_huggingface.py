@@ -13,7 +13,7 @@ from tests.helpers import by_transformers, nano, tiny
 from training.common.errors import DeepproverbsError, WrongUse
 from training.corpus.tokenizer import load_tokenizer
 from training.model.convert import write_model
-from training.model.huggingface import hf_names, read_gpt2, shapes, write_gpt2
+from training.model.huggingface import hf_names, read_gpt2, shapes, write_gpt2, write_vocabulary
 from training.model.layout import Hparams, read_hparams
 
 HPARAMS = Hparams(**tiny.HPARAMS)
@@ -105,11 +105,50 @@ def test_names_without_the_prefix_and_what_older_versions_added(written: Path) -
     tensors = {
         name.removeprefix("transformer."): values for name, values in tensors_of(written / "model.safetensors").items()
     }
-    tensors["h.0.attn.bias"] = np.tri(64, dtype=np.float32)[None, None]
+    tensors["h.0.attn.bias"] = np.tri(64, dtype=np.uint8)[None, None]
     tensors["h.1.attn.masked_bias"] = np.array(-1e4, np.float32)
     tensors["lm_head.weight"] = tensors["wte.weight"].copy()
     rewrite(written, tensors)
     assert_same(read_gpt2(written)[0], tiny.arrays())
+
+
+def test_the_vocabulary_comes_back(written: Path, tmp_path: Path) -> None:
+    write_vocabulary(written, HPARAMS, tmp_path / "back")
+    assert read_hparams(tmp_path / "back") == HPARAMS
+    for name in ("encoder.json", "vocab.bpe"):
+        text = (tmp_path / "back" / name).read_text()
+        theirs = (tmp_path / "source" / name).read_text()
+        assert json.loads(text) == json.loads(theirs) if name == "encoder.json" else text == theirs
+
+
+def test_nanos_vocabulary_comes_back(tmp_path: Path) -> None:
+    with np.load(nano.NANO / "weights.npz") as weights:
+        arrays = {name: weights[name].astype(np.float32) for name in weights.files}
+    hparams = read_hparams(nano.NANO)
+    write_gpt2(arrays, hparams, nano.NANO, tmp_path / "out")
+    write_vocabulary(tmp_path / "out", hparams, tmp_path / "back")
+    assert json.loads((tmp_path / "back/encoder.json").read_text()) == json.loads(
+        (nano.NANO / "encoder.json").read_text()
+    )
+    assert (tmp_path / "back/vocab.bpe").read_text() == (nano.NANO / "vocab.bpe").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"pre_tokenizer": {"type": "Whitespace"}}, "is no tokenizer like GPT-2's"),
+        ({"normalizer": {"type": "NFC"}}, "is no tokenizer like GPT-2's"),
+        ({"added_tokens": [{"content": "<pad>", "id": 300}]}, "is no tokenizer like GPT-2's"),
+        ({"added_tokens": [{"content": "<pad>", "id": 257}]}, "has 258 tokens, more than the model's 257"),
+        ({"model": {"type": "Unigram", "vocab": []}}, "cannot be read as a tokenizer"),
+        ({"model": {"type": "WordLevel", "vocab": {"<|endoftext|>": 0}}}, "is no tokenizer like GPT-2's"),
+    ],
+)
+def test_other_tokenizers(written: Path, tmp_path: Path, changed: dict[str, Any], words: str) -> None:
+    path = written / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(DeepproverbsError, match=words):
+        write_vocabulary(written, HPARAMS, tmp_path / "back")
 
 
 def test_parts(written: Path) -> None:

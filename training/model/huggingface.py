@@ -1,7 +1,8 @@
 """GPT-2 between OpenAI's names of its weights and files and Hugging Face's.
 
-write_gpt2    arrays, encoder.json, vocab.bpe  →  a folder that transformers loads
-read_gpt2     such a folder  →  arrays under OpenAI's names
+write_gpt2        arrays, encoder.json, vocab.bpe  →  a folder that transformers loads
+read_gpt2         the weights of such a folder  →  arrays under OpenAI's names
+write_vocabulary  its tokenizer  →  encoder.json, vocab.bpe, hparams.json
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.common.errors import WrongUse
+from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import write_whole
 from training.common.text import END_OF_TEXT
-from training.corpus.tokenizer import is_byte_level, load_tokenizer
+from training.corpus.tokenizer import load_tokenizer
 from training.model.layout import Hparams
 from training.model.tensors import WHOLE, read_tensors
 
@@ -34,7 +35,9 @@ PLAIN: dict[str, tuple[Any, ...]] = {
     "quantization_config": (None,),
 }
 """What config.json must say for the arithmetic to be that of OpenAI's GPT-2, the default first."""
-BUFFERS = re.compile(r"h\.\d+\.attn\.(masked_)?bias$")
+SHAPE = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
+"""What OpenAI's hparams.json says."""
+BUFFERS = r"h\.\d+\.attn\.(masked_)?bias$"
 """The causal mask, which older versions of transformers saved with the weights."""
 
 
@@ -101,22 +104,34 @@ def _write_tokenizer(source: Path, hparams: Hparams, out: Path) -> int:
 
 
 def write_vocabulary(folder: Path, hparams: Hparams, out: Path) -> None:
-    """Write the tokenizer and the shape of a GPT-2 in Hugging Face's layout as OpenAI's encoder.json, vocab.bpe and
-    hparams.json.
+    """Write encoder.json, vocab.bpe and hparams.json from a folder in Hugging Face's layout into `out`.
 
     Raises:
-        WrongUse: its tokenizer is not GPT-2's kind.
+        WrongUse: its tokenizer is not built as GPT-2's.
+        DeepproverbsError: tokenizer.json is damaged.
     """
-    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
-    if model.get("type", "BPE") != "BPE" or model.get("byte_fallback") or not is_byte_level(load_tokenizer(folder)):
-        raise WrongUse(f"The tokenizer in {folder} is no byte-level BPE, as GPT-2's is; set --trainer to torch.")
-    vocab = load_tokenizer(folder).get_vocab()
-    if END_OF_TEXT not in vocab:
-        raise WrongUse(f"The vocabulary in {folder} has no {END_OF_TEXT}, which GPT-2's has; set --trainer to torch.")
-    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
-    write_whole(out / "encoder.json", json.dumps(vocab))
-    write_whole(out / "vocab.bpe", "\n".join(["#version: 0.2", *merges]) + "\n")
-    shape = {name: getattr(hparams, name) for name in ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")}
+    path = folder / "tokenizer.json"
+    try:
+        tokenizer = json.loads(path.read_text(encoding="utf-8"))
+        model, split = tokenizer["model"], tokenizer["pre_tokenizer"] or {}
+        merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model.get("merges", [])]
+        encoder = {**model["vocab"], **{token["content"]: token["id"] for token in tokenizer["added_tokens"]}}
+        plain = (
+            (model.get("type", "BPE"), split.get("type"), split.get("add_prefix_space", False))
+            == ("BPE", "ByteLevel", False)
+            and split.get("use_regex", True)
+            and not (tokenizer.get("normalizer") or model.get("byte_fallback") or model.get("ignore_merges"))
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeepproverbsError(f"{path} cannot be read as a tokenizer ({error}); copy it again.") from error
+    if not plain or END_OF_TEXT not in encoder or sorted(encoder.values()) != [*range(len(encoder))]:
+        raise WrongUse(f"{path} is no tokenizer like GPT-2's, which encoder.json and vocab.bpe can describe.")
+    if len(encoder) > hparams.n_vocab:
+        raise WrongUse(f"{path} has {len(encoder):,} tokens, more than the model's {hparams.n_vocab:,}.")
+    out.mkdir(parents=True, exist_ok=True)
+    shape = {name: value for name, value in asdict(hparams).items() if name in SHAPE}
+    write_whole(out / "encoder.json", json.dumps(encoder))
+    write_whole(out / "vocab.bpe", "".join(f"{line}\n" for line in ["#version: 0.2", *merges]))
     write_whole(out / "hparams.json", json.dumps(shape) + "\n")
 
 
@@ -126,7 +141,7 @@ def _config(hparams: Hparams, end: int) -> dict[str, Any]:
         "architectures": ["GPT2LMHeadModel"],
         "activation_function": "gelu_new",
         "vocab_size": hparams.n_vocab,
-        **{name: value for name, value in asdict(hparams).items() if name in ("n_ctx", "n_embd", "n_head", "n_layer")},
+        **{name: value for name, value in asdict(hparams).items() if name in SHAPE[1:]},
         "n_positions": hparams.n_ctx,
         "n_inner": None,
         "attn_pdrop": 0.1,
@@ -157,9 +172,8 @@ def read_gpt2(folder: Path) -> tuple[dict[str, NDArray[np.float32]], Hparams]:
         DeepproverbsError: a file is damaged.
     """
     hparams = _read_config(folder / "config.json")
-    tensors = {name.removeprefix("transformer."): values for name, values in read_tensors(folder).items()}
+    tensors = {name.removeprefix("transformer."): values for name, values in read_tensors(folder, BUFFERS).items()}
     head = tensors.pop("lm_head.weight", None)
-    tensors = {name: values for name, values in tensors.items() if not BUFFERS.search(name)}
     names = hf_names(hparams.n_layer)
     for name in sorted({*names.values()} ^ {*tensors}):
         is_there = "has" if name in tensors else "lacks"

@@ -4,6 +4,7 @@ names."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,10 @@ FLOAT32: dict[str, Callable[[NDArray[np.uint8]], Floats]] = {
 """Type of a tensor → its values as float32, none of which is rounded."""
 
 
-def read_tensors(folder: Path) -> dict[str, Floats]:
-    """All tensors by their names, as float32. Those that are stored in it are mapped from the file and read-only.
+def read_tensors(folder: Path, without: str = "(?!)") -> dict[str, Floats]:
+    """The tensors by their names, as float32. Those that are stored in it are mapped from the file and read-only.
+
+    without: a pattern; those with names in which it is found are left out.
 
     Raises:
         WrongUse: no such files, or tensors of other types.
@@ -39,7 +42,7 @@ def read_tensors(folder: Path) -> dict[str, Floats]:
     """
     found: dict[str, Floats] = {}
     for name in part_names(folder):
-        found |= _read(folder / name)
+        found |= _read(folder / name, without)
     return found
 
 
@@ -62,7 +65,7 @@ def part_names(folder: Path) -> list[str]:
         raise DeepproverbsError(f"{index} is damaged; copy it again.") from error
 
 
-def _read(path: Path) -> dict[str, Floats]:
+def _read(path: Path, without: str) -> dict[str, Floats]:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -78,7 +81,7 @@ def _read(path: Path) -> dict[str, Floats]:
     data = np.memmap(path, np.uint8, "r")[8 + length :]
     found: dict[str, Floats] = {}
     for name, about in header.items():
-        if name == "__metadata__":
+        if name == "__metadata__" or re.search(without, name):
             continue
         if about["dtype"] not in FLOAT32:
             raise WrongUse(f"{path} holds {name} as {about['dtype']}; only {', '.join(FLOAT32)} are read.")
