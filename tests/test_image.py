@@ -189,14 +189,15 @@ def test_the_owner_may_decide(machine: Machine) -> None:
 def test_a_run_is_the_caller_s_with_his_folders_and_no_value_of_a_secret(machine: Machine) -> None:
     machine.gpu("8.9")
     words = ["run", "--model", "smollm2-135m", "--count", "3"]
-    result = machine.image("run", *words, HF_TOKEN="HIDDEN", AWS_SECRET_ACCESS_KEY="HIDDEN")
+    hidden = dict.fromkeys(("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "AWS_SECRET_ACCESS_KEY"), "HIDDEN")
+    result = machine.image("run", *words, **hidden)
     assert (result.returncode, result.stdout) == (0, "")
     assert result.stderr == "The image deepproverbs-torch (torch): TensorFlow 1.15 cannot train smollm2-135m.\n"
     called = machine.called()
     assert called[0] == "run" and called[-6:] == ["deepproverbs-torch", *words] and "HIDDEN" not in "".join(called)
     pairs = list(itertools.pairwise(called))
     assert ("--user", f"{os.getuid()}:{os.getgid()}") in pairs and ("--gpus", "all") in pairs
-    assert ("--env", "HF_TOKEN") in pairs and ("--env", "AWS_SECRET_ACCESS_KEY") in pairs
+    assert all(("--env", name) in pairs for name in hidden)
     for folder in ("data", "runs", "models", "pool"):
         assert ("--volume", f"{machine.root / folder}:/deepproverbs/{folder}") in pairs
         assert (machine.root / folder).is_dir()
