@@ -10,7 +10,7 @@ DEV := .venvs/project/.installed-dev
 TF1 := .venvs/tf1/.installed
 SAM := .venvs/sam/.installed
 CHECKOV := .venvs/checkov/.installed
-NANO := .venvs/nano/.installed
+TORCH := .venvs/torch/.installed
 BENCH := .venvs/bench/.installed
 
 BIN := .venvs/project/bin
@@ -153,9 +153,9 @@ cloud-destroy: $(PROJECT)  ## delete its image, queue and workspace; the pool st
 requirements:  ## pin requirements/*.in anew (needs uv)
 	@scripts/compile-requirements $(ARGS)
 
-nano: $(NANO) $(PROJECT)  ## train the small base model from nothing: about an hour
+nano: $(TORCH) $(PROJECT)  ## train the small base model from nothing: about an hour
 	@$(BIN)/python -m data.proverbs.prepare data/proverbs
-	@.venvs/nano/bin/python -m data.base.nano.pretrain
+	@.venvs/torch/bin/python -m data.base.nano.pretrain
 
 clean:  ## delete the environments and caches; runs/, models/ and pool/ stay
 	rm -rf .venvs .native_cache .aws-sam .pytest_cache .mypy_cache .ruff_cache .coverage *.egg-info
@@ -173,5 +173,5 @@ $(SAM): requirements/sam.txt
 	@scripts/setup sam
 $(BENCH): requirements/bench.txt requirements/bench-cpu.txt
 	@scripts/setup bench
-$(NANO): requirements/nano.txt requirements/nano-cpu.txt
-	@scripts/setup nano
+$(TORCH): requirements/torch.txt requirements/torch-cpu.txt
+	@scripts/setup torch

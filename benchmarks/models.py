@@ -16,7 +16,8 @@ import numpy as np
 
 from training.common.paths import MODELS
 from training.model import base as base_model
-from training.model.convert import export, write_model
+from training.model import bundle
+from training.model.convert import write_model
 from training.model.events import Written
 from training.model.trainers import TENSORFLOW
 
@@ -68,7 +69,7 @@ def prepare(name: str, folder: Path) -> dict[str, int]:
         if not (folder / "done").exists():
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(base.folder, checkpoint)
-            export(checkpoint, weights, log)
+            np.savez(weights, **bundle.read(checkpoint))  # type: ignore[arg-type]
     if not (folder / "done").exists():
         with np.load(weights) as file:
             arrays = dict(file)

@@ -50,10 +50,17 @@ class CorpusSettings:
 class FinetuneSettings:
     """How the base model is fine-tuned."""
 
+    trainer: Literal["auto", "tensorflow", "torch"] = setting(
+        "auto", "What fine-tunes. auto: TensorFlow 1.15 for GPT-2 where it is installed, else PyTorch."
+    )
     recipe: Literal["texts", "windows"] = setting(
         "texts", "texts: batches of whole texts, which is how they are sampled. windows: gpt-2-simple's finetune()."
     )
-    epochs: int = setting(4, "Most passes over the training texts; too many copy the corpus.", (1, 1000))
+    epochs: int = setting(
+        0,
+        "Most passes over the training texts; too many copy the corpus. 0: 4 for GPT-2, 2 for other models.",
+        (0, 1000),
+    )
     batch_size: int = setting(
         0, "Texts a step, or windows of 1,024 tokens. 0: chosen by the size of the model and the corpus.", (0, 4096)
     )
@@ -75,10 +82,10 @@ class SampleSettings:
         0, "Stop after this many candidates, even if too few were kept. 0: 20 times the count.", (0, 10**9)
     )
     temperatures: tuple[float, ...] = setting(
-        (0.9,), "Sampling temperatures; candidates are divided evenly among them.", (0.01, 10)
+        (0.8,), "Sampling temperatures; candidates are divided evenly among them. nano: 0.6.", (0.01, 10)
     )
     top_k: int = setting(0, "Sample from the k most probable tokens. 0: from all of them.", (0, 100_000))
-    top_p: float = setting(1.0, "Sample from the most probable tokens that together hold this probability.", (1e-6, 1))
+    top_p: float = setting(0.9, "Sample from the most probable tokens that together hold this probability.", (1e-6, 1))
     prefixes: tuple[str, ...] = setting(("",), "Texts start with these, in turn; empty: the model is free.")
     max_tokens: int = setting(
         96, "A text that has not ended after this many tokens is cut off and rejected.", (2, 1023)
@@ -181,7 +188,13 @@ class Bot:
     name: str = setting("", "Names the run's folder and the stack in AWS. Default: the name of the bot's folder.")
     folder: Path = Path()
     """Where the bot's files are; not a setting."""
-    model: str = setting("124M", "Base model: 124M, 355M, 774M, 1558M, nano, or a folder in OpenAI's layout.")
+    chosen: frozenset[str] = frozenset()
+    """The keys that the bot's file or the command line set; not a setting."""
+    model: str = setting(
+        "124M",
+        "Base model: 124M, 355M, 774M, 1558M, nano, smollm2-135m, hf:NAME from Hugging Face's hub, or a folder in "
+        "OpenAI's or Hugging Face's layout.",
+    )
     count: int = setting(20_000, "How many texts the run puts into the pool.", (1, 10_000_000))
     pool: str = setting("pool", "Where the pool is: s3://bucket/prefix or a directory.")
     corpus: CorpusSettings = CorpusSettings()
@@ -197,6 +210,10 @@ class Bot:
     def reference_files(self) -> list[Path]:
         return [self.folder / name for name in self.corpus.reference]
 
+
+FITTED: dict[str, dict[str, Any]] = {"nano": {"sample.temperatures": (0.6,)}}
+"""Base model → the settings that suit it better than the defaults, unless the bot chooses its own: what a blind reading
+found best (docs/benchmarks.md)."""
 
 SECTIONS = {"corpus": CorpusSettings, "finetune": FinetuneSettings, "sample": SampleSettings, "filter": FilterSettings}
 
@@ -277,12 +294,14 @@ def load(path: Path) -> Bot:
         raise WrongUse(f"{path} is not a TOML file: {error}") from error
     top = {name: value for name, value in raw.items() if name not in SECTIONS}
     values: dict[str, Any] = {"name": path.parent.resolve().name, **_checked("", top, str(path))}
+    chosen = {*top}
     for section, cls in SECTIONS.items():
         table = raw.get(section, {})
         if not isinstance(table, dict):
             raise WrongUse(f"{path}: [{section}] must be a table.")
         values[section] = cls(**_checked(section, table, str(path)))
-    return Bot(folder=path.parent, **values)
+        chosen |= {f"{section}.{name}" for name in table}
+    return Bot(folder=path.parent, chosen=frozenset(chosen), **values)
 
 
 def override(bot: Bot, section: str, **values: Any) -> Bot:
@@ -293,9 +312,19 @@ def override(bot: Bot, section: str, **values: Any) -> Bot:
     """
     given = {name: value for name, value in values.items() if value is not None}
     checked = _checked(section, given, "the command line")
-    if not section:
-        return dataclasses.replace(bot, **checked)
-    return dataclasses.replace(bot, **{section: dataclasses.replace(getattr(bot, section), **checked)})
+    chosen = bot.chosen | {f"{section}.{name}" if section else name for name in given}
+    if section:
+        checked = {section: dataclasses.replace(getattr(bot, section), **checked)}
+    return dataclasses.replace(bot, chosen=chosen, **checked)
+
+
+def fitted(bot: Bot) -> Bot:
+    """`bot` with the settings that suit its base model where it has not chosen its own."""
+    for key, value in FITTED.get(bot.model, {}).items():
+        if key not in bot.chosen:
+            section, _, name = key.rpartition(".")
+            bot = dataclasses.replace(bot, **{section: dataclasses.replace(getattr(bot, section), **{name: value})})
+    return bot
 
 
 def plain(settings: Any) -> dict[str, Any]:

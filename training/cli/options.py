@@ -16,7 +16,7 @@ from training.settings import Bot, Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-TUNED = ("finetune.recipe", "finetune.epochs", "finetune.batch_size", "finetune.learning_rate")
+TUNED = ("finetune.trainer", "finetune.recipe", "finetune.epochs", "finetune.batch_size", "finetune.learning_rate")
 SHAPED = ("sample.temperatures", "sample.prefixes")
 ENGINE = ("sample.engine", "sample.device", "sample.compute_type", "sample.workers", "sample.threads", "sample.batch")
 """Settings of [sample] that say how, not what, listed under a heading of their own with the vocabulary."""
@@ -126,7 +126,7 @@ def with_options(bot: Bot) -> Bot:
     for section in ("", *settings.SECTIONS):
         values = {name: value for key, value in given().items() for s, _, name in [key.rpartition(".")] if s == section}
         bot = settings.override(bot, section, **values)
-    return bot
+    return settings.fitted(bot)
 
 
 def load_bot(file: Path) -> Bot:

@@ -56,8 +56,10 @@ def split(texts: list[str], hold_out: float, seed: int) -> tuple[list[str], list
     return [t for i, t in enumerate(texts) if i not in held], [t for i, t in enumerate(texts) if i in held]
 
 
-def build(files: list[Path], out: Path, settings: CorpusSettings, tokenizer: Tokenizer) -> Counts:
-    """Write corpus.txt and corpus.npz into `out`.
+def build(
+    files: list[Path], out: Path, settings: CorpusSettings, tokenizer: Tokenizer, end_token: str = END_OF_TEXT
+) -> Counts:
+    """Write corpus.txt and corpus.npz into `out`. `end_token` ends every text.
 
     Raises:
         DeepproverbsError: a file cannot be read, or fewer than 20 texts are left.
@@ -77,9 +79,9 @@ def build(files: list[Path], out: Path, settings: CorpusSettings, tokenizer: Tok
             f"{FEWEST_TEXTS} are needed and some hundreds make a bot: add texts, or put each on a line of its own."
         )
     training, held_out = split(unique, settings.hold_out, settings.seed)
-    end = tokenizer.token_to_id(END_OF_TEXT)
+    end = tokenizer.token_to_id(end_token)
     if end is None:
-        raise DeepproverbsError(f"The base model's encoder.json lacks {END_OF_TEXT}; it is no GPT-2 vocabulary.")
+        raise DeepproverbsError(f"The base model's vocabulary lacks {end_token}; choose another base.")
     train, train_offsets = _encoded(training, tokenizer, end)
     held, held_offsets = _encoded(held_out, tokenizer, end)
     lengths = np.sort(np.concatenate([np.diff(train_offsets), np.diff(held_offsets)]) - 1)

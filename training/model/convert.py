@@ -1,6 +1,6 @@
-"""gpt-2-simple checkpoint → CTranslate2 model, with the tokens that the bot needs.
+"""Checkpoint → CTranslate2 model, with the tokens that the bot needs.
 
-In:  RUN/checkpoint/run1/ (any folder in OpenAI's layout), and the texts whose tokens must stay.
+In:  RUN/checkpoint/run1/ (any folder in OpenAI's layout or Hugging Face's), and the texts whose tokens must stay.
 Out: RUN/model/ in float32; the compute type (int8, float16) is chosen when it is loaded.
 
 `deepproverbs convert --run DIR`
@@ -12,8 +12,9 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,23 @@ from training.common.files import write_whole
 from training.common.manifest import Manifest, digest_of, key_of
 from training.common.progress import Say
 from training.common.text import END_OF_TEXT
+from training.corpus.tokenizer import end_of_text, tokenizer_files
+from training.model import bundle
 from training.model.converted import Converted, held_out, named, vocabulary
 from training.model.events import Written
-from training.model.layout import Hparams, read_hparams
-from training.model.trainers import TENSORFLOW
-from training.model.trim import choose_rows
+from training.model.layout import HF_LAYOUT, Hparams, check_hf_layout, hf_parameters, layout_of, read_hparams
+from training.model.trainers import TORCH
+from training.model.trim import HARMLESS, Trimmed, choose_rows
 from training.settings import SampleSettings
 
 
 def convert(
     run: Path, checkpoint: Path, say: Say = print, originals: Sequence[str] = (), sampling: SampleSettings | None = None
 ) -> Path:
-    """Convert `checkpoint`. Returns the model's folder, with encoder.json and vocab.bpe in it.
+    """Convert `checkpoint`, in either layout. Returns the model's folder, with its tokenizer and hparams.json in it.
 
-    With `sampling`, tokens that this bot does not need are left out where that is harmless (training/model/trim.py);
-    those of `originals` stay.
+    With `sampling`, tokens that this bot does not need are left out where that is harmless: those that the trainer left
+    out and found harmless, else those that training/model/trim.py chooses; the tokens of `originals` stay.
     """
     model, settings = run / "model", sampling or SampleSettings(vocabulary="full")
     manifest = Manifest(run)
@@ -53,27 +56,31 @@ def convert(
         say(f"Conversion: already done ({model}).")
         return model
     started = time.monotonic()
-    weights, part, full = run / "weights.npz", run / ".model.part", run / ".model.full"
+    part, full = run / ".model.part", run / ".model.full"
     run.mkdir(parents=True, exist_ok=True)
-    parameters = export(checkpoint, weights, run / TENSORFLOW.log)
-    with np.load(weights) as file:
-        arrays = dict(file)
-    write_model(arrays, checkpoint, full)
-    trimmed = None
-    if settings.vocabulary != "full":
-        texts = [row[1:-1] for row in held_out(Converted(full), run / "corpus.npz")]
-        trimmed = choose_rows(full, originals, texts, settings, say)
-    for folder in (part, model):
-        shutil.rmtree(folder, ignore_errors=True)
-    if trimmed is None:
-        full.rename(part)
+    cut: dict[str, Any] = {}
+    parameters, write = source_of(checkpoint, run)
+    trained = trained_rows(checkpoint) if settings.vocabulary != "full" else None
+    trimmed: Trimmed | None = None
+    if trained:
+        say(f"Vocabulary: the {len(trained.rows):,} of {trained.of:,} tokens that were trained.")
+        write(part, trained.rows, math.inf)
     else:
-        write_model(arrays, checkpoint, part, trimmed.rows, max(settings.temperatures))
-        shutil.rmtree(full)
+        write(full, None, math.inf)
+        if settings.vocabulary != "full":
+            texts = [row[1:-1] for row in held_out(Converted(full), run / "corpus.npz")]
+            trimmed = choose_rows(full, originals, texts, settings, say)
+        shutil.rmtree(part, ignore_errors=True)
+        if trimmed is None:
+            full.rename(part)
+        else:
+            write(part, trimmed.rows, max(settings.temperatures))
+            shutil.rmtree(full)
+    shutil.rmtree(model, ignore_errors=True)
     part.rename(model)
-    weights.unlink()
+    if cut_off := trained or trimmed:
+        cut = {"trimmed": asdict(cut_off) | {"rows": len(cut_off.rows)}}
     say(f"Converted {parameters:,} parameters to {model}.")
-    cut = {"trimmed": asdict(trimmed) | {"rows": len(trimmed.rows)}} if trimmed else {}
     manifest.record(
         "convert", key, matters, started, parameters=parameters, checkpoint=str(checkpoint.resolve()), **cut
     )
@@ -88,21 +95,42 @@ def convert_base(run: Path, base: Path, model: Path) -> Path:
     if manifest.done("base", key, out / "model.bin"):
         return out
     started = time.monotonic()
-    weights = run / "weights.npz"
-    export(base, weights, run / TENSORFLOW.log)
-    with np.load(weights) as file:
-        write_model(dict(file), base, part, rows)
+    source_of(base, run)[1](part, rows, math.inf)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
-    weights.unlink()
     manifest.record("base", key, {"tokens": len(rows)}, started)
     return out
 
 
-def export(checkpoint: Path, out: Path, log: Path) -> int:
-    """Write the arrays of a checkpoint in OpenAI's layout to an .npz file. Returns how many weights they are."""
-    arguments = {"folder": checkpoint.resolve(), "out": out.resolve()}
-    return TENSORFLOW.result("export", arguments, log, Written).parameters
+@dataclass(frozen=True)
+class TrainedRows:
+    """The tokens over which the output layer was trained, and what the others hold of the probability."""
+
+    rows: list[int]
+    of: int
+    cut_held_out: float
+
+
+def trained_rows(checkpoint: Path) -> TrainedRows | None:
+    """What the trainer left out of the vocabulary, if it left out anything and that was harmless."""
+    try:
+        known = json.loads((checkpoint / "rows.json").read_text(encoding="utf-8"))
+        found = TrainedRows(known["rows"], known["of"], known["rest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if len(found.rows) < found.of and found.cut_held_out <= HARMLESS else None
+
+
+Write = Callable[[Path, list[int] | None, float], None]
+"""Writes a CTranslate2 model: where; the tokens that stay, None: all; the highest temperature for which they suffice."""
+
+
+def source_of(checkpoint: Path, run: Path) -> tuple[int, Write]:
+    """(how many weights a checkpoint has, what converts it)."""
+    if layout_of(checkpoint) == HF_LAYOUT:
+        return hf_parameters(checkpoint), partial(write_from_hf, checkpoint, run / TORCH.log)
+    arrays = bundle.read(checkpoint)
+    return sum(values.size for values in arrays.values()), partial(write_model, arrays, checkpoint)
 
 
 def write_model(
@@ -125,6 +153,39 @@ def write_model(
     spec.save(str(out))
     for name in ("encoder.json", "vocab.bpe", "hparams.json"):
         shutil.copyfile(source / name, out / name)
+    note_rows(out, rows, hottest)
+
+
+def write_from_hf(checkpoint: Path, log: Path, out: Path, rows: list[int] | None, hottest: float) -> None:
+    """Write the CTranslate2 model of a folder in Hugging Face's layout. CTranslate2's converter, which knows dozens of
+    architectures, needs PyTorch: a program runs it."""
+    hparams = check_hf_layout(checkpoint)
+    names = named(vocabulary(checkpoint), hparams.n_vocab)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    kept, listed = out / "rows.npy", out / "names.json"
+    if rows is not None:
+        np.save(kept, np.array(rows, dtype=np.int64))
+        names = [names[row] for row in rows]
+    listed.write_text(json.dumps(names), encoding="utf-8")
+    arguments = {
+        "folder": checkpoint.resolve(),
+        "out": out.resolve(),
+        "rows": kept.resolve() if rows is not None else None,
+        "names": listed.resolve(),
+        "end": end_of_text(checkpoint),
+    }
+    TORCH.result("convert", arguments, log, Written)
+    kept.unlink(missing_ok=True)
+    listed.unlink()
+    for path in tokenizer_files(checkpoint):
+        shutil.copyfile(path, out / path.name)
+    (out / "hparams.json").write_text(json.dumps(asdict(hparams)) + "\n", encoding="utf-8")
+    note_rows(out, rows, hottest)
+
+
+def note_rows(out: Path, rows: list[int] | None, hottest: float) -> None:
+    """Write which tokens a converted model has, unless it has all."""
     if rows is not None:
         write_whole(out / "kept.json", json.dumps({"rows": rows, "hottest": hottest}) + "\n")
 

@@ -1,7 +1,7 @@
 """A converted model's folder, as the engines use it.
 
-model/: model.bin, vocabulary.json, config.json (CTranslate2's), encoder.json, vocab.bpe, hparams.json (the
-checkpoint's) and, if the vocabulary was trimmed, kept.json: the checkpoint's ids of the rows that are
+model/: model.bin, vocabulary.json, config.json (CTranslate2's), the checkpoint's tokenizer and hparams.json and, if
+the vocabulary was trimmed, kept.json: the checkpoint's ids of the rows that are
 left, in order, and the highest temperature for which they were chosen. A *row* is a token's index in the
 converted model, an *id* its index in the checkpoint.
 """
@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from training.common.errors import WrongUse
-from training.common.text import END_OF_TEXT
-from training.corpus.tokenizer import load_tokenizer
+from training.corpus.tokenizer import end_of_text, is_byte_level, load_tokenizer
 from training.model.layout import read_hparams
 
 
@@ -33,9 +32,13 @@ def model_of(run: Path) -> Path:
 
 
 def vocabulary(folder: Path) -> list[str]:
-    """The tokens of encoder.json in the order of their ids."""
-    encoder = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-    return sorted(encoder, key=encoder.__getitem__)
+    """The names of a model's tokens in the order of their ids."""
+    path = folder / "encoder.json"
+    encoder = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else load_tokenizer(folder).get_vocab()
+    names = named([], max(encoder.values()) + 1)
+    for name, token in encoder.items():
+        names[token] = name
+    return names
 
 
 def named(tokens: list[str], rows: int) -> list[str]:
@@ -50,13 +53,28 @@ class Converted:
         self.folder, self.hparams = folder, read_hparams(folder)
         self.tokenizer = load_tokenizer(folder)
         self.names = named(vocabulary(folder), self.hparams.n_vocab)
+        self.byte_level = is_byte_level(self.tokenizer)
+        """Whether a token stands for the bytes that its name spells, so that a text's bytes can be watched."""
         kept = folder / "kept.json"
         trimmed = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
         self.ids = np.array(trimmed.get("rows", range(len(self.names))), dtype=np.int64)
         self.hottest = float(trimmed.get("hottest", "inf"))
         """The highest temperature for which the rows suffice."""
         self.row = {int(token): row for row, token in enumerate(self.ids)}
-        self.end = self.row[self.names.index(END_OF_TEXT)]
+        self.end_name = end_of_text(folder)
+        """The token before and after every text."""
+        self.end = self.row[self.names.index(self.end_name)]
+
+    def compute_type(self, cuda: bool = False) -> str:
+        """The fastest number type in which CTranslate2's probabilities are still those of float32. Rounding activations
+        to bytes breaks what is not GPT-2: Llama-like models put so large a value on their first token that the others
+        vanish beside it (7 nats off)."""
+        import ctranslate2
+
+        if self.hparams.architecture == "gpt2":
+            return "float16" if cuda else "int8"
+        fine = ctranslate2.get_supported_compute_types("cuda" if cuda else "cpu")
+        return "bfloat16" if cuda and "bfloat16" in fine else "float32"
 
     def prompt(self, prefix: str) -> list[int]:
         """Rows of the end token, which starts every text, and of `prefix`.
@@ -75,9 +93,9 @@ class Converted:
     def texts(self, rows: Iterable[Sequence[int]]) -> list[str]:
         """The texts of rows, without the end token at their end."""
         cut = (list(row[:-1]) if len(row) and row[-1] == self.end else list(row) for row in rows)
-        return [
-            str(text) for text in self.tokenizer.decode_batch([self.ids[row].tolist() if row else [] for row in cut])
-        ]
+        ids = [self.ids[row].tolist() if row else [] for row in cut]
+        # A special token that was drawn is shown, for the filters to reject.
+        return [str(text) for text in self.tokenizer.decode_batch(ids, skip_special_tokens=False)]
 
     def token_names(self) -> list[str]:
         """Names of the rows, as CTranslate2 knows them."""
@@ -86,8 +104,13 @@ class Converted:
     def token_bytes(self) -> list[bytes]:
         """The bytes that each row stands for; none for the end token and those without a token."""
         byte_of = byte_of_character()
+        added = {token.content for token in self.tokenizer.get_added_tokens_decoder().values()}
+
+        def spelt(name: str) -> bytes:
+            return name.encode() if name in added else bytes(map(byte_of.__getitem__, name))
+
         return [
-            bytes(map(byte_of.__getitem__, name)) if row != self.end and not name.startswith("<unused-") else b""
+            spelt(name) if row != self.end and not name.startswith("<unused-") else b""
             for row, name in enumerate(self.token_names())
         ]
 

@@ -43,6 +43,17 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Trimmed:
+    """The output layer is trained over `rows` of its `of` tokens from here on; over all if the two are equal."""
+
+    rows: int
+    of: int
+    rest: float
+    """Mean probability, at each token of the held-out texts, of all other tokens together; of those texts on which the
+    rows were chosen, while nothing has been trained."""
+
+
+@dataclass(frozen=True)
 class Resumed:
     """An interrupted run continues in `epoch`, after its first `batch` batches."""
 
@@ -88,7 +99,7 @@ class Texts:
     """Mean over a text's tokens, nats, at temperature 1."""
 
 
-Event = Epoch | Step | Resumed | Interrupted | Done | Written | Texts
+Event = Epoch | Step | Trimmed | Resumed | Interrupted | Done | Written | Texts
 EVENTS: dict[str, type[Any]] = {kind.__name__.lower(): kind for kind in get_args(Event)}
 
 

@@ -1,7 +1,8 @@
-"""A folder in OpenAI's layout: what it must contain, what it says of the model, and the sums of its files.
+"""How a model's folder is arranged: what it must contain, what it says of the model, and the sums of its files.
 
-The layout: checkpoint, encoder.json, hparams.json, vocab.bpe, and the files that `checkpoint`
-names (model.ckpt.*, or gpt-2-simple's model-<step>.*).
+OpenAI's layout: checkpoint, encoder.json, hparams.json, vocab.bpe, and the files that `checkpoint`
+names (model.ckpt.*, or gpt-2-simple's model-<step>.*). Hugging Face's: config.json, tokenizer.json, and
+model.safetensors or the parts that model.safetensors.index.json names.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import re
-from dataclasses import astuple, dataclass, fields
+import struct
+from dataclasses import MISSING, astuple, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from training.common.errors import WrongUse
 from training.common.files import write_whole
 from training.common.text import END_OF_TEXT
 
 OPENAI_LAYOUT = "openai"
+HF_LAYOUT = "huggingface"
 RECORD = "sha256.json"
 SUM_KEYS = ("sha256", "from", "size", "mtime_ns")
 """Of a file in sha256.json."""
@@ -27,17 +32,21 @@ INDEX_END = bytes.fromhex("57fb808b247547db")
 
 @dataclass(frozen=True)
 class Hparams:
-    """The shape of a GPT-2, as hparams.json has it."""
+    """The shape of a model, as hparams.json has it. Of a GPT-2 it says everything."""
 
     n_vocab: int
     n_ctx: int
     n_embd: int
     n_head: int
     n_layer: int
+    n_head_kv: int = 0
+    """Heads of keys and values; 0: as many as of queries."""
+    architecture: str = "gpt2"
+    """Hugging Face's model_type."""
 
     @property
     def parameters(self) -> int:
-        """Its weights; 124,439,808 for 124M."""
+        """A GPT-2's weights; 124,439,808 for 124M."""
         d = self.n_embd
         return (self.n_vocab + self.n_ctx + 2) * d + self.n_layer * (12 * d * d + 13 * d)
 
@@ -104,6 +113,17 @@ def index_is_whole(path: Path) -> bool:
 
 def checkpoint_name(folder: Path) -> str:
     """The prefix that `folder`/checkpoint names: `model.ckpt`, `model-123`."""
+    path = checkpoint_path(folder)
+    if str(path) != path.name:  # TensorFlow would look in the other folder
+        raise WrongUse(
+            f"{folder / 'checkpoint'} names {path}, in another folder; "
+            f'write in it: model_checkpoint_path: "{path.name}"'
+        )
+    return path.name
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """The prefix with the folder, if any, that TensorFlow wrote before it: where it was when it was saved."""
     try:
         text = (folder / "checkpoint").read_text(encoding="utf-8")
     except (OSError, ValueError):
@@ -111,12 +131,7 @@ def checkpoint_name(folder: Path) -> str:
     match = re.search(r'^model_checkpoint_path:\s*"([^"]+)"', text, re.MULTILINE)
     if not match:
         raise WrongUse(f'{folder / "checkpoint"} names no checkpoint; write in it: model_checkpoint_path: "model.ckpt"')
-    name = Path(match[1]).name
-    if match[1] != name:  # TensorFlow would look in the other folder
-        raise WrongUse(
-            f'{folder / "checkpoint"} names {match[1]}, in another folder; write in it: model_checkpoint_path: "{name}"'
-        )
-    return name
+    return Path(match[1])
 
 
 def weight_files(folder: Path, prefix: str) -> list[str]:
@@ -134,17 +149,118 @@ def read_hparams(folder: Path) -> Hparams:
     Raises:
         WrongUse: the file is missing or describes no model.
     """
-    path, names = folder / "hparams.json", [field.name for field in fields(Hparams)]
+    path = folder / "hparams.json"
+    needed = [field.name for field in fields(Hparams) if field.default is MISSING]
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        hparams = Hparams(**{name: raw[name] for name in names})
-        if any(type(raw[name]) is not int or raw[name] < 1 for name in names) or hparams.n_embd % hparams.n_head:
+        hparams = Hparams(**{field.name: raw[field.name] for field in fields(Hparams) if field.name in raw})
+        if any(type(raw[name]) is not int or raw[name] < 1 for name in needed) or hparams.n_embd % hparams.n_head:
             raise ValueError("they describe no model")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WrongUse(
-            f"{path} must hold {', '.join(names)} as whole numbers, n_embd a multiple of n_head; copy it again."
+            f"{path} must hold {', '.join(needed)} as whole numbers, n_embd a multiple of n_head; copy it again."
         ) from error
     return hparams
+
+
+CONFIG_NAMES = {
+    "n_vocab": ("vocab_size",),
+    "n_ctx": ("n_positions", "max_position_embeddings", "n_ctx", "max_seq_len", "seq_length"),
+    "n_embd": ("n_embd", "hidden_size", "d_model"),
+    "n_head": ("n_head", "num_attention_heads"),
+    "n_layer": ("n_layer", "num_hidden_layers"),
+}
+"""What the families of models call the same number in config.json."""
+
+
+def check_hf_layout(folder: Path) -> Hparams:
+    """Return the shape of the model in `folder`, or raise WrongUse with what is missing or wrong."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        found = {
+            name: next(config[known] for known in names if config.get(known) is not None)
+            for name, names in CONFIG_NAMES.items()
+        }
+        hparams = Hparams(
+            **found, n_head_kv=config.get("num_key_value_heads") or 0, architecture=str(config["model_type"])
+        )
+        if any(type(value) is not int or value < 1 for value in found.values()):
+            raise ValueError("the model's numbers must be whole")
+    except StopIteration:
+        raise WrongUse(
+            f"{path} describes no causal language model that this project knows: its numbers are missing."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WrongUse(f"{path} cannot be read as a model's description ({error}); copy it again.") from error
+    if not (folder / "tokenizer.json").is_file():
+        raise WrongUse(
+            f"{folder} has no tokenizer.json; write one there with transformers: "
+            "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)."
+        )
+    for part in hf_weights(folder):
+        if not part.is_file() or part.stat().st_size != safetensors_size(part):
+            raise WrongUse(f"{part} is missing, damaged or cut short; copy it again.")
+    return hparams
+
+
+def hf_weights(folder: Path) -> list[Path]:
+    """The files that hold the weights of a model in Hugging Face's layout.
+
+    Raises:
+        WrongUse: there are none.
+    """
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        if not (folder / "model.safetensors").is_file():
+            raise WrongUse(f"{folder} has no model.safetensors; weights in other forms are not read.")
+        return [folder / "model.safetensors"]
+    try:
+        names = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WrongUse(f"{index} is damaged ({error}); copy it again.") from error
+    return [folder / Path(name).name for name in names]
+
+
+def safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
+    """(bytes before the data, tensor → its dtype, shape and data_offsets); (0, {}) for a file that is none."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
+        if not 0 < length <= min(100_000_000, path.stat().st_size):
+            return 0, {}
+        try:
+            tensors = json.loads(file.read(length))
+        except ValueError:
+            return 0, {}
+    return 8 + length, {name: about for name, about in tensors.items() if name != "__metadata__"}
+
+
+def safetensors_size(path: Path) -> int:
+    """How long the file must be by its own header; -1 if it has none."""
+    before, tensors = safetensors_header(path)
+    try:
+        return before + max(about["data_offsets"][1] for about in tensors.values()) if tensors else -1
+    except (KeyError, IndexError, TypeError):
+        return -1
+
+
+def hf_parameters(folder: Path) -> int:
+    """How many weights a model in Hugging Face's layout has."""
+    return sum(
+        math.prod(about["shape"]) for part in hf_weights(folder) for about in safetensors_header(part)[1].values()
+    )
+
+
+def layout_of(folder: Path) -> str:
+    """The layout that a folder looks like."""
+    if (folder / "config.json").is_file() and not (folder / "hparams.json").is_file():
+        return HF_LAYOUT
+    return OPENAI_LAYOUT
+
+
+def check_folder(folder: Path) -> Hparams:
+    """The shape of the model in a folder of either layout; raises as `check_layout`."""
+    return check_hf_layout(folder) if layout_of(folder) == HF_LAYOUT else check_layout(folder)
 
 
 class Record:

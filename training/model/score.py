@@ -35,7 +35,7 @@ class Scorer:
         self.generator = ctranslate2.Generator(
             str(model),
             device="cuda" if cuda else "cpu",
-            compute_type="float16" if cuda else "int8",
+            compute_type=self.converted.compute_type(cuda),
             inter_threads=1 if cuda else cores(),
             intra_threads=1,
         )

@@ -1,11 +1,12 @@
-"""Trainers: programs in environments of their own, which speak one protocol. TensorFlow 1.15 is the only one so far.
+"""Trainers: programs in environments of their own, which speak one protocol: TensorFlow 1.15 and PyTorch.
 
 A program takes one JSON object as its argument and writes events to its standard output, a line each
 (training/model/events.py); whatever else it prints goes to a log, whose end is quoted when it fails. To add a trainer,
 write its programs and add a `Trainer` to TRAINERS.
 
-Its fine-tuning programs are given {base, corpus, checkpoint, resume, epochs, batch_size, learning_rate, layers,
-memory_saving, seed, save_seconds}. They leave the checkpoint of the best epoch in the folder `checkpoint`, and in
+Its fine-tuning programs are given {base, corpus, checkpoint, resume, keep, epochs, batch_size, learning_rate, layers,
+memory_saving, seed, save_seconds}; `keep`, a .npy file, has the tokens that must stay if a program trims the output
+layer. They leave the checkpoint of the best epoch in the folder `checkpoint`, and in
 `resume` what they need to continue; they send `step` and `epoch` as they go, `resumed` first when they continue,
 `interrupted` after SIGINT, and `done` at the end.
 """
@@ -25,11 +26,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from training.common.errors import DeepproverbsError, WrongUse
-from training.common.paths import ROOT, TF1_PYTHON
+from training.common.paths import ROOT, TF1_PYTHON, TORCH_PYTHON
 from training.model.events import BadEvent, Event, parse
-from training.model.layout import OPENAI_LAYOUT
+from training.model.layout import HF_LAYOUT, OPENAI_LAYOUT
 
 E = TypeVar("E", bound=Event)
+OUT_OF_MEMORY = ("ResourceExhausted", "OOM", "OutOfMemory", "out of memory", "can't allocate memory", "MemoryError")
+"""How TensorFlow, PyTorch and Python say it."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,23 @@ class Trainer:
     log: str
     """Where its programs' own output goes, in the run's folder."""
 
+    @property
+    def environment(self) -> str:
+        """Its name for scripts/setup."""
+        return self.python.parent.parent.name
+
+    @property
+    def installed(self) -> bool:
+        return self.python.exists()
+
     def interpreter(self) -> Path:
         """Its Python.
 
         Raises:
             DeepproverbsError: the environment is missing.
         """
-        if not self.python.exists():
-            raise DeepproverbsError(f"The {self.title} environment is missing; run `make setup`.")
+        if not self.installed:
+            raise DeepproverbsError(f"The {self.title} environment is missing; run `scripts/setup {self.environment}`.")
         return self.python
 
     def events(self, program: str, arguments: Mapping[str, Any], log: Path) -> Generator[Event, None, None]:
@@ -133,7 +145,7 @@ class Trainer:
         # TensorFlow calls a full disk an exhausted resource too, and a full disk may hold no log at all.
         if "No space left" in "\n".join(lines) or shutil.disk_usage(log.parent).free < 1 << 20:
             return f"The disk is full: free some space and start again, it goes on from there ({log})."
-        if code == -9 or any(word in line for line in lines for word in ("ResourceExhausted", "OOM")):
+        if code == -9 or any(word in line for line in lines for word in OUT_OF_MEMORY):
             return (
                 f"Out of memory in {program}: choose a smaller --batch-size or --model, "
                 f'or memory_saving = "on" ({log}).'
@@ -153,23 +165,60 @@ TENSORFLOW = Trainer(
     checkpoint_file="checkpoint",
     log="tf1.log",
 )
-TRAINERS = {trainer.name: trainer for trainer in (TENSORFLOW,)}
+TORCH = Trainer(
+    name="torch",
+    title="PyTorch",
+    python=TORCH_PYTHON,
+    programs=ROOT / "training" / "pytorch",
+    recipes={"texts": "finetune_texts"},
+    bases=frozenset({HF_LAYOUT}),
+    checkpoint=HF_LAYOUT,
+    checkpoint_file="config.json",
+    log="torch.log",
+)
+TRAINERS = {trainer.name: trainer for trainer in (TENSORFLOW, TORCH)}
 """The preferred ones first."""
 
 
-def trainer_for(layout: str, recipe: str) -> Trainer:
-    """The first trainer that can train a base in this layout by this recipe.
+@dataclass(frozen=True)
+class Choice:
+    """Which trainer, and why not one before it."""
+
+    trainer: Trainer
+    why: str
+    """`TensorFlow 1.15 is not installed here`; empty where the first of all does it."""
+
+
+def choose_trainer(wanted: str, layouts: frozenset[str], recipe: str, installed: bool = True) -> Choice:
+    """The first trainer that is installed and can train a base in one of these layouts by this recipe.
+
+    wanted: a trainer's name, or `auto`. installed: False: take the first that can, installed or not.
 
     Raises:
-        WrongUse: none can.
+        WrongUse: none can, or not the one that is wanted.
+        DeepproverbsError: those that can are not installed.
     """
+    reasons: list[str] = []
+    able: list[Trainer] = []
     for trainer in TRAINERS.values():
-        if layout in trainer.bases and recipe in trainer.recipes:
-            return trainer
-    raise WrongUse(
-        f"No trainer here can train a base in the layout {layout} by the recipe {recipe}; choose another --model or "
-        "--recipe."
-    )
+        if wanted not in ("auto", trainer.name):
+            continue
+        if not layouts & trainer.bases:
+            reasons.append(f"{trainer.title} cannot train this base")
+        elif recipe not in trainer.recipes:
+            reasons.append(f"{trainer.title} has no recipe {recipe}")
+        else:
+            able.append(trainer)
+            if trainer.installed or not installed:
+                return Choice(trainer, "; ".join(reasons))
+            reasons.append(f"{trainer.title} is not installed here")
+    if able:
+        raise DeepproverbsError(
+            f"{able[0].title} is not installed here; run `scripts/setup {able[0].environment}`"
+            + "".join(f", or `scripts/setup {other.environment}` for {other.title}" for other in able[1:])
+            + "."
+        )
+    raise WrongUse(f"Nothing can fine-tune it so: {'; '.join(reasons)}. Choose another --model, --trainer or --recipe.")
 
 
 @contextlib.contextmanager

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from training.common.progress import Say
-from training.common.text import END_OF_TEXT
 from training.model.converted import Converted
 from training.settings import SampleSettings
 
@@ -64,7 +63,7 @@ def choose_rows(
     required.add(converted.end)
     if _saved(converted, len(required)) < WORTH:
         return None
-    generator = ctranslate2.Generator(str(model), compute_type="int8", inter_threads=1)
+    generator = ctranslate2.Generator(str(model), compute_type=converted.compute_type(), inter_threads=1)
     hottest = max(settings.temperatures)
     texts = _sampled(generator, converted, settings)
     mean = _mean_probabilities(generator, texts[::2], converted, hottest)
@@ -116,12 +115,12 @@ def _sampled(generator: Any, converted: Converted, settings: SampleSettings) -> 
     texts: list[list[str]] = []
     for temperature in settings.temperatures:
         results = generator.generate_batch(
-            [[END_OF_TEXT]] * (TEXTS // len(settings.temperatures)),
+            [[converted.end_name]] * (TEXTS // len(settings.temperatures)),
             max_batch_size=64,
             max_length=min(LONGEST, settings.max_tokens),
             sampling_topk=0,
             sampling_temperature=temperature,
-            end_token=END_OF_TEXT,
+            end_token=converted.end_name,
             include_prompt_in_result=False,
         )
         texts += [result.sequences[0] for result in results if result.sequences[0]]
@@ -132,7 +131,7 @@ def _mean_probabilities(generator: Any, texts: list[list[str]], converted: Conve
     """Mean probability of every row over all positions of the texts, float64 [rows]."""
     total, positions = np.zeros(len(converted.ids)), 0
     for batch in _batches(texts):
-        logits = np.asarray(generator.forward_batch([[END_OF_TEXT, *text] for text in batch]))
+        logits = np.asarray(generator.forward_batch([[converted.end_name, *text] for text in batch]))
         for row, text in zip(logits, batch, strict=True):
             seen = row[: len(text) + 1] / temperature
             weights = np.exp(seen - seen.max(axis=1, keepdims=True))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from training.common.machine import cores
-from training.common.text import END_OF_TEXT
 from training.model.converted import Converted
 from training.sample.engine import FINISHED, UNFINISHED, Drawn, EngineKind, Plan, Task, given, pair, seed_of
 from training.settings import SampleSettings
@@ -60,7 +59,7 @@ class Replica:
         self.generator = ctranslate2.Generator(
             str(converted.folder), device=device, compute_type=compute_type, inter_threads=1, intra_threads=threads
         )
-        self.generator.generate_batch([[END_OF_TEXT]], max_length=2, sampling_topk=0)
+        self.generator.generate_batch([[converted.end_name]], max_length=2, sampling_topk=0)
         self.executor = ThreadPoolExecutor(1)
 
     def extend(self, batch: Batch, s: SampleSettings) -> None:
@@ -73,7 +72,7 @@ class Replica:
             sampling_topk=min(s.top_k, len(names)),
             sampling_topp=s.top_p,
             sampling_temperature=batch.temperature,
-            end_token=END_OF_TEXT,
+            end_token=self.converted.end_name,
             return_scores=True,
             return_end_token=True,
             include_prompt_in_result=False,

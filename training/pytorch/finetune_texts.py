@@ -1,0 +1,193 @@
+"""Fine-tune on whole texts: the recipe `texts`.
+
+Arguments and events as training/model/trainers.py says. Every text stands alone from position 0 after the end token,
+and the rate warms up and then falls along a cosine to a tenth. Logits are computed only where a text has a next token,
+never for padding, and over the tokens that matter (training/pytorch/vocabulary.py). `resume/` holds everything
+(weights, Adam's moments, the place in the data); `checkpoint/` only the best epoch, in Hugging Face's layout, with
+rows.json.
+"""
+
+import json
+import math
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import common
+import numpy as np
+import torch
+from model import CausalModel
+from texts import Texts
+from vocabulary import Vocabulary
+
+HARMLESS = 2e-3
+"""As in training/model/trim.py: the tokens left out may hold this mean probability at each held-out token. Above it the
+next epoch trains them all."""
+SEEN = 128
+"""Training texts on which the tokens to be left out are chosen."""
+
+
+def rate_at(step: int, steps: int, peak: float) -> float:
+    """Linear warm-up over 10 steps (fewer in short runs), then a cosine down to a tenth."""
+    warm = min(10, max(1, steps // 10))
+    if step < warm:
+        return peak * (step + 1) / warm
+    return peak * (0.55 + 0.45 * math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+class Keeper:
+    """Writes `resume/`: a new state first, then the small file that names it."""
+
+    def __init__(self, model: CausalModel, optimizer: torch.optim.Optimizer, folder: Path) -> None:
+        self.model, self.optimizer, self.folder, self.place = model, optimizer, folder, folder / "place.json"
+
+    def load(self) -> dict | None:
+        if not self.place.exists():
+            return None
+        place = json.loads(self.place.read_text())
+        state = torch.load(self.folder / place["file"], map_location=self.model.device, mmap=True, weights_only=True)
+        self.model.net.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        return place
+
+    def save(self, place: dict) -> None:
+        place = dict(place, file="state-{epoch}-{batch}.pt".format(**place))
+        part = self.folder / ".state.part"
+        torch.save({"model": self.model.net.state_dict(), "optimizer": self.optimizer.state_dict()}, part)
+        part.replace(self.folder / place["file"])
+        part = self.folder / ".place.part"
+        with part.open("w") as file:
+            json.dump(place, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.place)
+        for path in self.folder.glob("state-*"):
+            if path.name != place["file"]:
+                path.unlink()
+
+
+def held_out_loss(model: CausalModel, texts: Texts, vocabulary: Vocabulary, size: int) -> tuple[float, float]:
+    """(nats a token over whole texts, each alone after the end token: as sampling uses the model; mean probability of
+    the tokens that are left out)."""
+    nll = rest = count = 0.0
+    with torch.no_grad():
+        for indexes in texts.by_length(size):
+            logprobs, targets = model.logprobs(*texts.batch(indexes))
+            nll -= logprobs.gather(1, targets[:, None]).sum(dtype=torch.float64).item()
+            rest += vocabulary.rest(logprobs.exp())
+            count += len(targets)
+    return nll / count, rest / count
+
+
+def keep_best(model: CausalModel, a: dict, vocabulary: Vocabulary, rest: float) -> None:
+    """Write the weights where transformers looks for them, with the tokenizer and the tokens that were trained."""
+    checkpoint, part = Path(a["checkpoint"]), Path(a["checkpoint"]).with_name(".best.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    model.save(part)
+    for path in Path(a["base"]).iterdir():
+        if path.name.startswith(("tokenizer", "special_tokens", "vocab.", "merges.")):
+            shutil.copyfile(path, part / path.name)
+    (part / "rows.json").write_text(json.dumps({"rows": vocabulary.rows, "of": vocabulary.of, "rest": rest}) + "\n")
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    for path in sorted(part.iterdir(), key=lambda path: path.name == "config.json"):
+        path.replace(checkpoint / path.name)
+    part.rmdir()
+
+
+def main() -> None:
+    a = common.arguments()
+    # Ctrl-C takes effect at the end of a step: an exception between a step and its count would repeat the step.
+    stop: list[bool] = []
+    signal.signal(signal.SIGINT, lambda *_: stop.append(True))
+    resume = Path(a["resume"])
+    resume.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(a["seed"])
+    model = CausalModel(a["base"], a["memory_saving"])
+    with np.load(a["corpus"]) as corpus:
+        texts = Texts(corpus, "train", model.longest)
+        held_out = Texts(corpus, "held_out", model.longest)
+    vocabulary = Vocabulary(model.rows)
+    weights = model.trained(a["layers"])
+    optimizer = torch.optim.Adam(weights, lr=a["learning_rate"], fused=model.device.type in ("cpu", "cuda"))
+    keeper = Keeper(model, optimizer, resume)
+
+    place = keeper.load()
+    if place is None:
+        before, _ = held_out_loss(model, held_out, vocabulary, a["batch_size"])
+        seen = np.random.RandomState([a["seed"], 0]).permutation(len(texts))[:SEEN]
+        share = sum(model.mean_probabilities(*texts.batch(seen[at : at + 16])) for at in range(0, len(seen), 16))
+        keep = np.unique(np.concatenate([np.load(a["keep"]), *texts.rows, [texts.end]]))
+        left = vocabulary.choose(share / share.sum(), keep)
+        line = {"epoch": 0, "step": 0, "training": None, "held_out": round(before, 4), "seconds": 0}
+        place = {"epoch": 1, "batch": 0, "best": None, "risen": 0, "sum": 0.0, "seconds": 0.0, "lines": [line]}
+        place |= {"rows": vocabulary.rows, "left": left}
+        keeper.save(place)
+        common.emit("epoch", **line)
+    else:
+        vocabulary.restrict(place["rows"])
+        common.emit("resumed", epoch=place["epoch"], batch=place["batch"])
+    if vocabulary.trimmed:
+        common.emit("trimmed", rows=len(vocabulary.rows), of=vocabulary.of, rest=place["left"])
+
+    per_epoch = len(texts.epoch(a["batch_size"], a["seed"], 1))
+    steps = per_epoch * a["epochs"]
+    started, saved = time.time() - place["seconds"], time.time()
+    try:
+        while place["epoch"] <= a["epochs"] and place["risen"] < 2:
+            batches = texts.epoch(a["batch_size"], a["seed"], place["epoch"])
+            while place["batch"] < len(batches):
+                done = (place["epoch"] - 1) * per_epoch + place["batch"]
+                for group in optimizer.param_groups:
+                    group["lr"] = rate_at(done, steps, a["learning_rate"])
+                tokens, mask = texts.batch(batches[place["batch"]])
+                loss = model.loss(tokens, mask, vocabulary)
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(weights, 1.0)
+                optimizer.step()
+                place["batch"] += 1
+                place["sum"] += loss.item()
+                place["seconds"] = time.time() - started
+                common.emit("step", step=done + 1, steps=steps, loss=loss.item(), tokens=int(mask.sum()))
+                common.leave_with_parent()
+                if stop:
+                    raise KeyboardInterrupt
+                if time.time() - saved > a["save_seconds"]:
+                    keeper.save(place)
+                    saved = time.time()
+            now, rest = held_out_loss(model, held_out, vocabulary, a["batch_size"])
+            place["seconds"] = time.time() - started
+            line = {
+                "epoch": place["epoch"],
+                "step": place["epoch"] * per_epoch,
+                "training": round(place["sum"] / per_epoch, 4),
+                "held_out": round(now, 4),
+                "seconds": round(place["seconds"], 1),
+            }
+            place["risen"] = 0 if place["best"] is None or now < place["best"] else place["risen"] + 1
+            if place["risen"] == 0:
+                place["best"] = now
+                keep_best(model, a, vocabulary, rest)
+            harmful = vocabulary.trimmed and rest > HARMLESS
+            if harmful:
+                vocabulary.restrict(range(vocabulary.of))
+            place.update(
+                epoch=place["epoch"] + 1, batch=0, sum=0.0, lines=[*place["lines"], line], rows=vocabulary.rows
+            )
+            keeper.save(place)
+            saved = time.time()
+            common.emit("epoch", **line)
+            if harmful:
+                common.emit("trimmed", rows=vocabulary.of, of=vocabulary.of, rest=rest)
+    except KeyboardInterrupt:
+        keeper.save(place)
+        common.emit("interrupted", epoch=place["epoch"], batch=place["batch"])
+        raise SystemExit(130) from None
+    common.emit("done", epochs=place["lines"])
+
+
+if __name__ == "__main__":
+    main()
