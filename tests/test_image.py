@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.cloud.image import image_for
 from tests.helpers.bare import bare_machine, one_sentence, program, run
 from training import settings
 from training.common.paths import ROOT
@@ -90,7 +91,7 @@ def test_gpt_2_goes_where_the_gpu_lets_it(gpu: str, machine: Machine) -> None:
     assert {machine.chosen("--model", model) for model in (*base.RELEASES, base.NANO)} == {kind}
     assert machine.chosen() == machine.chosen("--model=124M") == kind
     assert machine.chosen("--trainer", "torch", IMAGE_KIND=kind) == kind
-    assert machine.chosen("--trainer", "tensorflow") == "tensorflow"
+    assert machine.chosen("--trainer", "tensorflow") == machine.chosen("--recipe", "windows") == "tensorflow"
 
 
 @pytest.mark.parametrize("gpu", [*OLD, *NEW])
@@ -130,6 +131,17 @@ def test_without_nvidia_smi_the_model_decides(machine: Machine) -> None:
     assert {machine.chosen("--model", model) for model in NOT_GPT2} == {"torch"}
     program(machine.bin / "nvidia-smi", "echo NVIDIA-SMI has failed", "exit 9")
     assert machine.chosen() == "tensorflow" and machine.chosen("--trainer", "torch") == "torch"
+
+
+@pytest.mark.parametrize("trainer", ["auto", "tensorflow", "torch"])
+@pytest.mark.parametrize("recipe", ["texts", "windows"])
+def test_the_jobs_in_aws_get_the_same_image(trainer: str, recipe: str, machine: Machine) -> None:
+    """Where no GPU is asked, for there the machines are chosen by the image."""
+    for model in (*base.RELEASES, base.NANO, *NOT_GPT2):
+        bot = settings.override(settings.Bot(), "", model=model)
+        bot = settings.override(bot, "finetune", trainer=trainer, recipe=recipe)
+        here = machine.chosen("--model", model, "--trainer", trainer, "--recipe", recipe)
+        assert here == image_for(bot).kind and image_for(bot).dockerfile == DOCKERFILES[here]
 
 
 def test_a_folder_in_openai_s_layout_is_gpt_2(machine: Machine) -> None:
