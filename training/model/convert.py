@@ -122,7 +122,7 @@ def trained_rows(checkpoint: Path) -> TrainedRows | None:
 
 
 Write = Callable[[Path, list[int] | None, float], None]
-"""Writes a CTranslate2 model: where; the tokens that stay, None: all; the highest temperature for which they suffice."""
+"""Writes a CTranslate2 model: where; the tokens that stay, None: all; the highest temperature for which they do."""
 
 
 def source_of(checkpoint: Path, run: Path) -> tuple[int, Write]:

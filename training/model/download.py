@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote
 from training.common.errors import DeepproverbsError
 from training.common.files import digest
 from training.common.progress import bar
-from training.model.mirror import Dropped, Mark, Wrong, ask
+from training.model.mirror import Dropped, Mark, Unreachable, Wrong, ask
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +123,7 @@ def _persist(url: str, target: Path, size: int | None, progress: bool) -> tuple[
         log.warning("%s: %s; next try in %.0f s", target.name, reason, pause)
         time.sleep(pause)
     if not answered:
-        raise DeepproverbsError(
-            f"Cannot reach {url} ({reason}): check the network, or name a mirror in DEEPPROVERBS_MIRROR."
-        )
+        raise Unreachable(f"Cannot reach {url} ({reason}): check the network, or name a mirror in DEEPPROVERBS_MIRROR.")
     raise DeepproverbsError(
         f"The download of {url} broke off again and again ({reason}); {size_text(kept(target))} "
         "are kept: start again to go on from there."

@@ -89,6 +89,25 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """So many of `total` bytes are there."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model of Hugging Face's hub is there."""
+
+    commit: str
+    """Which version of it."""
+    files: tuple[str, ...]
+    licence: str | None
+    """As its page names it: `apache-2.0`."""
+
+
+@dataclass(frozen=True)
 class Texts:
     """Sampled texts; lists of equal length."""
 
@@ -99,7 +118,7 @@ class Texts:
     """Mean over a text's tokens, nats, at temperature 1."""
 
 
-Event = Epoch | Step | Trimmed | Resumed | Interrupted | Done | Written | Texts
+Event = Epoch | Step | Trimmed | Resumed | Interrupted | Done | Written | Progress | Fetched | Texts
 EVENTS: dict[str, type[Any]] = {kind.__name__.lower(): kind for kind in get_args(Event)}
 
 

@@ -24,6 +24,10 @@ TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and to wait for the next bytes."""
 
 
+class Unreachable(DeepproverbsError):
+    """A server that does not answer, or does not have the file."""
+
+
 class Dropped(Exception):
     """Worth another try. `answered`: a server has answered."""
 
@@ -100,7 +104,7 @@ def _ask_http(url: str, have: int, mark: Mark) -> Iterator[Answer]:
     try:
         response = requests.get(url, headers=headers, stream=True, timeout=TIMEOUT)
     except requests.exceptions.SSLError as error:
-        raise DeepproverbsError(
+        raise Unreachable(
             f"No secure connection to {urlsplit(url).netloc}: check its address, the clock and the "
             "proxy, or name a mirror in DEEPPROVERBS_MIRROR."
         ) from error
@@ -115,7 +119,7 @@ def _ask_http(url: str, have: int, mark: Mark) -> Iterator[Answer]:
         if status in (408, 425, 429) or status >= 500:
             raise Dropped(f"the server answered {status}")
         if status in (404, 410):
-            raise DeepproverbsError(
+            raise Unreachable(
                 f"{url} is not there (answer {status}); check DEEPPROVERBS_MIRROR, below which "
                 "the files must lie as <size>/<file>."
             )
@@ -134,7 +138,7 @@ def _ask_http(url: str, have: int, mark: Mark) -> Iterator[Answer]:
         elif status in (206, 416):  # the file has changed and the server does not know If-Range
             raise Wrong("it has changed since the download began")
         else:
-            raise DeepproverbsError(f"{url} was refused (answer {status}); check the proxy or DEEPPROVERBS_MIRROR.")
+            raise Unreachable(f"{url} was refused (answer {status}); check the proxy or DEEPPROVERBS_MIRROR.")
 
 
 def _blocks(response: requests.Response) -> Iterator[bytes]:

@@ -24,9 +24,9 @@ def main(a: dict) -> None:
     spec = Converter(a["folder"])._load()
     decoder = spec.decoder
     if a["rows"]:
-        rows = np.load(a["rows"])
+        rows = torch.from_numpy(np.load(a["rows"]))
         for layer in {id(part): part for part in (decoder.embeddings, decoder.projection)}.values():
-            layer.weight = np.ascontiguousarray(np.asarray(layer.weight)[rows])
+            layer.weight = layer.weight[rows].contiguous()
     spec.register_vocabulary(json.loads(Path(a["names"]).read_text(encoding="utf-8")))
     spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = a["end"]
     spec.validate()
@@ -36,4 +36,5 @@ def main(a: dict) -> None:
 
 
 if __name__ == "__main__":
-    main(common.arguments())
+    with torch.no_grad():
+        main(common.arguments())

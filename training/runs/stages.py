@@ -19,11 +19,12 @@ from training.common.paths import MODELS, ROOT
 from training.common.progress import Progress, Say
 from training.corpus import build as corpus
 from training.corpus.read import load_corpus
-from training.corpus.tokenizer import load_tokenizer
+from training.corpus.tokenizer import end_of_text, load_tokenizer, tokenizer_files
 from training.judge.judge import Reference
 from training.model import base as base_model
 from training.model import convert, finetune, score
 from training.model.converted import Converted
+from training.model.trainers import choose_trainer
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
 from training.sample.plan import choose_plan, make_engine
@@ -57,12 +58,13 @@ def prepare(bot: Bot, say: Say = print) -> None:
 
 def build_corpus(bot: Bot, files: list[Path], out: Path, tokenizer_folder: Path, say: Say = print) -> corpus.Counts:
     """`corpus`: count, split and encode into `out`."""
-    manifest, key = Manifest(out), key_of(plain(bot.corpus), *files, tokenizer_folder / "encoder.json")
+    manifest, key = Manifest(out), key_of(plain(bot.corpus), *files, tokenizer_files(tokenizer_folder)[0])
     if manifest.done("corpus", key, out / "corpus.txt", out / "corpus.npz"):
         counts = corpus.Counts(**manifest.stages["corpus"]["counts"])
     else:
         started = time.monotonic()
-        counts = corpus.build(files, out, bot.corpus, load_tokenizer(tokenizer_folder))
+        tokenizer, end = load_tokenizer(tokenizer_folder), end_of_text(tokenizer_folder)
+        counts = corpus.build(files, out, bot.corpus, tokenizer, end)
         manifest.record("corpus", key, plain(bot.corpus), started, counts=asdict(counts), files=files)
     say(
         f"Corpus: {counts.texts:,} texts ({counts.duplicates} duplicates dropped), {counts.words:,} words, "
@@ -120,13 +122,24 @@ def convert_model(bot: Bot, run: Path, checkpoint: Path, say: Say = print) -> Pa
     return convert.convert(run, checkpoint, say, originals, bot.sample)
 
 
+def finetune_model(bot: Bot, run: Path, say: Say = print) -> tuple[base_model.BaseModel, Path]:
+    """`corpus`, `base`, `finetune`. Returns the base model and the checkpoint."""
+    prepare(bot, say)
+    layouts = base_model.layouts_of(bot.model)
+    choice = choose_trainer(bot.finetune.trainer, layouts, bot.finetune.recipe)
+    base = base_model.locate(bot.model, MODELS, choice.trainer.bases)
+    build_corpus(bot, [bot.corpus_file], run, base.folder, say)
+    keep: set[int] = set()
+    if bot.sample.vocabulary != "full":
+        texts = [*reference_of(bot, run).originals, *bot.sample.prefixes]
+        keep = {token for each in load_tokenizer(base.folder).encode_batch(texts) for token in each.ids}
+    return base, finetune.finetune(run, base, bot.finetune, say, choice, sorted(keep))
+
+
 def train(bot: Bot, run: Path, say: Say = print) -> tuple[Path, Path | None]:
     """`corpus`, `base`, `finetune`, `convert`: everything up to a model. Returns its folder, and that of the base
     model in the same form unless the filters want no second opinion."""
-    prepare(bot, say)
-    base = base_model.locate(bot.model, MODELS)
-    build_corpus(bot, [bot.corpus_file], run, base.folder, say)
-    checkpoint = finetune.finetune(run, base, bot.finetune, say)
+    base, checkpoint = finetune_model(bot, run, say)
     model = convert_model(bot, run, checkpoint, say)
     p = score.precision(model, run / "corpus.npz")
     say(

@@ -20,6 +20,7 @@ from training.common.errors import DeepproverbsError
 from training.common.files import write_whole
 from training.common.jsonl import cut_half_line
 from training.common.manifest import key_of
+from training.corpus.tokenizer import tokenizer_files
 from training.settings import SampleSettings, plain
 
 NOT_IN_KEY = ("budget", "engine", "device", "compute_type", "workers", "threads", "batch", "vocabulary", "early_stop")
@@ -89,7 +90,7 @@ class Candidates:
     def __init__(self, run: Path, model: Path, settings: SampleSettings) -> None:
         self.path, self.mark = run / "candidates.jsonl", run / "candidates.json"
         about = {name: value for name, value in plain(settings).items() if name not in NOT_IN_KEY}
-        self.key = key_of(about, model / "model.bin", model / "encoder.json")
+        self.key = key_of(about, model / "model.bin", tokenizer_files(model)[0])
         try:
             known = json.loads(self.mark.read_text(encoding="utf-8"))["key"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
