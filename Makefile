@@ -22,7 +22,7 @@ MYPY := training functions infra tests/simulation $(filter-out benchmarks/plot.p
 
 # What may be given on the command line. The programs that make starts know the defaults.
 VARIABLES := ARGS BASE BOT BUDGET CHECKPOINT_DIR COUNT CUBLAS DASHBOARD DRY_RUN EMAIL ENABLE ENGINE FLEXIBLE HOURS IMAGE \
-  LOW_DAYS MODEL POOL PYTHON SCHEDULE SHARDS SLOT TF1_PYTHON TIME_ZONE TWITTER_CREDS UV YES
+  IMAGE_KIND LOW_DAYS MODEL POOL PYTHON SCHEDULE SHARDS SLOT TF1_PYTHON TIME_ZONE TWITTER_CREDS UV YES
 ENVIRONMENT := AWS_% DEEPPROVERBS_% PIP_% UV_% SHELL
 
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
@@ -97,7 +97,7 @@ lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/ruff check --quiet $(PYTHON_FILES)
 	@$(BIN)/mypy $(MYPY)
 	@$(BIN)/shellcheck $(shell grep -lE -d skip '^#!.*bash' scripts/* .ci/run)
-	@$(BIN)/hadolint training/Dockerfile
+	@$(BIN)/hadolint training/Dockerfile training/Dockerfile.torch
 
 bench: $(PROJECT) $(DEV) $(TF1) $(BENCH)  ## sampling beside its peers; accepted texts a second; the filters; a post [ARGS="--rounds 3"]
 	@$(BIN)/python -m benchmarks.sampling $(ARGS)
@@ -105,8 +105,8 @@ bench: $(PROJECT) $(DEV) $(TF1) $(BENCH)  ## sampling beside its peers; accepted
 	@$(BIN)/python -m benchmarks.filters
 	@$(BIN)/python -m benchmarks.posting
 
-build:  ## the GPU image [BASE= CUBLAS=yes]
-	@scripts/image build
+build:  ## the GPU image for this GPU and the bot's model [IMAGE_KIND=tensorflow|torch BOT= MODEL= BASE= CUBLAS=yes]
+	@scripts/image build $(bot) $(call option,--model,MODEL)
 
 run:  ## deepproverbs in the GPU image [ARGS="run --model 355M"]
 	@scripts/image run $(ARGS)
