@@ -22,7 +22,7 @@ from training.corpus.read import load_corpus
 from training.corpus.tokenizer import end_of_text, load_tokenizer, tokenizer_files
 from training.judge.judge import Reference
 from training.model import base as base_model
-from training.model import convert, finetune
+from training.model import convert, finetune, trainers
 from training.model.converted import Converted
 from training.model.trainers import choose_trainer
 from training.sample.candidates import Candidate, Candidates
@@ -124,11 +124,12 @@ def convert_model(bot: Bot, run: Path, checkpoint: Path, say: Say = print) -> Pa
     return convert.convert(run, checkpoint, say, originals, bot.sample)
 
 
-def finetune_model(bot: Bot, run: Path, say: Say = print) -> tuple[base_model.BaseModel, Path]:
-    """`corpus`, `base`, `finetune`. Returns the base model and the checkpoint."""
-    prepare(bot, say)
+def finetune_model(bot: Bot, run: Path, say: Say = print, set_up: bool = False) -> tuple[base_model.BaseModel, Path]:
+    """`corpus`, `base`, `finetune`. Returns the base model and the checkpoint. `set_up`: install the trainer, if it is
+    missing."""
     layouts = base_model.layouts_of(bot.model)
-    choice = choose_trainer(bot.finetune.trainer, layouts, bot.finetune.recipe)
+    choice = choose_trainer(bot.finetune.trainer, layouts, bot.finetune.recipe, trainers.install if set_up else None)
+    prepare(bot, say)
     base = base_model.locate(bot.model, MODELS, choice.trainer.bases)
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
     keep: set[int] = set()
@@ -155,10 +156,10 @@ def exact_plan(bot: Bot, run: Path, model: Path, say: Say = print) -> Plan:
             return plan
 
 
-def train(bot: Bot, run: Path, say: Say = print) -> tuple[Path, Path | None]:
+def train(bot: Bot, run: Path, say: Say = print, set_up: bool = False) -> tuple[Path, Path | None]:
     """`corpus`, `base`, `finetune`, `convert`: everything up to a model. Returns its folder, and that of the base
-    model in the same form unless the filters want no second opinion."""
-    base, checkpoint = finetune_model(bot, run, say)
+    model in the same form unless the filters want no second opinion. `set_up`: as in `finetune_model`."""
+    base, checkpoint = finetune_model(bot, run, say, set_up)
     model = convert_model(bot, run, checkpoint, say)
     exact_plan(bot, run, model, say)
     wanted = bot.filter.ratio and "band" not in bot.filter.skip
