@@ -18,7 +18,7 @@ from infra.cloud.image import image_for
 from tests.helpers.bare import bare_machine, one_sentence, program, run
 from training import settings
 from training.common.paths import ROOT
-from training.model import base
+from training.model import base, openai
 
 BIN = Path(sys.executable).parent
 DOCKERFILES = {"tensorflow": "training/Dockerfile", "torch": "training/Dockerfile.torch"}
@@ -88,7 +88,7 @@ def machine(tmp_path: Path) -> Machine:
 def test_gpt_2_goes_where_the_gpu_lets_it(gpu: str, machine: Machine) -> None:
     machine.gpu(gpu)
     kind = "torch" if gpu in NEW else "tensorflow"
-    assert {machine.chosen("--model", model) for model in (*base.RELEASES, base.NANO)} == {kind}
+    assert {machine.chosen("--model", model) for model in (*openai.RELEASES, base.NANO)} == {kind}
     assert machine.chosen() == machine.chosen("--model=124M") == kind
     assert machine.chosen("--trainer", "torch", IMAGE_KIND=kind) == kind
     assert machine.chosen("--trainer", "tensorflow") == machine.chosen("--recipe", "windows") == "tensorflow"
@@ -137,7 +137,7 @@ def test_without_nvidia_smi_the_model_decides(machine: Machine) -> None:
 @pytest.mark.parametrize("recipe", ["texts", "windows"])
 def test_the_jobs_in_aws_get_the_same_image(trainer: str, recipe: str, machine: Machine) -> None:
     """Where no GPU is asked, for there the machines are chosen by the image."""
-    for model in (*base.RELEASES, base.NANO, *NOT_GPT2):
+    for model in (*openai.RELEASES, base.NANO, *NOT_GPT2):
         bot = settings.override(settings.Bot(), "", model=model)
         bot = settings.override(bot, "finetune", trainer=trainer, recipe=recipe)
         here = machine.chosen("--model", model, "--trainer", trainer, "--recipe", recipe)

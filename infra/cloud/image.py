@@ -24,7 +24,8 @@ from training.common.errors import DeepproverbsError
 from training.common.manifest import digest_of, key_of
 from training.common.paths import ROOT
 from training.common.progress import Say
-from training.model.base import NANO, SIZES
+from training.model.base import NANO
+from training.model.openai import SIZES
 from training.settings import Bot
 
 SOURCES = ("requirements", "scripts", "pyproject.toml", "training", "functions", "data/base", ".dockerignore")

@@ -11,7 +11,8 @@ import pytest
 
 from tests.helpers.base_models import HPARAMS, model_files, refused, write
 from training.common.errors import WrongUse
-from training.model.base import FILES, WEIGHTS, locate
+from training.model.base import locate
+from training.model.openai import FILES, WEIGHTS
 from training.model.layout import checkpoint_name
 
 
