@@ -122,13 +122,17 @@ def test_transformers_loads_it_as_the_card_says(torch: Path, tmp_path: Path, lay
     assert "<|endoftext|>" not in done.stdout[:13]
 
 
-def test_a_llama_is_nothing_for_gpt_2_simple(tmp_path: Path) -> None:
+def test_a_llama_is_for_transformers_alone(tmp_path: Path) -> None:
     run = run_with(tmp_path / "run", "huggingface")
     path = run / "checkpoint/run1/config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model_type": "llama"}))
     with pytest.raises(WrongUse, match="holds a model of type 'llama', not a GPT-2"):
         exported(run, "openai", tmp_path / "out")
     assert names(tmp_path) == {"run"}
+    out = exported(run, "hf", tmp_path / "out")
+    assert names(out) == HF_FILES and front_of((out / "README.md").read_text())["tags"][0] == "llama"
+    for name in HF_FILES - {"README.md"}:
+        assert (out / name).read_bytes() == (run / "checkpoint/run1" / name).read_bytes()
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
