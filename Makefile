@@ -22,7 +22,7 @@ MYPY := training functions infra tests/simulation $(filter-out benchmarks/plot.p
 
 # What may be given on the command line. The programs that make starts know the defaults.
 VARIABLES := ARGS BASE BOT BUDGET CHECKPOINT_DIR COUNT CUBLAS DASHBOARD DRY_RUN EMAIL ENABLE ENGINE FLEXIBLE HOURS IMAGE \
-  LOW_DAYS MODEL POOL PYTHON SCHEDULE SHARDS SLOT TF1_PYTHON TIME_ZONE TWITTER_CREDS UV YES
+  IMAGE_KIND LOW_DAYS MODEL POOL PYTHON SCHEDULE SHARDS SLOT TF1_PYTHON TIME_ZONE TWITTER_CREDS UV YES
 ENVIRONMENT := AWS_% DEEPPROVERBS_% PIP_% UV_% SHELL
 
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
@@ -65,8 +65,8 @@ help:  ## this list
 setup:  ## the environments of the project and of TensorFlow 1.15
 	@scripts/setup project tf1
 
-demo: $(PROJECT) $(TF1)  ## nano on the Proverbs: 1,000 texts in a local pool, ten of them shown, one posted dry
-	@$(BIN)/deepproverbs demo
+demo: $(PROJECT)  ## the Proverbs: 1,000 texts in a local pool, ten of them shown, one posted dry [MODEL=nano|smollm2-135m]
+	@$(BIN)/deepproverbs demo --setup $(call option,--model,MODEL)
 
 train-and-fill:  ## corpus to filled pool, on a GPU image if one runs [BOT= MODEL= POOL= COUNT= ENGINE=image|local]
 	@scripts/train-and-fill $(bot) $(call option,--model,MODEL) $(pool) $(call option,--count,COUNT)
@@ -77,7 +77,7 @@ report: $(PROJECT)  ## how new and how varied the pool is, beside real texts [BO
 review: $(PROJECT)  ## read the texts that name a people or a religion; publish or refuse each [BOT= POOL=]
 	@$(BIN)/deepproverbs review $(bot) $(pool)
 
-tweet: $(PROJECT) $(if $(CHECKPOINT_DIR),$(TF1))  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 SLOT= CHECKPOINT_DIR=]
+tweet: $(PROJECT)  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 SLOT= CHECKPOINT_DIR=]
 	@$(BIN)/deepproverbs post $(bot) $(pool) $(call option,--creds,TWITTER_CREDS) $(call flag,--dry-run,DRY_RUN) \
 	  $(call option,--slot,SLOT) $(call option,--checkpoint,CHECKPOINT_DIR)
 
@@ -97,7 +97,7 @@ lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/ruff check --quiet $(PYTHON_FILES)
 	@$(BIN)/mypy $(MYPY)
 	@$(BIN)/shellcheck $(shell grep -lE -d skip '^#!.*bash' scripts/* .ci/run)
-	@$(BIN)/hadolint training/Dockerfile
+	@$(BIN)/hadolint training/Dockerfile training/Dockerfile.torch
 
 bench: $(PROJECT) $(DEV) $(TF1) $(BENCH)  ## sampling beside its peers; accepted texts a second; the filters; a post [ARGS="--rounds 3"]
 	@$(BIN)/python -m benchmarks.sampling $(ARGS)
@@ -105,8 +105,8 @@ bench: $(PROJECT) $(DEV) $(TF1) $(BENCH)  ## sampling beside its peers; accepted
 	@$(BIN)/python -m benchmarks.filters
 	@$(BIN)/python -m benchmarks.posting
 
-build:  ## the GPU image [BASE= CUBLAS=yes]
-	@scripts/image build
+build:  ## the GPU image for this GPU and the bot's model [IMAGE_KIND=tensorflow|torch BOT= MODEL= BASE= CUBLAS=yes]
+	@scripts/image build $(bot) $(call option,--model,MODEL)
 
 run:  ## deepproverbs in the GPU image [ARGS="run --model 355M"]
 	@scripts/image run $(ARGS)

@@ -1,9 +1,8 @@
-"""The rooms that install and start everything: scripts/, requirements/, Makefile, Dockerfile."""
+"""The rooms that install and start everything: scripts/, requirements/, Makefile."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -115,68 +114,6 @@ def test_train_and_fill_says_where_it_works(bare: dict[str, str], tmp_path: Path
         "setup project tf1",
         "ran run --count 3",
     ]
-
-
-def test_the_image_without_docker_is_one_sentence(bare: dict[str, str]) -> None:
-    for what in ("build", "run", "jupyter"):
-        assert "Docker does not answer" in one_sentence(run("scripts/image", what, **bare))
-
-
-def test_the_dockerfile_is_clean() -> None:
-    result = run(BIN / "hadolint", "training/Dockerfile")
-    assert (result.returncode, result.stdout) == (0, "")
-
-
-def image_steps() -> list[tuple[str, str]]:
-    """(instruction, its text) of the Dockerfile's second stage, continued lines joined."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "training" / "Dockerfile").read_text(), flags=re.MULTILINE)
-    steps = [line.partition(" ") for line in text.replace("\\\n", " ").splitlines() if line.strip()]
-    return [(name, re.sub(r" +", " ", rest)) for name, _, rest in steps]
-
-
-def test_the_image_s_steps_outside_docker(tmp_path: Path) -> None:
-    """What is copied is there and suffices; what is run does what it says, but for the downloads, which are stood in
-    for. The environments themselves are those of every test here, made by the same scripts/setup."""
-    image = tmp_path / "image"
-    image.mkdir()
-    ignored = shutil.ignore_patterns("__pycache__", "corpus.txt", "kjv.txt", "twitter*.json")  # .dockerignore
-    listed = (ROOT / ".dockerignore").read_text().splitlines()
-    for what, rest in image_steps():
-        if what == "COPY" and not rest.startswith("--"):
-            source, target = rest.split()
-            assert f"!{source}" in listed, f".dockerignore hides {source}"
-            if (ROOT / source).is_dir():
-                shutil.copytree(ROOT / source, image / target, ignore=ignored)
-            else:
-                shutil.copy(ROOT / source, image / target)
-    # The runs: uv and the set-up answer with what they were asked.
-    stub = tmp_path / "bin"
-    stub.mkdir()
-    (stub / "uv").write_text("#!/bin/sh\necho /opt/python/bin/python3.12\n")
-    (image / "scripts" / "setup").write_text(
-        '#!/bin/sh\necho "$PYTHON setup $*" >>asked; mkdir -p .venvs/project/bin\n'
-    )
-    for path in (stub / "uv", image / "scripts" / "setup"):
-        path.chmod(0o755)
-    setup, folders = [rest for what, rest in image_steps() if what == "RUN" and ("setup" in rest or "chmod" in rest)]
-    setup = setup.replace("rm -rf /root/.cache", "true")
-    for arguments in ({"JUPYTER": "yes", "CUBLAS": ""}, {"JUPYTER": "", "CUBLAS": "yes"}):
-        result = run("bash", "-ec", setup, cwd=image, PATH=f"{stub}:{os.environ['PATH']}", **arguments)
-        assert result.returncode == 0, result.stderr
-    assert (image / "asked").read_text().splitlines() == [
-        "/opt/python/bin/python3.12 setup project tf1 jupyter",
-        "/opt/python/bin/python3.12 setup project tf1 cublas",
-    ]
-    assert run("bash", "-ec", folders, cwd=image).returncode == 0
-    assert all((image / name).stat().st_mode & 0o777 == 0o777 for name in ("runs", "models", "pool"))
-    # The entry point, on the copied files alone: a job places the bot's corpus.
-    (entry,) = [json.loads(rest) for what, rest in image_steps() if what == "ENTRYPOINT"]
-    assert entry == ["/deepproverbs/.venvs/project/bin/deepproverbs"]
-    paths = {"PYTHONPATH": f"{image}{os.pathsep}{image / 'functions'}"}
-    result = run(BIN / "python", "-m", "training.cli.main", "job", "place", "--work", "work", cwd=image, **paths)
-    assert result.returncode == 0, result.stderr
-    assert str(image) in result.stdout and (image / "work" / "bot" / "corpus.txt").exists()
-    assert (image / "data" / "base" / "nano" / "weights.npz").exists()
 
 
 def secrets(creds: Path, **env: str) -> subprocess.CompletedProcess[str]:

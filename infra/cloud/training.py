@@ -7,11 +7,7 @@ bot's files, and submits three jobs that wait for one another: train, sample in 
 
 from __future__ import annotations
 
-import io
-import re
 import time
-import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +15,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.cloud import costs
+from infra.cloud import costs, image
 from infra.cloud.deploy import remove, remove_if_failed, upload
 from infra.cloud.make import make
 from infra.cloud.stack import Owner, Stack, aws_errors
 from training.common.errors import DeepproverbsError, WrongUse
-from training.common.manifest import digest_of, key_of
+from training.common.manifest import key_of
 from training.common.paths import ROOT
 from training.common.progress import Say
 from training.runs import jobs as job
@@ -32,19 +28,12 @@ from training.runs.workspace import Workspace
 from training.settings import Bot
 
 TEMPLATE = ROOT / "infra" / "training.yaml"
-SOURCES = ("requirements", "scripts", "pyproject.toml", "training", "functions", "data/base", ".dockerignore")
-"""What the image is made of. A bot's own folder goes to the workspace instead (training/runs/jobs.py), and this package
-is not needed there: a change of either makes no new image."""
 QUOTA = ("ec2", "L-3819A6DF")
 """All G and VT Spot Instance Requests, in virtual processors. New accounts have none."""
 WIDEST = 10_000
 """Batch's largest array."""
 WIDEST_VCPUS = 1024
 """Processors at a time, the template's MaxValue: 256 machines."""
-OF_4, OF_8 = ("g4dn.xlarge", "g5.xlarge"), ("g4dn.2xlarge", "g5.2xlarge")
-"""Machines with one GPU, by their processors."""
-EVERY = 20.0
-"""Seconds between two looks at what AWS is doing."""
 ENDING = 900.0
 """Seconds in which a job that is ended must have ended; its container has 30, a machine that comes up takes minutes."""
 
@@ -68,16 +57,19 @@ def cloud_train(bot: Bot, file: Path, options: TrainOptions, say: Say) -> None:
     remove_if_failed(owner, stack, say)
     # At first the bot's address; an address that was given once stays until another is given.
     email = options.email or ("" if stack.found else Stack.of(owner, bot.name).parameters["AlarmEmail"])
+    chosen = image.image_for(bot)
     say(
-        f"Training {bot.name} on {bot.model} in {owner.region}: {options.shards} shard{'s' * (options.shards != 1)} of "
-        f"{job.total(bot):,} candidates, {bot.count:,} texts into {pool['PoolUrl']}."
+        f"Training {bot.name} on {bot.model} with {chosen.title} in {owner.region}: {options.shards} "
+        f"shard{'s' * (options.shards != 1)} of {job.total(bot):,} candidates, {bot.count:,} texts into "
+        f"{pool['PoolUrl']}."
     )
     say(costs.training(options.shards, job.total(bot)))
-    machines = machines_for(owner, options.shards, say)
+    machines = machines_for(owner, chosen, options.shards, say)
     network = default_network(owner)
-    files = list(source_files())
+    files = list(image.source_files())
     given = {
-        "ImageTag": tag_of(files),
+        "Dockerfile": chosen.dockerfile,
+        "ImageTag": image.tag_of(chosen, files),
         "PoolBucket": pool["BucketName"],
         "PoolPrefix": bot.name,
         **network,
@@ -88,7 +80,7 @@ def cloud_train(bot: Bot, file: Path, options: TrainOptions, say: Say) -> None:
     upload(stack.name, given, say, TEMPLATE)
     stack.refresh()
     outputs = stack.outputs
-    build(owner, outputs, files, say)
+    image.build(owner, outputs, chosen, files, say)
     work = f"s3://{outputs['WorkBucketName']}/runs/{run_key(bot, file)}"
     with aws_errors("take the bot's files"):
         job.place(bot, file, Workspace(work), say)
@@ -111,7 +103,7 @@ def run_key(bot: Bot, file: Path) -> str:
     return f"{bot.name}-{key_of([bot.model, bot.count], file, bot.corpus_file, *bot.reference_files)}"
 
 
-def machines_for(owner: Owner, shards: int, say: Say) -> dict[str, str]:
+def machines_for(owner: Owner, chosen: image.Image, shards: int, say: Say) -> dict[str, str]:
     """The template's MaxVcpus and InstanceTypes: as many processors as the account may have, a shard needs 4. Machines
     of 8 have one GPU, too: they come into question where that leaves a machine for each shard.
 
@@ -135,8 +127,8 @@ def machines_for(owner: Owner, shards: int, say: Say) -> dict[str, str]:
     elif wanted < 4 * shards:
         say(f"At most {wanted // 4} machines at a time: the other shards come after them.")
     if 8 * shards <= min(there, WIDEST_VCPUS):
-        return {"MaxVcpus": str(8 * shards), "InstanceTypes": ",".join([*OF_4, *OF_8])}
-    return {"MaxVcpus": str(min(there, wanted)), "InstanceTypes": ",".join(OF_4)}
+        return {"MaxVcpus": str(8 * shards), "InstanceTypes": ",".join([*chosen.machines, *chosen.larger_machines])}
+    return {"MaxVcpus": str(min(there, wanted)), "InstanceTypes": ",".join(chosen.machines)}
 
 
 def default_network(owner: Owner) -> dict[str, str]:
@@ -157,73 +149,6 @@ def default_network(owner: Owner) -> dict[str, str]:
                 f"--availability-zone {owner.region}a` makes one for nothing."
             )
     return {"Vpc": vpc, "Subnets": ",".join(sorted(subnet["SubnetId"] for subnet in found))}
-
-
-def source_files() -> Iterator[Path]:
-    """What training/Dockerfile copies, without what no job reads."""
-    ignored = re.compile(r"(__pycache__|\.egg-info|twitter.*\.json|^infra/cloud/)")
-    for name in SOURCES:
-        path = ROOT / name
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and not ignored.search(file.relative_to(ROOT).as_posix()):
-                yield file
-
-
-def names_of(files: list[Path]) -> list[str]:
-    return [file.relative_to(ROOT).as_posix() for file in files]
-
-
-def tag_of(files: list[Path]) -> str:
-    """The image's tag: a digest of its sources. The jobs name it, so that none runs another image."""
-    return digest_of(f"{name} {key_of(None, file)}" for name, file in zip(names_of(files), files, strict=True))
-
-
-def build(owner: Owner, outputs: dict[str, str], files: list[Path], say: Say) -> None:
-    """The image of these sources, unless it is there.
-
-    Raises:
-        DeepproverbsError: AWS could not build it.
-    """
-    tag = tag_of(files)
-    with aws_errors("look for the image"):
-        try:
-            owner.client("ecr").describe_images(repositoryName=outputs["RepositoryName"], imageIds=[{"imageTag": tag}])
-            say("The image is built already.")
-            return
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ImageNotFoundException":
-                raise
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as source:
-        for file, name in zip(files, names_of(files), strict=True):
-            source.write(file, name)
-    with aws_errors("build the image"):
-        client, project = owner.client("codebuild"), outputs["BuildName"]
-        if build_id := running_build(client, project, tag):
-            say("AWS builds the image already; waiting for that ...")
-        else:
-            say("AWS builds the image: 15 to 30 minutes, once for each state of the program ...")
-            body = packed.getvalue()
-            owner.client("s3").put_object(Bucket=outputs["WorkBucketName"], Key="source/source.zip", Body=body)
-            override = [{"name": "TAG", "value": tag, "type": "PLAINTEXT"}]
-            build_id = client.start_build(projectName=project, environmentVariablesOverride=override)["build"]["id"]
-        while (status := client.batch_get_builds(ids=[build_id])["builds"][0]["buildStatus"]) == "IN_PROGRESS":
-            time.sleep(EVERY)
-    if status != "SUCCEEDED":
-        raise DeepproverbsError(
-            f"AWS could not build the image ({status}); `aws logs tail {outputs['TrainingLogGroupName']}` says why."
-        )
-    say("The image is built.")
-
-
-def running_build(client: Any, project: str, tag: str) -> str:
-    """The id of a build of this image that somebody has begun and stopped waiting for; "" if there is none."""
-    ids = client.list_builds_for_project(projectName=project, sortOrder="DESCENDING")["ids"][:10]
-    for build in client.batch_get_builds(ids=ids)["builds"] if ids else []:
-        variables = {v["name"]: v["value"] for v in build.get("environment", {}).get("environmentVariables", [])}
-        if build["buildStatus"] == "IN_PROGRESS" and variables.get("TAG") == tag:
-            return str(build["id"])
-    return ""
 
 
 def commands(bot: Bot, work: str, pool: str, shards: int) -> list[tuple[str, list[str]]]:
@@ -309,7 +234,7 @@ def stop(owner: Owner, outputs: dict[str, str], bot: Bot, say: Say) -> None:
                 f"The job {still[0]['jobName']} is still {still[0]['status'].lower()}, so nothing was deleted; "
                 f"`{make('cloud-destroy YES=1')}` tries again."
             )
-        time.sleep(EVERY)
+        time.sleep(image.EVERY)
 
 
 def cloud_destroy(bot: Bot, confirmed: bool, say: Say) -> None:

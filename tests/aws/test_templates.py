@@ -248,9 +248,12 @@ def test_logs_are_json_and_do_not_stay_for_ever(template: dict[str, Any]) -> Non
 
 
 def test_the_commands_find_the_outputs_and_parameters_they_name(template: dict[str, Any]) -> None:
-    text = "".join(path.read_text() for path in (ROOT / "infra" / "cloud").glob("*.py") if path.name != "training.py")
-    used = set(re.findall(r'outputs\["(\w+)"\]', text))
-    assert used and used <= template["Outputs"].keys()
+    texts = {path.name: path.read_text() for path in (ROOT / "infra" / "cloud").glob("*.py")}
+    jobs = "".join(texts.pop(name) for name in ("training.py", "image.py"))
+    text = "".join(texts.values())
+    for code, outputs in ((text, template["Outputs"]), (jobs, transformed(TRAINING.read_text())["Outputs"])):
+        used = set(re.findall(r'outputs\["(\w+)"\]', code))
+        assert used and used <= outputs.keys()
     named = set(re.findall(r'(?:parameters|after|given|before)\["(\w+)"\]|"([A-Z]\w+)": self', text))
     assert {a or b for a, b in named} <= template["Parameters"].keys()
     assert deploy.defaults() == {name: str(p["Default"]) for name, p in template["Parameters"].items()}

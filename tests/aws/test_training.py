@@ -18,7 +18,7 @@ import yaml
 from post_tweet.pool import Pool
 from post_tweet.store import S3Store
 
-from infra.cloud import training
+from infra.cloud import image, training
 from infra.cloud.stack import Owner
 from tests.helpers.aws.bot import STACK, bot_stack
 from tests.helpers.aws.cloudformation import Skipped
@@ -87,7 +87,7 @@ def test_training_in_the_cloud_fills_the_pool(
         one = {"jobId": "1", "jobName": "proverbs-train", "status": "FAILED", "statusReason": "why", "createdAt": 1}
         return {"jobSummaryList": [one, {**one, "jobId": "2", "status": status, "createdAt": 2}]}
 
-    monkeypatch.setattr(training, "EVERY", 0.01)
+    monkeypatch.setattr(image, "EVERY", 0.01)
     aws.answers |= {
         "/v1/submitjob": submit,
         "/v1/terminatejob": end,
@@ -113,8 +113,9 @@ def test_training_in_the_cloud_fills_the_pool(
     # A bot's folder and the commands of this computer are no part of it: their changes build nothing.
     out = r"corpus\.txt|kjv\.txt|twitter.*\.json|__pycache__|bot\.toml|data/proverbs|infra/cloud"
     assert not [name for name in names if re.search(out, name)]
-    (tag,) = built[0]["environmentVariablesOverride"]
-    assert tag["name"] == "TAG" and image_of_the_jobs().endswith(f":{tag['value']}")
+    override = {given["name"]: given["value"] for given in built[0]["environmentVariablesOverride"]}
+    assert override["DOCKERFILE"] == of_the_build()["DOCKERFILE"] == "training/Dockerfile"
+    assert override["TAG"] == of_the_build()["TAG"] and image_of_the_jobs().endswith(f":{override['TAG']}")
     # Three jobs, each after the one before it, the second an array.
     assert [job["jobName"] for job in jobs] == ["proverbs-train", "proverbs-sample", "proverbs-fill"]
     assert [[d["jobId"] for d in job.get("dependsOn", [])] for job in jobs] == [[], ["job-1"], ["job-2"]]
@@ -163,10 +164,62 @@ def test_training_in_the_cloud_fills_the_pool(
     assert pool.load()[0].remaining == 60, "the pool stays"
 
 
+def deployed(kind: str) -> dict[str, Any]:
+    """The properties of the only deployed resource of this type."""
+    (made,) = [made["Properties"] for made in Skipped.made.values() if made["Type"] == kind]
+    properties: dict[str, Any] = made
+    return properties
+
+
 def image_of_the_jobs() -> str:
     """The image that the deployed job definition names."""
-    (job,) = [made["Properties"] for made in Skipped.made.values() if made["Type"] == "AWS::Batch::JobDefinition"]
-    return str(job["ContainerProperties"]["Image"])
+    return str(deployed("AWS::Batch::JobDefinition")["ContainerProperties"]["Image"])
+
+
+def of_the_build() -> dict[str, str]:
+    """The variables of the deployed build, for a build that somebody starts by hand."""
+    variables = deployed("AWS::CodeBuild::Project")["Environment"]["EnvironmentVariables"]
+    return {variable["Name"]: variable["Value"] for variable in variables}
+
+
+def test_each_model_has_its_image(
+    sam: Path, aws: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same bot trains SmolLM2 first and GPT-2 then: two Dockerfiles, two tags, and machines for each."""
+    bot_stack(aws)
+    built: list[dict[str, str]] = []
+    jobs: list[list[str]] = []
+
+    def start_build(request: dict[str, Any]) -> dict[str, Any]:
+        built.append({given["name"]: given["value"] for given in request["environmentVariablesOverride"]})
+        return {"build": {"id": "b:1"}}
+
+    def submit(request: dict[str, Any]) -> dict[str, Any]:
+        jobs.append(request["containerOverrides"]["command"])
+        return {"jobId": "1", "jobName": request["jobName"]}
+
+    aws.answers |= {
+        "/v1/submitjob": submit,
+        "CodeBuild_20161006.StartBuild": start_build,
+        "CodeBuild_20161006.ListBuildsForProject": lambda _: {"ids": []},
+        "CodeBuild_20161006.BatchGetBuilds": lambda _: {"builds": [{"id": "b:1", "buildStatus": "SUCCEEDED"}]},
+        "ServiceQuotasV20190624.GetServiceQuota": lambda _: {"Quota": {"Value": 4.0}},
+    }
+    bot = quick_bot(tmp_path / "bot")
+    for model, title, dockerfile, machines in (
+        ("smollm2-135m", "PyTorch", "training/Dockerfile.torch", ["g4dn.xlarge", "g5.xlarge", "g6.xlarge"]),
+        ("124M", "TensorFlow 1.15", "training/Dockerfile", ["g4dn.xlarge", "g5.xlarge"]),
+    ):
+        assert main(["cloud", "train", "--bot", str(bot), "--model", model, "--count", "60", "--shards", "1"]) == 0
+        assert f" on {model} with {title} in " in capsys.readouterr().out
+        assert built[-1] == {name: of_the_build()[name] for name in ("TAG", "DOCKERFILE")}
+        assert built[-1]["DOCKERFILE"] == dockerfile and image_of_the_jobs().endswith(f":{built[-1]['TAG']}")
+        assert deployed("AWS::Batch::ComputeEnvironment")["ComputeResources"]["InstanceTypes"] == machines
+        assert {command[command.index("--model") + 1] for command in jobs[-3:]} == {model}
+    assert len({given["TAG"].partition("-")[2] for given in built}) == 1, "one state of the program"
+    assert [given["TAG"].partition("-")[0] for given in built] == ["torch", "tensorflow"]
+    build_spec = yaml.safe_load(deployed("AWS::CodeBuild::Project")["Source"]["BuildSpec"])
+    assert any('--file "$DOCKERFILE"' in command for command in build_spec["phases"]["build"]["commands"])
 
 
 def test_training_says_what_the_account_lacks(aws: Account, capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,8 +252,11 @@ def test_machines_fit_the_quota_and_the_template(
     """Never a machine of 8 processors where it could not start, or would leave a shard without one."""
     if quota is not None:
         aws.answers["ServiceQuotasV20190624.GetServiceQuota"] = lambda _: {"Quota": {"Value": float(quota)}}
-    given = training.machines_for(Owner(), shards, lambda _: None)
-    assert int(given["MaxVcpus"]) == width
+    given = training.machines_for(Owner(), image.IMAGES["tensorflow"], shards, lambda _: None)
+    torch = training.machines_for(Owner(), image.IMAGES["torch"], shards, lambda _: None)
+    assert int(given["MaxVcpus"]) == int(torch["MaxVcpus"]) == width
+    more = set(torch["InstanceTypes"].split(",")) - set(given["InstanceTypes"].split(","))
+    assert more == ({"g6.xlarge"} if small else {"g6.xlarge", "g6.2xlarge"}), "an L4 is too new for TensorFlow 1.15"
     assert all(kind.endswith(".xlarge") for kind in given["InstanceTypes"].split(",")) is small
     parameters = yaml.safe_load((ROOT / "infra" / "training.yaml").read_text().split("\nConditions:")[0])["Parameters"]
     assert parameters["MaxVcpus"]["MinValue"] <= width <= parameters["MaxVcpus"]["MaxValue"]
@@ -235,7 +291,7 @@ def test_a_build_that_fails_is_one_sentence(aws: Account) -> None:
         "TrainingLogGroupName": "g",
     }
     with pytest.raises(DeepproverbsError, match=r"could not build the image \(FAILED\).*aws logs tail g"):
-        training.build(Owner(), outputs, list(training.source_files()), lambda _: None)
+        image.build(Owner(), outputs, image.IMAGES["torch"], list(image.source_files()), lambda _: None)
 
 
 def test_the_run_s_key_follows_its_files(tmp_path: Path) -> None:

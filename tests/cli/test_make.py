@@ -15,7 +15,7 @@ from training.common.paths import ROOT
 VARIABLES = {
     "BOT", "MODEL", "POOL", "COUNT", "TWITTER_CREDS", "CHECKPOINT_DIR", "DRY_RUN", "SLOT", "ARGS", "SCHEDULE",
     "TIME_ZONE", "FLEXIBLE", "ENABLE", "EMAIL", "LOW_DAYS", "DASHBOARD", "HOURS", "YES", "SHARDS", "BUDGET", "ENGINE",
-    "BASE", "CUBLAS", "IMAGE", "PYTHON", "TF1_PYTHON", "UV",
+    "BASE", "CUBLAS", "IMAGE", "IMAGE_KIND", "PYTHON", "TF1_PYTHON", "UV",
 }  # fmt: skip
 NASTY = [
     "$(touch x)", "$(shell touch x)", "${shell touch x}", "'; touch x;'", '"; touch x; "', "`touch x`", "; touch x",
@@ -129,8 +129,15 @@ def test_cublas_too(value: str, argument: list[str], checkout: Path, tmp_path: P
     docker.parent.mkdir()
     docker.write_text("#!/bin/sh\nprintf '%s\\0' \"$@\" >called\n")
     docker.chmod(0o755)
-    called = make(checkout, "build", f"CUBLAS={value}", PATH=f"{docker.parent}:{os.environ['PATH']}")[0]
+    words = ["build", f"CUBLAS={value}", "IMAGE_KIND=tensorflow"]
+    called = make(checkout, *words, PATH=f"{docker.parent}:{os.environ['PATH']}")[0]
     assert [word for word in called if word.startswith("CUBLAS")] == argument
+
+
+def test_building_takes_the_bot_and_the_model(checkout: Path) -> None:
+    assert make(checkout, "build", "BOT=data/mybot", "MODEL=hf:a/b")[0] == [
+        "build", "--bot", "data/mybot", "--model", "hf:a/b",
+    ]  # fmt: skip
 
 
 def test_help_shows_every_variable(checkout: Path) -> None:

@@ -1,0 +1,330 @@
+"""The two GPU images: which of them scripts/image takes, how it starts it, and what the Dockerfiles do."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from infra.cloud.image import image_for
+from tests.helpers.bare import bare_machine, one_sentence, program, run
+from training import settings
+from training.common.paths import ROOT
+from training.model import base
+
+BIN = Path(sys.executable).parent
+DOCKERFILES = {"tensorflow": "training/Dockerfile", "torch": "training/Dockerfile.torch"}
+IMAGES = {"tensorflow": "deepproverbs", "torch": "deepproverbs-torch"}
+OLD, NEW = ("6.0", "7.0", "7.5", "8.0", "8.6"), ("8.9", "9.0", "10.0", "12.0")
+NOT_GPT2 = ("smollm2-135m", "hf:Qwen/Qwen3-0.6B", "models/llama")
+
+
+class Machine:
+    """A checkout on a machine with basic tools, a Docker that notes its calls, and a GPU or none."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "checkout"
+        self.env = {**bare_machine(folder), "IMAGE_KIND": "", "IMAGE": "", "BASE": "", "CUBLAS": "", "ENGINE": ""}
+        self.bin = Path(self.env["PATH"])
+        for name in ("grep", "id", "tr"):
+            (self.bin / name).symlink_to(shutil.which(name) or "")
+        shutil.copytree(ROOT / "scripts", self.root / "scripts")
+        (self.root / "data" / "proverbs").mkdir(parents=True)
+        self.docker(built=True)
+
+    def docker(self, built: bool) -> None:
+        note = f"printf '%s\\n' \"$@\" >{self.root}/called"
+        program(
+            self.bin / "docker",
+            'case "$1 $2" in',
+            """  "info --format") echo '{"nvidia": {}, "runc": {}}' ;;""",
+            '  "info "*) ;;',
+            f'  "image inspect") echo "$3" >>{self.root}/asked; exit {int(not built)} ;;',
+            f"  *) {note} ;;",
+            "esac",
+        )
+
+    def gpu(self, *lines: str) -> None:
+        """What nvidia-smi answers to the one question that it is asked."""
+        answer = "\n".join(lines)
+        program(
+            self.bin / "nvidia-smi",
+            '[[ $* == "--query-gpu=compute_cap --format=csv,noheader" ]] || exit 2',
+            f"printf '%s\\n' '{answer}'",
+        )
+
+    def image(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return run("scripts/image", *words, cwd=self.root, **{**self.env, **env})
+
+    def called(self) -> list[str]:
+        """The words of the last docker run or docker build."""
+        return (self.root / "called").read_text().splitlines()
+
+    def chosen(self, *words: str, **env: str) -> str:
+        """The kind of image that `scripts/image build` with these words builds."""
+        result = self.image("build", *words, **env)
+        assert result.returncode == 0, result.stderr
+        called = self.called()
+        (kind,) = [kind for kind, file in DOCKERFILES.items() if called[called.index("--file") + 1] == file]
+        assert called[called.index("--tag") + 1] == IMAGES[kind]
+        assert f"The image {IMAGES[kind]} ({kind}): " in result.stderr and result.stderr.count("\n") == 1
+        return kind
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize("gpu", [*OLD, *NEW])
+def test_gpt_2_goes_where_the_gpu_lets_it(gpu: str, machine: Machine) -> None:
+    machine.gpu(gpu)
+    kind = "torch" if gpu in NEW else "tensorflow"
+    assert {machine.chosen("--model", model) for model in (*base.RELEASES, base.NANO)} == {kind}
+    assert machine.chosen() == machine.chosen("--model=124M") == kind
+    assert machine.chosen("--trainer", "torch", IMAGE_KIND=kind) == kind
+    assert machine.chosen("--trainer", "tensorflow") == machine.chosen("--recipe", "windows") == "tensorflow"
+
+
+@pytest.mark.parametrize("gpu", [*OLD, *NEW])
+def test_any_other_model_needs_pytorch_which_needs_turing(gpu: str, machine: Machine) -> None:
+    machine.gpu(gpu)
+    for words in (*(["--model", model] for model in NOT_GPT2), ["--trainer", "torch"]):
+        if float(gpu) < 7.5:
+            assert f"7.5 or later, and this one has {gpu}" in one_sentence(machine.image("build", *words))
+        else:
+            assert machine.chosen(*words) == "torch"
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind"),
+    [
+        (["8.6", "8.9"], "torch"),
+        (["12.0", "8.0"], "torch"),
+        (["9.0", "10.0", "7.5"], "torch"),
+        (["7.5", "8.6", "7.0"], "tensorflow"),
+        (["[N/A]", "8.9"], "torch"),
+        ([" 8.9\r"], "torch"),
+        (['Field "compute_cap" is not a valid field to query.'], "tensorflow"),
+        (["No devices were found"], "tensorflow"),
+        (["12", "99.x", "-8.9"], "tensorflow"),
+        ([""], "tensorflow"),
+    ],
+)
+def test_of_several_gpus_the_newest_counts_and_no_answer_is_no_gpu(
+    lines: list[str], kind: str, machine: Machine
+) -> None:
+    machine.gpu(*lines)
+    assert machine.chosen() == kind
+
+
+def test_without_nvidia_smi_the_model_decides(machine: Machine) -> None:
+    assert machine.chosen() == machine.chosen("--model", "124M") == "tensorflow"
+    assert {machine.chosen("--model", model) for model in NOT_GPT2} == {"torch"}
+    program(machine.bin / "nvidia-smi", "echo NVIDIA-SMI has failed", "exit 9")
+    assert machine.chosen() == "tensorflow" and machine.chosen("--trainer", "torch") == "torch"
+
+
+@pytest.mark.parametrize("trainer", ["auto", "tensorflow", "torch"])
+@pytest.mark.parametrize("recipe", ["texts", "windows"])
+def test_the_jobs_in_aws_get_the_same_image(trainer: str, recipe: str, machine: Machine) -> None:
+    """Where no GPU is asked, for there the machines are chosen by the image."""
+    for model in (*base.RELEASES, base.NANO, *NOT_GPT2):
+        bot = settings.override(settings.Bot(), "", model=model)
+        bot = settings.override(bot, "finetune", trainer=trainer, recipe=recipe)
+        here = machine.chosen("--model", model, "--trainer", trainer, "--recipe", recipe)
+        assert here == image_for(bot).kind and image_for(bot).dockerfile == DOCKERFILES[here]
+
+
+def test_a_folder_in_openai_s_layout_is_gpt_2(machine: Machine) -> None:
+    for name, file in (("mine", "hparams.json"), ("llama", "config.json")):
+        (machine.root / "models" / name).mkdir(parents=True)
+        (machine.root / "models" / name / file).touch()
+    assert machine.chosen("--model", "models/mine") == "tensorflow"
+    assert machine.chosen("--model", "models/llama") == "torch"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        'model = "smollm2-135m"\n',
+        "count = 3\r\nmodel='hf:a/b'\r\n[sample]\r\nseed = 1\r\n",
+        '\ufeffmodel = "hf:a/b"  # a comment with model = "124M"\n',
+        '  "model"\t=\t"hf:a/b"',
+        '# model = "smollm2-135m"\nmodel = "355M"\n',
+        '[corpus]\nmodel = "smollm2-135m"\n',
+        'name = "x"\n\n[finetune] # how\nmodel = "smollm2-135m"\ntrainer = "torch"\n',
+        '[ finetune ]\nepochs = 2\ntrainer = "auto"\n[sample]\ntrainer = "torch"\n',
+        'finetune.trainer = "torch"\n',
+        'model = "nano"\n[finetune]\ntrainer = "tensorflow"\n',
+        'models = "a"\nmodel_x = "a"\nname = "model = \'a\'"\n',
+        "[filter]\nskip = [\n  \"band\",\n]\n[finetune]\ntrainer = 'torch'\n",
+    ],
+)
+def test_the_bot_s_settings_are_read_as_toml(text: str, machine: Machine) -> None:
+    """The oracle is Python's own reader of TOML."""
+    read = tomllib.loads(text.removeprefix("\ufeff").replace("\r\n", "\n"))
+    model = read.get("model", settings.Bot().model)
+    trainer = read.get("finetune", {}).get("trainer", "auto")
+    torch = trainer == "torch" or (trainer == "auto" and model in ("smollm2-135m", "hf:a/b"))
+    wanted = "torch" if torch else "tensorflow"
+    for name in ("proverbs", "mine"):
+        path = machine.root / "data" / name / "bot.toml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(text.encode())
+    assert machine.chosen() == machine.chosen("--bot", "data/mine") == wanted
+    assert machine.chosen("--bot", "data/mine/bot.toml", "--trainer", "auto", "--model", "124M") == "tensorflow"
+    assert machine.chosen("--bot", "data/missing", "--count", "3") == "tensorflow"
+
+
+def test_the_owner_may_decide(machine: Machine) -> None:
+    machine.gpu("9.0")
+    assert machine.chosen() == "torch" and machine.chosen(IMAGE_KIND="tensorflow") == "tensorflow"
+    ngc = "nvcr.io/nvidia/tensorflow:23.03-tf1-py3"
+    assert machine.chosen(BASE=ngc) == "tensorflow" and f"BASE={ngc}" in machine.called()
+    assert machine.chosen(BASE="debian:13") == "torch" and "BASE=debian:13" in machine.called()
+    machine.gpu("6.1")
+    assert machine.chosen(IMAGE_KIND="torch", CUBLAS="yes") == "torch" and "CUBLAS=yes" not in machine.called()
+    assert "IMAGE_KIND is tensorflow or torch, not x" in one_sentence(machine.image("build", IMAGE_KIND="x"), 2)
+    assert machine.image("build", IMAGE="mine").returncode == 0 and "mine" in machine.called()
+
+
+def test_a_run_is_the_caller_s_with_his_folders_and_no_value_of_a_secret(machine: Machine) -> None:
+    machine.gpu("8.9")
+    words = ["run", "--model", "smollm2-135m", "--count", "3"]
+    hidden = dict.fromkeys(("HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "AWS_SECRET_ACCESS_KEY"), "HIDDEN")
+    result = machine.image("run", *words, **hidden)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == "The image deepproverbs-torch (torch): TensorFlow 1.15 cannot train smollm2-135m.\n"
+    called = machine.called()
+    assert called[0] == "run" and called[-6:] == ["deepproverbs-torch", *words] and "HIDDEN" not in "".join(called)
+    pairs = list(itertools.pairwise(called))
+    assert ("--user", f"{os.getuid()}:{os.getgid()}") in pairs and ("--gpus", "all") in pairs
+    assert all(("--env", name) in pairs for name in hidden)
+    for folder in ("data", "runs", "models", "pool"):
+        assert ("--volume", f"{machine.root / folder}:/deepproverbs/{folder}") in pairs
+        assert (machine.root / folder).is_dir()
+    assert machine.image("jupyter", IMAGE_KIND="tensorflow").returncode == 0
+    assert "deepproverbs" in machine.called() and "127.0.0.1:8989:8989" in machine.called()
+
+
+def test_an_image_that_is_not_built_says_how(machine: Machine) -> None:
+    machine.docker(built=False)
+    for words, kind in ((["run"], "tensorflow"), (["run", "--trainer", "torch"], "torch")):
+        said = one_sentence(machine.image("run", *words))
+        assert said == f"The image {IMAGES[kind]} is not built yet: run `make build IMAGE_KIND={kind}`.\n"
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_train_and_fill_builds_and_runs_the_same_image(built: bool, machine: Machine) -> None:
+    for gpu, words, kind in (
+        ("8.6", [], "tensorflow"),
+        ("8.9", [], "torch"),
+        ("8.6", ["--model", "smollm2-135m"], "torch"),
+    ):
+        machine.gpu(gpu)
+        machine.docker(built=True)
+        if not built:  # until docker build has run
+            script = (machine.bin / "docker").read_text()
+            program(machine.bin / "docker", script.replace("exit 0", f"[[ -e {machine.root}/called ]]"))
+            (machine.root / "called").unlink(missing_ok=True)
+        (machine.root / "asked").unlink(missing_ok=True)
+        result = run("scripts/train-and-fill", *words, cwd=machine.root, **machine.env)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout == "Docker has an NVIDIA runtime: working in the GPU image.\n"
+        assert set((machine.root / "asked").read_text().split()) == {IMAGES[kind]}
+        assert machine.called()[-2 - len(words) :] == [IMAGES[kind], "run", *words]
+        assert result.stderr.count(f"The image {IMAGES[kind]} ({kind}): ") == (1 if built else 2)
+
+
+def test_train_and_fill_works_locally_where_neither_image_serves(machine: Machine) -> None:
+    machine.gpu("7.0")
+    program(machine.root / "scripts" / "setup", 'echo "setup"')
+    program(machine.root / ".venvs" / "project" / "bin" / "deepproverbs", 'echo "ran $*"')
+    result = run("scripts/train-and-fill", "--model", "smollm2-135m", cwd=machine.root, **machine.env)
+    assert result.stdout.splitlines() == [
+        "The GPU image could not be built: working in the local environments.",
+        "setup",
+        "ran run --model smollm2-135m",
+    ]
+    assert result.stderr.count("\n") == 1 and "7.5 or later, and this one has 7.0" in result.stderr
+
+
+def test_the_image_without_docker_is_one_sentence(machine: Machine) -> None:
+    (machine.bin / "docker").unlink()
+    for what in ("build", "run", "jupyter"):
+        assert "Docker does not answer" in one_sentence(machine.image(what))
+
+
+@pytest.mark.parametrize("file", DOCKERFILES.values())
+def test_the_dockerfile_is_clean(file: str) -> None:
+    result = run(BIN / "hadolint", file)
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def image_steps(kind: str) -> list[tuple[str, str]]:
+    """(instruction, its text) of the Dockerfile's second stage, continued lines joined."""
+    text = re.sub(r"^#.*\n", "", (ROOT / DOCKERFILES[kind]).read_text(), flags=re.MULTILINE)
+    steps = [line.partition(" ") for line in text.replace("\\\n", " ").splitlines() if line.strip()]
+    return [(name, re.sub(r" +", " ", rest)) for name, _, rest in steps]
+
+
+@pytest.mark.parametrize(
+    ("kind", "environments"),
+    [
+        ("tensorflow", ["project tf1 jupyter", "project tf1 cublas"]),
+        ("torch", ["project torch cublas jupyter", "project torch cublas"]),
+    ],
+)
+def test_the_image_s_steps_outside_docker(kind: str, environments: list[str], tmp_path: Path) -> None:
+    """What is copied is there and suffices; what is run does what it says, but for the downloads, which are stood in
+    for. The environments themselves are those of every test here, made by the same scripts/setup."""
+    image = tmp_path / "image"
+    image.mkdir()
+    ignored = shutil.ignore_patterns("__pycache__", "corpus.txt", "kjv.txt", "twitter*.json")  # .dockerignore
+    listed = (ROOT / ".dockerignore").read_text().splitlines()
+    for what, rest in image_steps(kind):
+        if what == "COPY" and not rest.startswith("--"):
+            source, target = rest.split()
+            assert f"!{source}" in listed, f".dockerignore hides {source}"
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, image / target, ignore=ignored)
+            else:
+                shutil.copy(ROOT / source, image / target)
+    # The runs: uv and the set-up answer with what they were asked.
+    stub = tmp_path / "bin"
+    stub.mkdir()
+    (stub / "uv").write_text("#!/bin/sh\necho /opt/python/bin/python3.12\n")
+    (image / "scripts" / "setup").write_text(
+        '#!/bin/sh\necho "$PYTHON setup $*" >>asked; mkdir -p .venvs/project/bin\n'
+    )
+    for path in (stub / "uv", image / "scripts" / "setup"):
+        path.chmod(0o755)
+    setup, folders = [
+        rest for what, rest in image_steps(kind) if what == "RUN" and ("setup" in rest or "chmod" in rest)
+    ]
+    setup = setup.replace("rm -rf /root/.cache", "true")
+    for arguments in ({"JUPYTER": "yes", "CUBLAS": ""}, {"JUPYTER": "", "CUBLAS": "yes"}):
+        result = run("bash", "-ec", setup, cwd=image, PATH=f"{stub}:{os.environ['PATH']}", **arguments)
+        assert result.returncode == 0, result.stderr
+    asked = (image / "asked").read_text().splitlines()
+    assert asked == [f"/opt/python/bin/python3.12 setup {names}" for names in environments]
+    assert run("bash", "-ec", folders, cwd=image).returncode == 0
+    assert all((image / name).stat().st_mode & 0o777 == 0o777 for name in ("runs", "models", "pool"))
+    # The entry point, on the copied files alone: a job places the bot's corpus.
+    (entry,) = [json.loads(rest) for what, rest in image_steps(kind) if what == "ENTRYPOINT"]
+    assert entry == ["/deepproverbs/.venvs/project/bin/deepproverbs"]
+    paths = {"PYTHONPATH": f"{image}{os.pathsep}{image / 'functions'}"}
+    result = run(BIN / "python", "-m", "training.cli.main", "job", "place", "--work", "work", cwd=image, **paths)
+    assert result.returncode == 0, result.stderr
+    assert str(image) in result.stdout and (image / "work" / "bot" / "corpus.txt").exists()
+    assert (image / "data" / "base" / "nano" / "weights.npz").exists()
