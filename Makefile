@@ -65,8 +65,8 @@ help:  ## this list
 setup:  ## the environments of the project and of TensorFlow 1.15
 	@scripts/setup project tf1
 
-demo: $(PROJECT) $(TF1)  ## nano on the Proverbs: 1,000 texts in a local pool, ten of them shown, one posted dry
-	@$(BIN)/deepproverbs demo
+demo: $(PROJECT)  ## the Proverbs: 1,000 texts in a local pool, ten of them shown, one posted dry [MODEL=nano|smollm2-135m]
+	@$(BIN)/deepproverbs demo --setup $(call option,--model,MODEL)
 
 train-and-fill:  ## corpus to filled pool, on a GPU image if one runs [BOT= MODEL= POOL= COUNT= ENGINE=image|local]
 	@scripts/train-and-fill $(bot) $(call option,--model,MODEL) $(pool) $(call option,--count,COUNT)
@@ -77,7 +77,7 @@ report: $(PROJECT)  ## how new and how varied the pool is, beside real texts [BO
 review: $(PROJECT)  ## read the texts that name a people or a religion; publish or refuse each [BOT= POOL=]
 	@$(BIN)/deepproverbs review $(bot) $(pool)
 
-tweet: $(PROJECT) $(if $(CHECKPOINT_DIR),$(TF1))  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 SLOT= CHECKPOINT_DIR=]
+tweet: $(PROJECT)  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 SLOT= CHECKPOINT_DIR=]
 	@$(BIN)/deepproverbs post $(bot) $(pool) $(call option,--creds,TWITTER_CREDS) $(call flag,--dry-run,DRY_RUN) \
 	  $(call option,--slot,SLOT) $(call option,--checkpoint,CHECKPOINT_DIR)
 

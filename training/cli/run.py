@@ -6,7 +6,7 @@ import shlex
 import time
 from pathlib import Path
 
-from training.cli.command import command, json_option
+from training.cli.command import command, json_option, option
 from training.cli.console import result
 from training.cli.fill import fill_pool
 from training.cli.options import (
@@ -26,14 +26,16 @@ from training.common.files import locked
 from training.common.progress import say
 
 ALL = "All of it"
+setup_option = option("--setup", is_flag=True, help="Install what fine-tunes this model, if it is missing.")
 
 
 @command("run", section=ALL)
 @bot_option
 @run_option
 @setting_options("model", "count", "pool", *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
+@setup_option
 @json_option
-def run(bot: Path, run: Path | None) -> None:
+def run(bot: Path, run: Path | None, setup: bool) -> None:
     """Go from the corpus to a filled pool.
 
     What is done for the same texts and settings is skipped.
@@ -43,10 +45,10 @@ def run(bot: Path, run: Path | None) -> None:
     $ deepproverbs run --model 124M --count 20000 --pool pool
     $ deepproverbs run --bot data/mybot --model nano
     """
-    run_all(bot, run)
+    run_all(bot, run, setup)
 
 
-def run_all(bot: Path, run: Path | None) -> None:
+def run_all(bot: Path, run: Path | None, setup: bool) -> None:
     from training.curate.fill import history
     from training.runs import stages
     from training.runs.until_enough import sample_and_filter
@@ -55,7 +57,7 @@ def run_all(bot: Path, run: Path | None) -> None:
     folder = run_folder(run, settings)
     with locked(folder):
         known = history(settings.pool)
-        model, base = stages.train(settings, folder, say)
+        model, base = stages.train(settings, folder, say, setup)
         texts = sample_and_filter(settings, folder, model, known, say, base)
         fill_pool(texts, settings.pool, settings.name)
     say(f"Next: deepproverbs pool status --pool {shlex.quote(settings.pool)}")
@@ -65,7 +67,8 @@ def run_all(bot: Path, run: Path | None) -> None:
 @bot_option
 @run_option_in("runs/demo")
 @setting_options("model", "count", *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
-def demo(bot: Path, run: Path | None) -> None:
+@setup_option
+def demo(bot: Path, run: Path | None, setup: bool) -> None:
     """Show it all on a small model: 1,000 texts, one posted dry.
 
     The defaults are --model nano and --count 1000 here; the pool is in the run's folder.
@@ -79,7 +82,7 @@ def demo(bot: Path, run: Path | None) -> None:
     given().setdefault("model", "nano")
     given().setdefault("count", 1000)
     given()["pool"] = str(folder / "pool")
-    run_all(bot, folder)
+    run_all(bot, folder, setup)
     result("\nTen texts of the pool:")
     for record in read_pool(folder / "pool.jsonl")[:10]:
         result(f"  {record['text']}")

@@ -63,7 +63,10 @@ def convert(
     trained = trained_rows(checkpoint) if settings.vocabulary != "full" else None
     trimmed: Trimmed | None = None
     if trained:
-        say(f"Vocabulary: the {len(trained.rows):,} of {trained.of:,} tokens that were trained.")
+        say(
+            f"Vocabulary: {len(trained.rows):,} of {trained.of:,} tokens; the others hold "
+            f"{trained.cut_held_out:.1e} of the probability a token on held-out texts."
+        )
         write(part, trained.rows, math.inf)
     else:
         write(full, None, math.inf)
@@ -104,7 +107,7 @@ def convert_base(run: Path, base: Path, model: Path) -> Path:
 
 @dataclass(frozen=True)
 class TrainedRows:
-    """The tokens over which the output layer was trained, and what the others hold of the probability."""
+    """The tokens that the trainer found samplers to need, and what the others hold of the probability."""
 
     rows: list[int]
     of: int
@@ -112,7 +115,7 @@ class TrainedRows:
 
 
 def trained_rows(checkpoint: Path) -> TrainedRows | None:
-    """What the trainer left out of the vocabulary, if it left out anything and that was harmless."""
+    """The tokens that a PyTorch trainer chose, if it left out any and that was harmless."""
     try:
         known = json.loads((checkpoint / "rows.json").read_text(encoding="utf-8"))
         found = TrainedRows(known["rows"], known["of"], known["rest"])

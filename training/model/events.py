@@ -44,13 +44,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Trimmed:
-    """The output layer is trained over `rows` of its `of` tokens from here on; over all if the two are equal."""
+    """A step's softmax is over `rows` of the `of` tokens, some of which stand for the rest."""
 
     rows: int
     of: int
-    rest: float
-    """Mean probability, at each token of the held-out texts, of all other tokens together; of those texts on which the
-    rows were chosen, while nothing has been trained."""
 
 
 @dataclass(frozen=True)

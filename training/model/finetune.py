@@ -203,9 +203,7 @@ def _show(event: Event, bar: progress.Bar, measure: Measure) -> None:
             training = f" training {event.training:.3f}," if event.training is not None else ""
             bar.say(f"  epoch {event.epoch}:{training} held-out loss {measure.text(event.held_out)}")
         case Trimmed() if event.rows < event.of:
-            bar.say(f"  the output layer is trained over {event.rows:,} of {event.of:,} tokens")
-        case Trimmed():
-            bar.say(f"  the tokens left out hold {event.rest:.1e} of the probability: from here on all are trained")
+            bar.say(f"  a step's softmax is over {event.rows:,} of the {event.of:,} tokens")
         case Resumed():
             bar.say(f"  going on in epoch {event.epoch}, after its batch {event.batch}")
         case Interrupted():

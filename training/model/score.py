@@ -1,4 +1,4 @@
-"""Texts → their mean log-probability under a converted model, and what rounding the weights changes in it.
+"""Texts → their mean log-probability under a converted model.
 
 In:  RUN/model/, RUN/base/ (the base model, converted with the same tokens), RUN/corpus.npz.
 Out: nats a token, the end token included.
@@ -7,7 +7,6 @@ Out: nats a token, the end token included.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -74,28 +73,3 @@ def text_scores(model: Path, texts: Sequence[str]) -> Floats:
     """Scores under a model, with a progress bar."""
     with bar(len(texts), f"scored under the {model.name}", "text", delay=2) as shown:
         return Scorer(model).texts(texts, shown.update)
-
-
-@dataclass(frozen=True)
-class Precision:
-    """How far a compute type is from float32 on the held-out texts."""
-
-    compute_type: str
-    loss: float
-    loss_float32: float
-    mean_difference: float
-    """Mean absolute difference of a token's log-probability, nats."""
-
-
-def precision(model: Path, corpus: Path, compute_type: str = "int8", most: int = 200) -> Precision:
-    """Score held-out texts (the first `most`) in float32 and in `compute_type`."""
-    import ctranslate2
-
-    rows = held_out(Converted(model), corpus)
-    scores = {}
-    for kind in ("float32", compute_type):
-        generator = ctranslate2.Generator(str(model), compute_type=kind)
-        results = generator.score_batch(rows[:most], max_batch_size=32)
-        scores[kind] = np.concatenate([result.log_probs for result in results])
-    difference = float(np.abs(scores[compute_type] - scores["float32"]).mean())
-    return Precision(compute_type, -float(scores[compute_type].mean()), -float(scores["float32"].mean()), difference)

@@ -19,6 +19,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
@@ -189,10 +190,12 @@ class Choice:
     """`TensorFlow 1.15 is not installed here`; empty where the first of all does it."""
 
 
-def choose_trainer(wanted: str, layouts: frozenset[str], recipe: str, installed: bool = True) -> Choice:
+def choose_trainer(
+    wanted: str, layouts: frozenset[str], recipe: str, install: Callable[[Trainer], bool] | None = None
+) -> Choice:
     """The first trainer that is installed and can train a base in one of these layouts by this recipe.
 
-    wanted: a trainer's name, or `auto`. installed: False: take the first that can, installed or not.
+    wanted: a trainer's name, or `auto`. install: installs one, if that can be done, before it is passed over.
 
     Raises:
         WrongUse: none can, or not the one that is wanted.
@@ -209,9 +212,11 @@ def choose_trainer(wanted: str, layouts: frozenset[str], recipe: str, installed:
             reasons.append(f"{trainer.title} has no recipe {recipe}")
         else:
             able.append(trainer)
-            if trainer.installed or not installed:
+            if install(trainer) if install else trainer.installed:
                 return Choice(trainer, "; ".join(reasons))
-            reasons.append(f"{trainer.title} is not installed here")
+            reasons.append(f"{trainer.title} {'cannot be' if install else 'is not'} installed here")
+    if able and install:
+        raise DeepproverbsError(f"Nothing can fine-tune it: {'; '.join(reasons)}. The lines above say why.")
     if able:
         raise DeepproverbsError(
             f"{able[0].title} is not installed here; run `scripts/setup {able[0].environment}`"
@@ -219,6 +224,13 @@ def choose_trainer(wanted: str, layouts: frozenset[str], recipe: str, installed:
             + "."
         )
     raise WrongUse(f"Nothing can fine-tune it so: {'; '.join(reasons)}. Choose another --model, --trainer or --recipe.")
+
+
+def install(trainer: Trainer) -> bool:
+    """Set a trainer's environment up, unless that is done: a matter of a minute. False if it cannot be had here; the
+    script has then said why."""
+    sys.stdout.flush()
+    return subprocess.run([ROOT / "scripts" / "setup", trainer.environment]).returncode == 0 and trainer.installed
 
 
 @contextlib.contextmanager

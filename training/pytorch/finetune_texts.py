@@ -2,9 +2,9 @@
 
 Arguments and events as training/model/trainers.py says. Every text stands alone from position 0 after the end token,
 and the rate warms up and then falls along a cosine to a tenth. Logits are computed only where a text has a next token,
-never for padding, and over the tokens that matter (training/pytorch/vocabulary.py). `resume/` holds everything
-(weights, Adam's moments, the place in the data); `checkpoint/` only the best epoch, in Hugging Face's layout, with
-rows.json.
+never for padding, and in training over a part of the vocabulary (training/pytorch/vocabulary.py). `resume/` holds
+everything (weights, Adam's moments, the place in the data); `checkpoint/` only the best epoch, in Hugging Face's
+layout, with rows.json.
 """
 
 import json
@@ -20,13 +20,10 @@ import numpy as np
 import torch
 from model import CausalModel
 from texts import Texts
-from vocabulary import Vocabulary
+from vocabulary import Softmax, likely_tokens, needed_tokens
 
-HARMLESS = 2e-3
-"""As in training/model/trim.py: the tokens left out may hold this mean probability at each held-out token. Above it the
-next epoch trains them all."""
 SEEN = 128
-"""Training texts on which the tokens to be left out are chosen."""
+"""Training texts on which likely tokens are chosen."""
 
 
 def rate_at(step: int, steps: int, peak: float) -> float:
@@ -68,21 +65,22 @@ class Keeper:
                 path.unlink()
 
 
-def held_out_loss(model: CausalModel, texts: Texts, vocabulary: Vocabulary, size: int) -> tuple[float, float]:
-    """(nats a token over whole texts, each alone after the end token: as sampling uses the model; mean probability of
-    the tokens that are left out)."""
-    nll = rest = count = 0.0
+def held_out_loss(model: CausalModel, texts: Texts, size: int) -> float:
+    """Nats a token over whole texts, each alone after the end token: as sampling uses the model."""
+    nll = count = 0.0
     with torch.no_grad():
         for indexes in texts.by_length(size):
             logprobs, targets = model.logprobs(*texts.batch(indexes))
             nll -= logprobs.gather(1, targets[:, None]).sum(dtype=torch.float64).item()
-            rest += vocabulary.rest(logprobs.exp())
             count += len(targets)
-    return nll / count, rest / count
+    return nll / count
 
 
-def keep_best(model: CausalModel, a: dict, vocabulary: Vocabulary, rest: float) -> None:
-    """Write the weights where transformers looks for them, with the tokenizer and the tokens that were trained."""
+def keep_best(model: CausalModel, a: dict, rows: list[int], rest: float) -> None:
+    """Write the weights where transformers looks for them, with the tokenizer and the tokens that samplers need.
+
+    rest: mean probability of all other tokens together, at each token of the held-out texts.
+    """
     checkpoint, part = Path(a["checkpoint"]), Path(a["checkpoint"]).with_name(".best.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -90,7 +88,7 @@ def keep_best(model: CausalModel, a: dict, vocabulary: Vocabulary, rest: float) 
     for path in Path(a["base"]).iterdir():
         if path.name.startswith(("tokenizer", "special_tokens", "vocab.", "merges.")):
             shutil.copyfile(path, part / path.name)
-    (part / "rows.json").write_text(json.dumps({"rows": vocabulary.rows, "of": vocabulary.of, "rest": rest}) + "\n")
+    (part / "rows.json").write_text(json.dumps({"rows": rows, "of": model.rows, "rest": rest}) + "\n")
     checkpoint.mkdir(parents=True, exist_ok=True)
     for path in sorted(part.iterdir(), key=lambda path: path.name == "config.json"):
         path.replace(checkpoint / path.name)
@@ -109,28 +107,26 @@ def main() -> None:
     with np.load(a["corpus"]) as corpus:
         texts = Texts(corpus, "train", model.longest)
         held_out = Texts(corpus, "held_out", model.longest)
-    vocabulary = Vocabulary(model.rows)
+    seen = np.random.RandomState([a["seed"], 0]).permutation(len(texts))[:SEEN].tolist()
+    used = np.unique(np.concatenate([*texts.rows, [texts.end]]))
+    keep = np.union1d(used, np.load(a["keep"]))
     weights = model.trained(a["layers"])
     optimizer = torch.optim.Adam(weights, lr=a["learning_rate"], fused=model.device.type in ("cpu", "cuda"))
     keeper = Keeper(model, optimizer, resume)
 
     place = keeper.load()
     if place is None:
-        before, _ = held_out_loss(model, held_out, vocabulary, a["batch_size"])
-        seen = np.random.RandomState([a["seed"], 0]).permutation(len(texts))[:SEEN]
-        share = sum(model.mean_probabilities(*texts.batch(seen[at : at + 16])) for at in range(0, len(seen), 16))
-        keep = np.unique(np.concatenate([np.load(a["keep"]), *texts.rows, [texts.end]]))
-        left = vocabulary.choose(share / share.sum(), keep)
+        before = held_out_loss(model, held_out, a["batch_size"])
+        likely = likely_tokens(model.mean_probabilities(texts, seen), used)
         line = {"epoch": 0, "step": 0, "training": None, "held_out": round(before, 4), "seconds": 0}
         place = {"epoch": 1, "batch": 0, "best": None, "risen": 0, "sum": 0.0, "seconds": 0.0, "lines": [line]}
-        place |= {"rows": vocabulary.rows, "left": left}
+        place["likely"] = likely
         keeper.save(place)
         common.emit("epoch", **line)
     else:
-        vocabulary.restrict(place["rows"])
         common.emit("resumed", epoch=place["epoch"], batch=place["batch"])
-    if vocabulary.trimmed:
-        common.emit("trimmed", rows=len(vocabulary.rows), of=vocabulary.of, rest=place["left"])
+    softmax = Softmax(model.rows, place["likely"], a["seed"])
+    common.emit("trimmed", rows=softmax.size, of=softmax.of)
 
     per_epoch = len(texts.epoch(a["batch_size"], a["seed"], 1))
     steps = per_epoch * a["epochs"]
@@ -143,7 +139,7 @@ def main() -> None:
                 for group in optimizer.param_groups:
                     group["lr"] = rate_at(done, steps, a["learning_rate"])
                 tokens, mask = texts.batch(batches[place["batch"]])
-                loss = model.loss(tokens, mask, vocabulary)
+                loss = model.loss(tokens, mask, softmax, done)
                 optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -158,7 +154,7 @@ def main() -> None:
                 if time.time() - saved > a["save_seconds"]:
                     keeper.save(place)
                     saved = time.time()
-            now, rest = held_out_loss(model, held_out, vocabulary, a["batch_size"])
+            now = held_out_loss(model, held_out, a["batch_size"])
             place["seconds"] = time.time() - started
             line = {
                 "epoch": place["epoch"],
@@ -170,18 +166,13 @@ def main() -> None:
             place["risen"] = 0 if place["best"] is None or now < place["best"] else place["risen"] + 1
             if place["risen"] == 0:
                 place["best"] = now
-                keep_best(model, a, vocabulary, rest)
-            harmful = vocabulary.trimmed and rest > HARMLESS
-            if harmful:
-                vocabulary.restrict(range(vocabulary.of))
-            place.update(
-                epoch=place["epoch"] + 1, batch=0, sum=0.0, lines=[*place["lines"], line], rows=vocabulary.rows
-            )
+                rows = needed_tokens(model.mean_probabilities(texts, seen), keep)
+                rest = 1 - float(model.mean_probabilities(held_out, range(len(held_out)))[rows].sum())
+                keep_best(model, a, rows, rest)
+            place.update(epoch=place["epoch"] + 1, batch=0, sum=0.0, lines=[*place["lines"], line])
             keeper.save(place)
             saved = time.time()
             common.emit("epoch", **line)
-            if harmful:
-                common.emit("trimmed", rows=vocabulary.of, of=vocabulary.of, rest=rest)
     except KeyboardInterrupt:
         keeper.save(place)
         common.emit("interrupted", epoch=place["epoch"], batch=place["batch"])

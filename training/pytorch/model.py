@@ -1,12 +1,16 @@
 """A causal model of transformers, as the trainer uses it: losses of whole texts, no logit more than needed."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from texts import Texts
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
-from vocabulary import Vocabulary
+from vocabulary import Softmax
 
 LONGEST = 1023
 """Tokens of a text that are trained on, the end token before it not counted, as with TensorFlow."""
@@ -70,23 +74,26 @@ class CausalModel:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             return F.linear(states, weight, bias).float()
 
-    def loss(self, tokens: Tensor, mask: Tensor, vocabulary: Vocabulary) -> Tensor:
-        """Mean over the tokens of a batch, nats, of a softmax over the vocabulary's rows."""
+    def loss(self, tokens: Tensor, mask: Tensor, softmax: Softmax, step: int) -> Tensor:
+        """Mean over the tokens of a batch, nats."""
         states, targets = self._states(tokens, mask)
-        if vocabulary.trimmed:
-            rows = vocabulary.index.to(self.device)
-            return F.cross_entropy(self._logits(states, rows), vocabulary.place.to(self.device)[targets])
-        return F.cross_entropy(self._logits(states), targets)
+        rows = softmax.rows(step)
+        return softmax.loss(self._logits(states, None if rows is None else rows.to(self.device)), targets)
 
     def logprobs(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """(log-probabilities [N, rows] over the whole vocabulary, targets [N])."""
         states, targets = self._states(tokens, mask)
         return torch.log_softmax(self._logits(states), -1), targets
 
-    def mean_probabilities(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Sum over a batch's places of every token's probability, float64 [rows]."""
+    def mean_probabilities(self, texts: Texts, indexes: Sequence[int], size: int = 16) -> Tensor:
+        """Mean over all places of some texts of every token's probability, float64 [rows]."""
+        total, places = torch.zeros(self.rows, dtype=torch.float64), 0
         with torch.no_grad():
-            return self.logprobs(tokens, mask)[0].exp().double().sum(0).cpu()
+            for at in range(0, len(indexes), size):
+                logprobs, targets = self.logprobs(*texts.batch(indexes[at : at + size]))
+                total += logprobs.exp().sum(0).double().cpu()
+                places += len(targets)
+        return total / places
 
     def trained(self, layers: str) -> list[torch.nn.Parameter]:
         """The weights to train: all, or those of the transformer's layers alone. The others need no gradient."""

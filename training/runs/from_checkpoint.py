@@ -1,4 +1,4 @@
-"""A checkpoint of gpt-2-simple → a small pool: what `deepproverbs post --checkpoint` posts from."""
+"""A checkpoint → a small pool: what `deepproverbs post --checkpoint` posts from."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ SPARE = 20
 
 
 def checkpoint_folder(path: Path) -> Path:
-    """The folder with the checkpoint itself: gpt-2-simple's `checkpoint` or the `run1` in it."""
+    """The folder with the checkpoint itself: gpt-2-simple's `checkpoint` or the `run1` in it, or one in Hugging Face's
+    layout."""
     for folder in (path, path / "run1"):
-        if (folder / "checkpoint").is_file() and (folder / "encoder.json").is_file():
-            return folder
+        for needed in (("checkpoint", "encoder.json"), ("config.json", "tokenizer.json")):
+            if all((folder / name).is_file() for name in needed):
+                return folder
     raise WrongUse(
-        f"No gpt-2-simple checkpoint in {path}: it must hold the files checkpoint, encoder.json, "
-        "hparams.json, vocab.bpe and the model's own."
+        f"No checkpoint in {path}: gpt-2-simple's has the files checkpoint, encoder.json, hparams.json, vocab.bpe and "
+        "the model's own, Hugging Face's config.json, tokenizer.json and model.safetensors."
     )
 
 

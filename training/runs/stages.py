@@ -22,12 +22,14 @@ from training.corpus.read import load_corpus
 from training.corpus.tokenizer import end_of_text, load_tokenizer, tokenizer_files
 from training.judge.judge import Reference
 from training.model import base as base_model
-from training.model import convert, finetune, score
+from training.model import convert, finetune, trainers
 from training.model.converted import Converted
 from training.model.trainers import choose_trainer
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
+from training.sample.engine import Plan
 from training.sample.plan import choose_plan, make_engine
+from training.sample.precision import FIRST, MEAN, measure
 from training.sample.stop_rules import StopRules
 from training.settings import Bot, plain
 
@@ -122,11 +124,12 @@ def convert_model(bot: Bot, run: Path, checkpoint: Path, say: Say = print) -> Pa
     return convert.convert(run, checkpoint, say, originals, bot.sample)
 
 
-def finetune_model(bot: Bot, run: Path, say: Say = print) -> tuple[base_model.BaseModel, Path]:
-    """`corpus`, `base`, `finetune`. Returns the base model and the checkpoint."""
-    prepare(bot, say)
+def finetune_model(bot: Bot, run: Path, say: Say = print, set_up: bool = False) -> tuple[base_model.BaseModel, Path]:
+    """`corpus`, `base`, `finetune`. Returns the base model and the checkpoint. `set_up`: install the trainer, if it is
+    missing."""
     layouts = base_model.layouts_of(bot.model)
-    choice = choose_trainer(bot.finetune.trainer, layouts, bot.finetune.recipe)
+    choice = choose_trainer(bot.finetune.trainer, layouts, bot.finetune.recipe, trainers.install if set_up else None)
+    prepare(bot, say)
     base = base_model.locate(bot.model, MODELS, choice.trainer.bases)
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
     keep: set[int] = set()
@@ -136,15 +139,28 @@ def finetune_model(bot: Bot, run: Path, say: Say = print) -> tuple[base_model.Ba
     return base, finetune.finetune(run, base, bot.finetune, say, choice, sorted(keep))
 
 
-def train(bot: Bot, run: Path, say: Say = print) -> tuple[Path, Path | None]:
+def exact_plan(bot: Bot, run: Path, model: Path, say: Say = print) -> Plan:
+    """The plan for sampling the run's model, after its probabilities have been compared with float32's."""
+    converted = Converted(model)
+    while True:
+        plan = choose_plan(converted, bot.sample, say)
+        found = measure(plan, converted, run / "corpus.npz", run)
+        say(
+            f"Sampling with {plan.engine} in {plan.compute_type}: {found.mean:.4f} nats a token from float32, "
+            f"{found.first:.4f} at the first one."
+        )
+        if found.fine:
+            return plan
+        if choose_plan(converted, bot.sample, say) == plan:  # the settings name it
+            say(f"That changes what the bot says ({MEAN} and {FIRST} are harmless); set [sample] engine to auto.")
+            return plan
+
+
+def train(bot: Bot, run: Path, say: Say = print, set_up: bool = False) -> tuple[Path, Path | None]:
     """`corpus`, `base`, `finetune`, `convert`: everything up to a model. Returns its folder, and that of the base
-    model in the same form unless the filters want no second opinion."""
-    base, checkpoint = finetune_model(bot, run, say)
+    model in the same form unless the filters want no second opinion. `set_up`: as in `finetune_model`."""
+    base, checkpoint = finetune_model(bot, run, say, set_up)
     model = convert_model(bot, run, checkpoint, say)
-    p = score.precision(model, run / "corpus.npz")
-    say(
-        f"{p.compute_type}: held-out loss {p.loss:.3f}, float32 {p.loss_float32:.3f}; a token's log-probability "
-        f"differs by {p.mean_difference:.4f} in the mean."
-    )
+    exact_plan(bot, run, model, say)
     wanted = bot.filter.ratio and "band" not in bot.filter.skip
     return model, convert.convert_base(run, base.folder, model) if wanted else None

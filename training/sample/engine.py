@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from training.common.errors import DeepproverbsError
 from training.model.converted import Converted
 from training.sample.stop_rules import StopRules
 from training.settings import SampleSettings
 
+Logits = NDArray[np.float32]
 FINISHED = "finished"
 UNFINISHED = "unfinished"
 
@@ -94,10 +98,15 @@ class EngineKind:
     """Which of cuda and cpu it can run on here."""
     compute_types: Callable[[str], Sequence[str]]
     """The number types in which it can compute on a device."""
-    plans: Callable[[SampleSettings, str], list[Plan]]
-    """The plans worth trying on a device under these settings. Raises Unavailable where it cannot run here."""
+    plans: Callable[[SampleSettings, str, Converted], list[Plan]]
+    """The plans worth trying on a device with a model under these settings. Raises Unavailable where it cannot run
+    here."""
     make: Callable[[Plan, Task, Any], Engine]
     """The engine of a plan; the last argument is another engine's `weights`, or None."""
+    logits: Callable[[Plan, Task, Sequence[Sequence[int]]], list[Logits]]
+    """Of rows that each start with the end token: logits [n, vocabulary] after each of their n tokens."""
+    takes: Callable[[Converted], str | None] = lambda converted: None
+    """What of this model it cannot do, in some words, or None."""
     refusal: Callable[[SampleSettings, str], str | None] = lambda settings, device: None
     """Why it cannot do what the settings ask, in a sentence, or None."""
     automatic: bool = True

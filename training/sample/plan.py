@@ -17,11 +17,12 @@ from typing import Any
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import write_whole
 from training.common.machine import cores, free_memory, processor
-from training.common.manifest import Manifest, key_of
+from training.common.manifest import key_of
 from training.common.progress import Say
 from training.model.converted import Converted
-from training.sample.engine import Engine, Plan, Task, Unavailable
-from training.sample.engines import ENGINES
+from training.sample.engine import Engine, Plan, Unavailable
+from training.sample.engines import ENGINES, task_of
+from training.sample.precision import key_of_plan, measured
 from training.sample.stop_rules import StopRules
 from training.settings import SampleSettings
 
@@ -39,7 +40,7 @@ def choose_plan(converted: Converted, settings: SampleSettings, say: Say = print
     Raises:
         WrongUse: the settings ask for an engine, a device or a compute type that is not available.
     """
-    plans = _fitting(open_plans(settings, say), converted, settings)
+    plans = _fitting(open_plans(settings, converted, say), converted, settings)
     if len(plans) == 1:
         return plans[0]
     path = converted.folder / "calibration.json"
@@ -69,11 +70,10 @@ def make_engine(
         WrongUse: the model, the engine and the settings do not go together.
     """
     kind = ENGINES[plan.engine]
-    checkpoint = None
-    if kind.samples_checkpoint:
-        named = Manifest(run).stages.get("convert", {}).get("checkpoint", run / "checkpoint" / "run1")
-        checkpoint = Path(named)
-    task = Task(converted, settings, rules if kind.stop_rules else None, checkpoint, run)
+    if what := kind.takes(converted):
+        raise WrongUse(f"{kind.title[0].upper()}{kind.title[1:]} cannot do {what}; set [sample] engine to auto.")
+    task = task_of(plan, converted, settings, rules, run)
+    checkpoint = task.checkpoint
     longest = max(map(len, task.prompts))
     if longest + settings.max_tokens > converted.hparams.n_ctx:
         raise WrongUse(
@@ -99,8 +99,8 @@ def make_engine(
     return kind.make(plan, task, weights)
 
 
-def open_plans(settings: SampleSettings, say: Say) -> list[Plan]:
-    """Every plan that the settings allow and that may be the fastest.
+def open_plans(settings: SampleSettings, converted: Converted, say: Say) -> list[Plan]:
+    """Every plan that the settings allow, that samples this model as it is and that may be the fastest.
 
     Raises:
         WrongUse: no engine can do what they ask.
@@ -114,21 +114,31 @@ def open_plans(settings: SampleSettings, say: Say) -> list[Plan]:
     if auto:
         able = [kind for kind in kinds if device in kind.devices()]
         able = [kind for kind in able if wanted == "auto" or wanted in kind.compute_types(device)]
+        able = [kind for kind in able if not kind.takes(converted)]
         kinds = able or kinds[-1:]  # whose `plans` then says why not
     if sentence := kinds[0].refusal(settings, device):
         raise WrongUse(sentence)
     plans: list[Plan] = []
     for kind, following in zip(kinds, [*kinds[1:], None], strict=True):
         try:
-            plans += kind.plans(settings, device)
+            plans += _exact(kind.plans(settings, device, converted), settings, converted)
         except Unavailable as error:
             if following is None:
                 raise
             say(f"{error} Sampling with {following.title} instead.")
         else:
-            if kind.fastest():
+            if plans and kind.fastest():
                 break
     return plans
+
+
+def _exact(plans: list[Plan], settings: SampleSettings, converted: Converted) -> list[Plan]:
+    """Without those that were measured to be off, unless the settings name them."""
+    if settings.engine != "auto" and settings.compute_type != "auto":
+        return plans
+    known = measured(converted.folder)
+    fine = [plan for plan in plans if key_of_plan(plan) not in known or known[key_of_plan(plan)].fine]
+    return fine if settings.engine == "auto" or fine else plans
 
 
 def _fitting(plans: list[Plan], converted: Converted, settings: SampleSettings) -> list[Plan]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import product
 
+import numpy as np
+
 from training.common.machine import cores
 from training.model.converted import Converted
-from training.sample.engine import FINISHED, UNFINISHED, Drawn, EngineKind, Plan, Task, given, pair, seed_of
+from training.sample.engine import FINISHED, UNFINISHED, Drawn, EngineKind, Logits, Plan, Task, given, pair, seed_of
 from training.settings import SampleSettings
 
 STAGE = 16
@@ -191,8 +193,10 @@ def refusal(settings: SampleSettings, device: str) -> str | None:
     return None
 
 
-def _plans(settings: SampleSettings, device: str) -> list[Plan]:
-    likely = ("float16", "int8_float16", "float32") if device == "cuda" else ("int8", "float32")
+def _plans(settings: SampleSettings, device: str, converted: Converted) -> list[Plan]:
+    likely: tuple[str, ...] = ("float16", "int8_float16", "float32") if device == "cuda" else ("int8", "float32")
+    if converted.hparams.architecture != "gpt2":  # Converted.compute_type says why
+        likely = (converted.compute_type(device == "cuda"),)
     kinds = [kind for kind in likely if kind in supported(device)][:2]
     if settings.compute_type != "auto":
         kinds = [settings.compute_type]
@@ -204,6 +208,22 @@ def _plans(settings: SampleSettings, device: str) -> list[Plan]:
     ]
 
 
+def _logits(plan: Plan, task: Task, rows: Sequence[Sequence[int]]) -> list[Logits]:
+    return forward(task.converted, plan.device, plan.compute_type, rows)
+
+
+def forward(converted: Converted, device: str, compute_type: str, rows: Sequence[Sequence[int]]) -> list[Logits]:
+    """Logits [n, vocabulary] after each of the n tokens of each of `rows`."""
+    import ctranslate2
+
+    generator = ctranslate2.Generator(str(converted.folder), device=device, compute_type=compute_type)
+    found: list[Logits] = []
+    for row in rows:
+        logits = generator.forward_batch([list(row)]).to(ctranslate2.DataType.float32)
+        found.append(np.array(logits.to_device(ctranslate2.Device.cpu))[0])
+    return found
+
+
 KIND = EngineKind(
     name="ctranslate2",
     title="CTranslate2",
@@ -211,5 +231,6 @@ KIND = EngineKind(
     compute_types=lambda device: supported(device),
     refusal=refusal,
     plans=_plans,
+    logits=_logits,
     make=CTranslate2Engine,
 )

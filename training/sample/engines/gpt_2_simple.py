@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import tempfile
+from collections.abc import Generator, Sequence
 from contextlib import closing
+from pathlib import Path
 
+import numpy as np
+
+from training.model.converted import Converted
 from training.model.events import Texts
 from training.model.trainers import TENSORFLOW
-from training.sample.engine import FINISHED, UNFINISHED, Drawn, EngineKind, Plan, Task, seed_of
+from training.sample.engine import FINISHED, UNFINISHED, Drawn, EngineKind, Logits, Plan, Task, seed_of
+from training.settings import SampleSettings
 
 
 class SimpleEngine:
@@ -42,12 +48,37 @@ class SimpleEngine:
         return FINISHED if row[-1] == self.task.converted.end else UNFINISHED
 
 
+def _logits(plan: Plan, task: Task, rows: Sequence[Sequence[int]]) -> list[Logits]:
+    assert task.checkpoint is not None
+    longest = max(map(len, rows))
+    end = task.converted.end
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "logits.npy"
+        padded = [[*row, *[end] * (longest - len(row))] for row in rows]
+        arguments = {"folder": task.checkpoint.resolve(), "rows": padded, "out": out}
+        for _ in TENSORFLOW.events("logits", arguments, task.run / TENSORFLOW.log):
+            pass
+        found = np.load(out)
+    return [logits[: len(row)] for logits, row in zip(found, rows, strict=True)]
+
+
+def _plans(settings: SampleSettings, device: str, converted: Converted) -> list[Plan]:
+    return [Plan("gpt-2-simple", compute_type="float32", batch=settings.batch or 64)]
+
+
+def _takes(converted: Converted) -> str | None:
+    architecture = converted.hparams.architecture
+    return None if architecture == "gpt2" else f"the architecture {architecture}"
+
+
 KIND = EngineKind(
     name="gpt-2-simple",
     title="gpt-2-simple",
     devices=lambda: ("cuda", "cpu"),  # TensorFlow takes what there is
     compute_types=lambda device: ("float32",),
-    plans=lambda settings, device: [Plan("gpt-2-simple", batch=settings.batch or 64)],
+    plans=_plans,
+    logits=_logits,
+    takes=_takes,
     make=SimpleEngine,
     automatic=False,
     top_k_with_top_p=False,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from itertools import product
 
 from training.common.machine import cores, physical_cores
 from training.model.converted import Converted
-from training.sample.engine import Drawn, EngineKind, Plan, Task, given
+from training.sample.engine import Drawn, EngineKind, Logits, Plan, Task, given
 from training.sample.engines import ctranslate2
 from training.sample.native.build import library
 from training.sample.native.sampler import STATUSES, Counter, Model, Sampler, Texts, Watch, decoder
@@ -99,7 +99,7 @@ def _refusal(settings: SampleSettings, device: str) -> str | None:
     return None
 
 
-def _plans(settings: SampleSettings, device: str) -> list[Plan]:
+def _plans(settings: SampleSettings, device: str, converted: Converted) -> list[Plan]:
     decoder()  # or NoCompiler
     tries = product(given(settings.workers, cores(), physical_cores()), given(settings.batch, 24, 48, 96))
     return [Plan("native", workers=workers, batch=batch) for workers, batch in tries]
@@ -113,6 +113,13 @@ def _memory(plan: Plan, converted: Converted, settings: SampleSettings) -> float
     return plan.workers * (plan.batch * text + BEGINNINGS)
 
 
+def _logits(plan: Plan, task: Task, rows: Sequence[Sequence[int]]) -> list[Logits]:
+    converted, longest = task.converted, max(map(len, rows))
+    model = Model(converted.folder, converted.hparams.n_head, converted.end)
+    sampler = Sampler(model, seats=1, most=longest, prefixes=[[converted.end]], temperatures=[1.0])
+    return [sampler.logits(row) for row in rows]
+
+
 KIND = EngineKind(
     name="native",
     title="the native engine",
@@ -120,6 +127,7 @@ KIND = EngineKind(
     compute_types=lambda device: ("int8",),
     refusal=_refusal,
     plans=_plans,
+    logits=_logits,
     make=NativeEngine,
     fastest=lambda: decoder().kernel().decode() in FAST,
     build=lambda: library().name,
