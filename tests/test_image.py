@@ -272,7 +272,7 @@ def test_train_and_fill_works_locally_where_neither_image_serves(machine: Machin
     assert result.stdout.splitlines() == [
         "The GPU image could not be built: working in the local environments.",
         "setup",
-        "ran run --model smollm2-135m",
+        "ran run --setup --model smollm2-135m",
     ]
     assert result.stderr.count("\n") == 1 and "7.5 or later, and this one has 7.0" in result.stderr
 

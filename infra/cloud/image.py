@@ -79,7 +79,7 @@ def image_for(bot: Bot) -> Image:
         WrongUse: no trainer can, or not the one that the bot wants.
     """
     settings = bot.finetune
-    choice = choose_trainer(settings.trainer, layouts_of(bot.model), settings.recipe, installed=False)
+    choice = choose_trainer(settings.trainer, layouts_of(bot.model), settings.recipe, install=lambda trainer: True)
     return IMAGES[choice.trainer.name]
 
 
