@@ -31,7 +31,7 @@ def main() -> None:
     row_of = {name: row for row, name in enumerate(converted.token_names())}
     texts = held_out(converted, corpus)
     exact = ctranslate2.Generator(str(folder), compute_type="float32").score_batch(texts, max_batch_size=32)
-    model = Model(folder, converted.hparams.n_head, converted.end)
+    model = Model(folder, converted.end)
     longest = max(map(len, texts))
     sampler = Sampler(model, seats=1, most=longest, prefixes=[[converted.end]], temperatures=[1.0])
     off: list[float] = []
