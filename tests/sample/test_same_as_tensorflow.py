@@ -68,7 +68,7 @@ def test_the_native_engine_s_logits_are_tensorflow_s(line: Line, tuned: Path, tu
     row = [converted.end, *converted.tokenizer.encode(load_corpus(line.bot.corpus_file)[0]).ids]
     out = line.folder / "logits.npy"
     list(TENSORFLOW.events("logits", {"folder": tuned, "rows": [row], "out": out}, line.folder / "tf1.log"))
-    native = Model(tuned_model, converted.hparams.n_head, converted.end)
+    native = Model(tuned_model, converted.end)
     ours = Sampler(native, seats=1, most=64, prefixes=[[converted.end]], temperatures=[1.0]).logits(row)
     names = converted.token_names()
     generator = ctranslate2.Generator(str(tuned_model), compute_type="int8")
@@ -94,7 +94,7 @@ def test_gpt_2_simple_s_engine_draws_from_the_same_distribution(line: Line, tune
             drawn += next(batches)
     assert sorted(d.number for d in drawn) == list(range(6000)), "every number once"
     native = Sampler(
-        Model(tuned_model, converted.hparams.n_head, converted.end),
+        Model(tuned_model, converted.end),
         seats=1,
         most=16,
         prefixes=[[converted.end]],
