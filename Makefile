@@ -84,10 +84,10 @@ tweet: $(PROJECT)  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 
 status: $(PROJECT)  ## the bot in AWS: last post, next slot, texts left, alarms, cost; or a pool's [POOL= BOT=]
 	@$(if $(POOL),$(BIN)/deepproverbs pool status $(bot) $(pool),$(CLOUD) status $(bot))
 
-check: $(PROJECT) $(DEV)  ## the quick tests, without TensorFlow, SAM and checkov: two minutes [ARGS="-k pool"]
-	@$(PYTEST) -m "not tensorflow and not sam and not checkov and not slow" $(ARGS)
+check: $(PROJECT) $(DEV)  ## the quick tests, without TensorFlow, PyTorch, SAM and checkov: two minutes [ARGS="-k pool"]
+	@$(PYTEST) -m "not tensorflow and not torch and not sam and not checkov and not slow" $(ARGS)
 
-test: $(PROJECT) $(DEV) $(TF1) $(SAM) $(CHECKOV)  ## all tests, TensorFlow 1.15 and SAM among them [ARGS="-k pool"]
+test: $(PROJECT) $(DEV) $(TF1) $(TORCH) $(SAM) $(CHECKOV)  ## all tests, with TensorFlow 1.15, PyTorch and SAM [ARGS="-k pool"]
 	@$(PYTEST) $(ARGS)
 
 simulate: $(PROJECT) $(DEV)  ## the posting protocol: a million slots, every double fault, mutations [ARGS="--seed 7"]

@@ -73,8 +73,8 @@ def tf1() -> Path:
 
 @pytest.fixture(scope="session")
 def torch() -> Path:
-    """The Python that has PyTorch and transformers."""
-    return Path(os.environ.get("DEEPPROVERBS_TORCH_PYTHON") or program("torch", "python"))
+    """The Python that has PyTorch and transformers. Whoever takes this fixture is in the ring `torch`."""
+    return program("torch", "python")
 
 
 @pytest.fixture(scope="session")

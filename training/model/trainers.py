@@ -87,6 +87,7 @@ class Trainer:
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
         with log.open("a", encoding="utf-8") as errors:
+            before = errors.tell()
             # In a session of its own the terminal's Ctrl-C reaches the program once, through us, and cannot interrupt
             # the save that it starts.
             process = subprocess.Popen(
@@ -117,7 +118,7 @@ class Trainer:
         if interrupts:
             raise KeyboardInterrupt
         if code:
-            raise DeepproverbsError(self._failure(program, code, log))
+            raise DeepproverbsError(self._failure(program, code, log, before))
 
     def result(
         self,
@@ -140,8 +141,8 @@ class Trainer:
             )
         return last
 
-    def _failure(self, program: str, code: int, log: Path) -> str:
-        text = log.read_text(encoding="utf-8", errors="replace")
+    def _failure(self, program: str, code: int, log: Path, before: int) -> str:
+        text = log.read_bytes()[before:].decode(errors="replace")  # earlier failures are no reason of this one
         lines = [line.strip() for line in text.splitlines() if line.strip()][-60:]
         # TensorFlow calls a full disk an exhausted resource too, and a full disk may hold no log at all.
         if "No space left" in "\n".join(lines) or shutil.disk_usage(log.parent).free < 1 << 20:

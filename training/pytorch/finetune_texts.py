@@ -52,7 +52,10 @@ class Keeper:
     def save(self, place: dict) -> None:
         place = dict(place, file="state-{epoch}-{batch}.pt".format(**place))
         part = self.folder / ".state.part"
-        torch.save({"model": self.model.net.state_dict(), "optimizer": self.optimizer.state_dict()}, part)
+        with part.open("wb") as file:  # Python's, which says so when the disk is full; torch's says "unexpected pos"
+            torch.save({"model": self.model.net.state_dict(), "optimizer": self.optimizer.state_dict()}, file)
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(self.folder / place["file"])
         part = self.folder / ".place.part"
         with part.open("w") as file:
