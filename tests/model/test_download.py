@@ -20,8 +20,8 @@ from training.common.errors import WrongUse
 from training.common.paths import ROOT
 from training.model import download
 from training.model.base import locate
-from training.model.openai import WEIGHTS
 from training.model.mirror import BLOCK, Mark
+from training.model.openai import WEIGHTS
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_the_converted_model_s_logits_are_tensorflow_s(line: Line, tuned: Path, 
     assert theirs.shape == ours.shape == (8, 12, 4096)
     assert np.abs(ours - theirs).max() < 1e-4
     found = measure(Plan("ctranslate2"), Converted(tuned_model), line.folder / "corpus.npz", line.folder)
-    assert found.fine and 0 < found.mean
+    assert found.fine and found.mean > 0
 
 
 def test_the_native_engine_s_logits_are_tensorflow_s(line: Line, tuned: Path, tuned_model: Path) -> None:

@@ -11,7 +11,7 @@ from training.common.machine import cores, physical_cores
 from training.model.converted import Converted
 from training.sample.engine import Drawn, EngineKind, Logits, Plan, Task, given
 from training.sample.engines import ctranslate2
-from training.sample.native.architecture import shape_of
+from training.sample.native.architecture import shape_of, unsupported
 from training.sample.native.build import library
 from training.sample.native.sampler import STATUSES, Counter, Model, Sampler, Texts, Watch, decoder
 from training.settings import SampleSettings
@@ -115,7 +115,7 @@ def _memory(plan: Plan, converted: Converted, settings: SampleSettings) -> float
 
 def _logits(plan: Plan, task: Task, rows: Sequence[Sequence[int]]) -> list[Logits]:
     converted, longest = task.converted, max(map(len, rows))
-    model = Model(converted.folder, converted.hparams.n_head, converted.end)
+    model = Model(converted.folder, converted.end)
     sampler = Sampler(model, seats=1, most=longest, prefixes=[[converted.end]], temperatures=[1.0])
     return [sampler.logits(row) for row in rows]
 
@@ -128,6 +128,7 @@ KIND = EngineKind(
     refusal=_refusal,
     plans=_plans,
     logits=_logits,
+    takes=lambda converted: unsupported(converted.folder),
     make=NativeEngine,
     fastest=lambda: decoder().kernel().decode() in FAST,
     build=lambda: library().name,
