@@ -1,7 +1,7 @@
 """The rings of the tests and who shares a process: `make check` is all that needs no environment beside the project's.
 
-A test that takes the fixture `tf1`, `torch`, `sam` or `checkov`, itself or through another fixture, gets the marker of that
-ring. `slow` is set by hand: races, kills, long simulations.
+A test that takes the fixture `tf1`, `torch`, `sam` or `checkov`, itself or through another fixture, gets the marker of
+that ring. `slow` is set by hand: races, kills, long simulations.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOST_WORKERS = 4
 TENSORFLOW = "tensorflow"
 SHARED = {
     f"tests/{name}.py": TENSORFLOW
-    for name in ("model/test_finetune", "runs/test_end_to_end", "sample/test_same_as_tensorflow")
+    for name in ("model/test_finetune", "model/test_torch", "runs/test_end_to_end", "sample/test_same_as_tensorflow")
 }
 """Files that take the fine-tuned nano, which costs more than any test of it: one worker makes it once."""
 
