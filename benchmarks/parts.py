@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--seats", type=int, default=48, help="texts side by side (default: 48)")
     args = parser.parse_args()
     converted = Converted(needs.model_in(args.folder, "sampling"))
-    model = Model(args.folder, converted.hparams.n_head, converted.end)
+    model = Model(args.folder, converted.end)
     sampler = Sampler(model, seats=args.seats, most=args.length, prefixes=[[converted.end]], temperatures=[1.0])
     counter = Counter(0)
     sampler.run(counter, args.seats)

@@ -1,7 +1,7 @@
-"""How far int8 is from float32: mean difference of a token's log-probability on held-out texts, nats.
+"""How far each way of sampling on this processor is from float32: the divergence on held-out texts, nats a token.
 
-CTranslate2's int8 and the native engine's, each against CTranslate2's float32, under the model that
-benchmarks.accepted has made. ONEDNN_MAX_CPU_ISA=AVX2 and CC="cc -march=haswell" hold both to AVX2.
+Of a run's model, by default the one that benchmarks.accepted has made. ONEDNN_MAX_CPU_ISA=AVX2 and
+CC="cc -march=haswell" hold the engines to AVX2.
 
     .venvs/project/bin/python -m benchmarks.precision [--run runs/bench/proverbs]
 """
@@ -11,36 +11,33 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import ctranslate2
-import numpy as np
-
 from benchmarks import needs
 from training.common.paths import ROOT
-from training.model.converted import Converted, held_out
-from training.model.score import precision
-from training.sample.native.sampler import Model, Sampler, decoder
+from training.model.converted import Converted
+from training.sample.engine import Plan
+from training.sample.engines import ENGINES, task_of
+from training.sample.engines.ctranslate2 import forward
+from training.sample.precision import compare, rows_of
+from training.settings import SampleSettings
+
+WAYS = (("native", "int8"), ("ctranslate2", "int8"), ("ctranslate2", "bfloat16"), ("ctranslate2", "float32"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, default=ROOT / "runs" / "bench" / "proverbs")
     args = parser.parse_args()
-    folder, corpus = needs.model_in(args.run / "model", "accepted"), args.run / "corpus.npz"
-    print(f"CTranslate2 int8: {precision(folder, corpus).mean_difference:.4f}")
-    converted = Converted(folder)
-    row_of = {name: row for row, name in enumerate(converted.token_names())}
-    texts = held_out(converted, corpus)
-    exact = ctranslate2.Generator(str(folder), compute_type="float32").score_batch(texts, max_batch_size=32)
-    model = Model(folder, converted.hparams.n_head, converted.end)
-    longest = max(map(len, texts))
-    sampler = Sampler(model, seats=1, most=longest, prefixes=[[converted.end]], temperatures=[1.0])
-    off: list[float] = []
-    for text, scores in zip(texts, exact, strict=True):
-        rows = [row_of[name] for name in text]
-        logits = sampler.logits(rows[:-1]).astype(np.float64)
-        found = logits[np.arange(len(rows) - 1), rows[1:]] - np.logaddexp.reduce(logits, axis=1)
-        off += np.abs(found - np.array(scores.log_probs)).tolist()
-    print(f"native int8 ({decoder().kernel().decode()}): {np.mean(off):.4f}")
+    converted = Converted(needs.model_in(args.run / "model", "accepted"))
+    rows = rows_of(converted, args.run / "corpus.npz")
+    exact = forward(converted, "cpu", "float32", rows)
+    print(f"{'engine':<14}{'computes in':<14}{'mean':>10}{'first':>10}")
+    for engine, compute_type in WAYS:
+        kind = ENGINES[engine]
+        if compute_type not in kind.compute_types("cpu") or kind.takes(converted):
+            continue
+        task = task_of(Plan(engine), converted, SampleSettings(), None, args.run)
+        found = compare(exact, kind.logits(Plan(engine, compute_type=compute_type), task, rows))
+        print(f"{engine:<14}{compute_type:<14}{found.mean:>10.5f}{found.first:>10.5f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The image that the training jobs run: which of the two, what it is made of, and its build in AWS (CodeBuild).
 
-    image_for(bot) → IMAGES["torch"]            by the model and the trainer, as scripts/image chooses
+    image_for(bot) → IMAGES["torch"]            by the model and the trainer, as in scripts/image
     build(owner, outputs, image, files, say)    unless the repository has it already
 
 The jobs name it by its tag (infra/training.yaml), which is its kind and a digest of its sources.
@@ -24,7 +24,8 @@ from training.common.errors import DeepproverbsError
 from training.common.manifest import digest_of, key_of
 from training.common.paths import ROOT
 from training.common.progress import Say
-from training.model.base import NANO, SIZES
+from training.model.base import layouts_of
+from training.model.trainers import choose_trainer
 from training.settings import Bot
 
 SOURCES = ("requirements", "scripts", "pyproject.toml", "training", "functions", "data/base", ".dockerignore")
@@ -39,7 +40,7 @@ class Image:
     """One of the two, and the machines with one GPU that it serves."""
 
     kind: str
-    """As scripts/image calls it; the tag begins with it."""
+    """Its trainer's name; scripts/image calls it so, too, and the tag begins with it."""
     dockerfile: str
     title: str
     machines: tuple[str, ...]
@@ -72,12 +73,14 @@ IMAGES = {
 
 
 def image_for(bot: Bot) -> Image:
-    """TensorFlow's for GPT-2 in OpenAI's layout, PyTorch's for any other model, or whose the bot's trainer is."""
-    trainer = bot.finetune.trainer
-    if trainer == "auto":
-        gpt2 = bot.model in (*SIZES, NANO) or (Path(bot.model) / "hparams.json").is_file()
-        trainer = "tensorflow" if gpt2 or bot.finetune.recipe == "windows" else "torch"
-    return IMAGES[trainer]
+    """The image with the trainer that the bot's model and recipe get where all are installed.
+
+    Raises:
+        WrongUse: no trainer can, or not the one that the bot wants.
+    """
+    settings = bot.finetune
+    choice = choose_trainer(settings.trainer, layouts_of(bot.model), settings.recipe, install=lambda trainer: True)
+    return IMAGES[choice.trainer.name]
 
 
 def source_files() -> Iterator[Path]:

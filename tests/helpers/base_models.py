@@ -17,8 +17,9 @@ from tests.helpers import tiny
 from tests.helpers.loopback_mirror import LoopbackMirror, loopback_mirror
 from training.common.errors import DeepproverbsError
 from training.model import download
-from training.model.base import FILES, RELEASES, WEIGHTS, Release, locate
+from training.model.base import locate
 from training.model.layout import INDEX_END, Hparams
+from training.model.openai import FILES, RELEASES, WEIGHTS, Release
 
 HPARAMS = Hparams(n_vocab=4096, n_ctx=1024, n_embd=128, n_head=2, n_layer=2)
 LENGTH = 4 * HPARAMS.parameters

@@ -1,167 +1,176 @@
-"""A Llama of a few thousand weights in Hugging Face's layout, and a second implementation of it in NumPy.
-
-    folder(tmp_path, vocabulary=8192, width=32)        folder(tmp_path, massive=True)
-
-With `massive` the first token of a text carries one huge number through the layers, as in SmolLM2 and most Llamas: in
-int8 nothing else of it is left.
-"""
+"""Llama-like models of a few thousand weights, and a second implementation in NumPy to judge the others by."""
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.helpers.nano import NANO
+from tests.helpers.tiny import END, Arrays, halves
 from training.common.text import END_OF_TEXT
-from training.corpus.tokenizer import load_tokenizer
 
-Arrays = dict[str, Any]
-FLAG, HUGE = 0, 1
-"""Of a massive model's width: +1 in the end token's embedding and -1 in all others; the huge number."""
-SIZE = 3000.0
-EPSILON, BASE = 1e-5, 10_000.0
+EPSILON = 1e-5
 
 
 @dataclass(frozen=True)
-class Shape:
-    vocabulary: int = 4096
-    """Rows; the tokens are nano's 4,096."""
-    width: int = 64
-    inner: int = 128
-    layers: int = 3
-    heads: int = 4
-    heads_kv: int = 2
-    longest: int = 128
+class Size:
+    layers: int = 2
+    heads: int = 2
+    kv_heads: int = 1
+    size: int = 64
+    width: int = 128
+    hidden: int = 100
     tied: bool = True
+    biased: bool = False
+    """Whether the product of queries, keys and values has biases, as Qwen2's has."""
+    base: float = 10_000.0
+    """Of the rotary positions."""
+    vocabulary: int = 257
 
 
-def arrays(shape: Shape, seed: int = 1, spread: float = 1.0, massive: bool = False) -> Arrays:
-    """Weights under Hugging Face's names. spread: of the logits, about, in nats."""
-    rng, d = np.random.default_rng(seed), shape.width
-    size = d // shape.heads
+USUAL = Size()
+ODD = Size(layers=3, heads=3, kv_heads=3, size=20, width=60, hidden=72, tied=False, biased=True, base=500.0)
 
-    def random(rows: int, columns: int, by: float = 1.0) -> Any:
-        return (rng.standard_normal((rows, columns)) * by / math.sqrt(columns)).astype(np.float32)
 
-    made: Arrays = {"model.embed_tokens.weight": random(shape.vocabulary, d, spread)}
-    made["model.norm.weight"] = (1 + 0.1 * rng.standard_normal(d)).astype(np.float32)
-    if not shape.tied:
-        made["lm_head.weight"] = random(shape.vocabulary, d, spread)
-    for i in range(shape.layers):
-        at = f"model.layers.{i}"
-        for name in ("input_layernorm", "post_attention_layernorm"):
-            made[f"{at}.{name}.weight"] = (1 + 0.1 * rng.standard_normal(d)).astype(np.float32)
-        for name, heads in (("q", shape.heads), ("k", shape.heads_kv), ("v", shape.heads_kv)):
-            made[f"{at}.self_attn.{name}_proj.weight"] = random(heads * size, d)
-        made[f"{at}.self_attn.o_proj.weight"] = random(d, d, 0.3)
-        for name in ("gate", "up"):
-            made[f"{at}.mlp.{name}_proj.weight"] = random(shape.inner, d)
-        made[f"{at}.mlp.down_proj.weight"] = random(d, shape.inner, 0.3)
-    if massive:
-        _make_massive(made, shape)
+def arrays(s: Size, seed: int = 1) -> Arrays:
+    """Weights [out, in]; inputs of unit size give outputs of about that size."""
+    rng = np.random.default_rng(seed)
+
+    def random(*shape: int, by: float = 1.0) -> Any:
+        return (rng.standard_normal(shape) * by).astype(np.float32)
+
+    def product(out: int, inputs: int) -> Any:
+        return random(out, inputs, by=inputs**-0.5)
+
+    made: Arrays = {"tokens": random(s.vocabulary, s.width), "norm": random(s.width, by=2 * s.width**-0.5)}
+    made["head"] = made["tokens"] if s.tied else random(s.vocabulary, s.width)
+    for i in range(s.layers):
+        made |= {f"{i}/norm{n}": 1 + random(s.width, by=0.2) for n in (1, 2)}
+        made[f"{i}/qkv"] = product((s.heads + 2 * s.kv_heads) * s.size, s.width)
+        made[f"{i}/qkv bias"] = random(len(made[f"{i}/qkv"]), by=0.5 if s.biased else 0)
+        made[f"{i}/out"] = product(s.width, s.heads * s.size)
+        made[f"{i}/gate"], made[f"{i}/up"] = product(s.hidden, s.width), product(s.hidden, s.width)
+        made[f"{i}/down"] = product(s.width, s.hidden)
     return made
 
 
-def _make_massive(made: Arrays, shape: Shape) -> None:
-    """The first layer's first unit turns the flag into the huge number, the last layer's takes it away again."""
-    end = load_tokenizer(NANO).token_to_id(END_OF_TEXT)
-    embeddings = made["model.embed_tokens.weight"]
-    embeddings *= 8  # beside the flags they must be seen
-    embeddings[:, FLAG], embeddings[end, FLAG], embeddings[:, HUGE] = -1, 1, 0
-    made["model.norm.weight"] /= 8
-    made["model.norm.weight"][[FLAG, HUGE]] = 0
-    for i in range(shape.layers):
-        for name in ("self_attn.o_proj", "mlp.down_proj"):
-            made[f"model.layers.{i}.{name}.weight"][[FLAG, HUGE]] = 0
-    last = shape.layers - 1
-    for layer, reads, by, target in ((0, FLAG, 40, SIZE), (last, HUGE, 4, -SIZE)):
-        at = f"model.layers.{layer}.mlp"
-        for name in ("gate", "up"):
-            made[f"{at}.{name}_proj.weight"][0] = 0
-            made[f"{at}.{name}_proj.weight"][0, reads] = by
-        inner = forward(made, [end], shape)[1][layer][0, 0]
-        made[f"{at}.down_proj.weight"][:, 0] = 0
-        made[f"{at}.down_proj.weight"][HUGE, 0] = target / inner
+def massive(s: Size) -> Arrays:
+    """As in real models, the network of a layer computes numbers of another order: 10,000 for the end token at the
+    start, and 30 for every token. What follows has small weights for them, so that the others count as much."""
+    made = arrays(s)
+    start, always = 7, 8  # places of the residual stream that say so
+    made["tokens"] = made["tokens"].copy()
+    made["tokens"][:, [start, always]] = 0, 3
+    made["tokens"][END, start] = s.width**0.5
+    made["0/norm2"][[start, always]], made["0/out"][[start, always]] = 1, 0
+    for name in ("0/gate", "0/up"):
+        made[name][:2] = 0
+        made[name][0, start], made[name][1, always] = 12, 2
+    made["0/down"] *= 3
+    made["0/down"][:, :2] /= 10_000, 30
+    if s.tied:
+        made["head"] = made["tokens"]
+    return made
 
 
-def forward(a: Arrays, tokens: list[int], shape: Shape) -> tuple[Any, list[Any]]:
-    """(logits [n, vocabulary] after each token, each layer's inner values [n, inner]) in float64."""
-    n, size = len(tokens), shape.width // shape.heads
-    angles = np.arange(n)[:, None] / BASE ** (np.arange(size // 2) * 2 / size)
-    cos, sin = (np.concatenate([f(angles), f(angles)], axis=1) for f in (np.cos, np.sin))
+def specification(s: Size, a: Arrays, **settings: Any) -> Any:
+    """CTranslate2's specification, as its converter makes it of a Llama; `settings` changes what it takes."""
+    from ctranslate2.specs import common_spec, transformer_spec
 
-    def norm(x: Any, name: str) -> Any:
-        return x / np.sqrt((x**2).mean(axis=1, keepdims=True) + EPSILON) * a[f"{name}.weight"]
-
-    def heads(x: Any, name: str, count: int) -> Any:  # [heads, n, size]
-        return (x @ a[f"{name}.weight"].T).reshape(n, count, size).transpose(1, 0, 2)
-
-    def turned(x: Any) -> Any:
-        return x * cos + np.concatenate([-x[..., size // 2 :], x[..., : size // 2]], axis=-1) * sin
-
-    x, inner = a["model.embed_tokens.weight"][tokens].astype(np.float64), []
-    for i in range(shape.layers):
-        at = f"model.layers.{i}"
-        y = norm(x, f"{at}.input_layernorm")
-        q = turned(heads(y, f"{at}.self_attn.q_proj", shape.heads))
-        k, v = (heads(y, f"{at}.self_attn.{name}_proj", shape.heads_kv) for name in "kv")
-        k, v = (np.repeat(values, shape.heads // shape.heads_kv, axis=0) for values in (turned(k), v))
-        scores = q @ k.transpose(0, 2, 1) / math.sqrt(size)
-        scores[:, ~np.tri(n, dtype=bool)] = -np.inf
-        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        weights /= weights.sum(axis=-1, keepdims=True)
-        x = x + (weights @ v).transpose(1, 0, 2).reshape(n, -1) @ a[f"{at}.self_attn.o_proj.weight"].T
-        y = norm(x, f"{at}.post_attention_layernorm")
-        gate = y @ a[f"{at}.mlp.gate_proj.weight"].T
-        inner.append(gate / (1 + np.exp(-gate)) * (y @ a[f"{at}.mlp.up_proj.weight"].T))
-        x = x + inner[-1] @ a[f"{at}.mlp.down_proj.weight"].T
-    head = a["model.embed_tokens.weight" if shape.tied else "lm_head.weight"]
-    return norm(x, "model.norm") @ head.T, inner
+    usual = {"pre_norm": True, "activation": common_spec.Activation.SWISH, "ffn_glu": True, "rms_norm": True}
+    usual |= {"rotary_dim": 0, "rotary_interleave": False, "rotary_base": s.base}
+    usual |= {} if s.kv_heads == s.heads else {"num_heads_kv": s.kv_heads}
+    usual |= {} if s.size * s.heads == s.width else {"head_dim": s.size}
+    spec = transformer_spec.TransformerDecoderModelSpec.from_config(s.layers, s.heads, **(usual | settings))
+    decoder = spec.decoder
+    decoder.scale_embeddings = False
+    decoder.embeddings.weight, decoder.projection.weight, decoder.layer_norm.gamma = a["tokens"], a["head"], a["norm"]
+    for i, layer in enumerate(decoder.layer):
+        attention, network = layer.self_attention, layer.ffn
+        attention.layer_norm.gamma, network.layer_norm.gamma = a[f"{i}/norm1"], a[f"{i}/norm2"]
+        attention.linear[0].weight, attention.linear[1].weight = a[f"{i}/qkv"], a[f"{i}/out"]
+        if s.biased:
+            attention.linear[0].bias = a[f"{i}/qkv bias"]
+        network.linear_0.weight, network.linear_0_noact.weight = a[f"{i}/gate"], a[f"{i}/up"]
+        network.linear_1.weight = a[f"{i}/down"]
+    spec.register_vocabulary(names(s))
+    spec.config.bos_token = spec.config.eos_token = spec.config.unk_token = END_OF_TEXT
+    spec.config.layer_norm_epsilon = EPSILON
+    return spec
 
 
-def write(folder: Path, made: Arrays, shape: Shape) -> Path:
-    """These weights as transformers loads them, with nano's tokenizer."""
-    from safetensors.numpy import save_file
-    from tokenizers import AddedToken
+def names(s: Size) -> list[str]:
+    return [END_OF_TEXT if row == END else f"<{row}>" for row in range(s.vocabulary)]
 
+
+def save(spec: Any, folder: Path, quantization: str | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(made, folder / "model.safetensors", metadata={"format": "pt"})
-    tokenizer = load_tokenizer(NANO)
-    tokenizer.add_special_tokens([AddedToken(END_OF_TEXT, special=True, normalized=False)])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    end = tokenizer.token_to_id(END_OF_TEXT)
-    about = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END_OF_TEXT, "bos_token": END_OF_TEXT}
-    (folder / "tokenizer_config.json").write_text(json.dumps(about))
-    config = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "vocab_size": shape.vocabulary,
-        "hidden_size": shape.width,
-        "intermediate_size": shape.inner,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.heads_kv,
-        "max_position_embeddings": shape.longest,
-        "rms_norm_eps": EPSILON,
-        "rope_theta": BASE,
-        "hidden_act": "silu",
-        "attention_bias": False,
-        "mlp_bias": False,
-        "tie_word_embeddings": shape.tied,
-        "bos_token_id": end,
-        "eos_token_id": end,
-        "dtype": "float32",
-    }
-    (folder / "config.json").write_text(json.dumps(config))
+    spec.validate()
+    spec.optimize(quantization=quantization)
+    spec.save(str(folder))
     return folder
 
 
-def folder(path: Path, massive: bool = False, seed: int = 1, **shape: Any) -> Path:
-    """A model of this shape in `path`."""
-    made = Shape(**shape)
-    return write(path, arrays(made, seed, massive=massive), made)
+def model(folder: Path, s: Size, a: Arrays | None = None, **settings: Any) -> Path:
+    return save(specification(s, a or arrays(s), **settings), folder)
+
+
+def spreading(k: int) -> Any:
+    """The orthogonal matrix of training/sample/native/vector.h for inputs of `k` numbers, [k, k rounded up to 64]."""
+    four = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2
+    room = -(-k // 64) * 64
+    far, near = np.kron(four, np.eye(room // 4)), np.kron(np.eye(room // 64), np.kron(four, np.eye(16)))
+    return (far @ near)[:k]
+
+
+def logits(s: Size, a: Arrays, tokens: list[int], rounding: str = "exact") -> Any:
+    """Logits [n, vocabulary] after each token, in float64. rounding: "int8", products in int8 as GPT-2's are; "native",
+    with the native engine's spreading, its bfloat16 keys and values, and its exact start."""
+
+    def times(x: Any, w: Any) -> Any:  # [n, in] x [out, in]
+        exact, w = x @ w.T.astype(np.float64), w.astype(np.float64)
+        if rounding == "exact":
+            return exact
+        spread = spreading(x.shape[1]) if rounding == "native" else np.eye(x.shape[1])
+        x, w = x @ spread, w @ spread
+        xs, ws = (np.maximum(np.abs(m).max(axis=1, keepdims=True), 1e-9) / 127 for m in (x, w))
+        found = (np.rint(x / xs) @ np.rint(w / ws).T) * xs * ws.T
+        return np.concatenate([exact[:1], found[1:]]) if rounding == "native" else found
+
+    def norm(x: Any, gamma: Any) -> Any:
+        return x / np.sqrt((x**2).mean(axis=1, keepdims=True) + EPSILON) * gamma
+
+    def turned(x: Any) -> Any:  # [head, n, size], as complex numbers
+        half = s.size // 2
+        angle = np.arange(x.shape[1])[:, None] * s.base ** (-np.arange(half) / half)
+        z = (x[..., :half] + 1j * x[..., half:]) * np.exp(1j * angle)
+        return np.concatenate([z.real, z.imag], axis=-1)
+
+    n, group = len(tokens), s.heads // s.kv_heads
+    x = a["tokens"][tokens].astype(np.float64)
+    for i in range(s.layers):
+        qkv = times(norm(x, a[f"{i}/norm1"]), a[f"{i}/qkv"]) + a[f"{i}/qkv bias"]
+        heads = qkv.reshape(n, -1, s.size).transpose(1, 0, 2)
+        q, k, v = np.split(heads, [s.heads, s.heads + s.kv_heads])
+        q, k = turned(q), turned(k)
+        start = np.repeat(v[:, 0], group, axis=0)
+        if rounding == "native":
+            k, v = halves(k), halves(v)
+        scores = q @ np.repeat(k, group, axis=0).transpose(0, 2, 1) / np.sqrt(s.size)
+        scores[:, ~np.tri(n, dtype=bool)] = -np.inf
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        attended = weights / weights.sum(axis=-1, keepdims=True) @ np.repeat(v, group, axis=0)
+        attended[:, 0] = start
+        x = x + times(attended.transpose(1, 0, 2).reshape(n, -1), a[f"{i}/out"])
+        h = norm(x, a[f"{i}/norm2"])
+        gate = times(h, a[f"{i}/gate"])
+        x = x + times(gate / (1 + np.exp(-gate)) * times(h, a[f"{i}/up"]), a[f"{i}/down"])
+    return times(norm(x, a["norm"]), a["head"])
+
+
+def divergence(exact: Any, found: Any) -> Any:
+    """KL(exact || found) of rows of logits, nats."""
+    log_p, log_q = (row - np.logaddexp.reduce(row, axis=1, keepdims=True) for row in (exact, found))
+    return (np.exp(log_p) * (log_p - log_q)).sum(axis=1)

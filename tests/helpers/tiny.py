@@ -34,20 +34,20 @@ def arrays(seed: int = 1, spread: float = 0.25, hparams: dict[str, int] = HPARAM
     return made
 
 
-def source(folder: Path) -> Path:
+def source(folder: Path, heads: int = HPARAMS["n_head"]) -> Path:
     """encoder.json, vocab.bpe and hparams.json: a token a byte, and the end token."""
     folder.mkdir(parents=True, exist_ok=True)
     byte_of = byte_of_character()
     encoder = {character: byte for character, byte in byte_of.items()} | {END_OF_TEXT: END}
     (folder / "encoder.json").write_text(json.dumps(encoder))
     (folder / "vocab.bpe").write_text("#version: 0.2\n")
-    (folder / "hparams.json").write_text(json.dumps(HPARAMS))
+    (folder / "hparams.json").write_text(json.dumps(HPARAMS | {"n_head": heads}))
     return folder
 
 
-def model(folder: Path, rows: list[int] | None = None, seed: int = 1) -> Path:
+def model(folder: Path, rows: list[int] | None = None, seed: int = 1, heads: int = HPARAMS["n_head"]) -> Path:
     """A converted model in `folder`/model."""
-    write_model(arrays(seed), source(folder / "source"), folder / "model", rows)
+    write_model(arrays(seed), source(folder / "source", heads), folder / "model", rows)
     return folder / "model"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from itertools import count
 
-from training.sample.engine import FINISHED, Drawn, EngineKind, Plan, Task
+import numpy as np
+
+from training.sample.engine import FINISHED, Drawn, EngineKind, Logits, Plan, Task
 
 
 class ToyEngine:
@@ -20,12 +22,17 @@ class ToyEngine:
             yield [Drawn(n, [ord("a") + n % 26, self.end], -1.0, FINISHED) for n in numbers]
 
 
+def _logits(plan: Plan, task: Task, rows: Sequence[Sequence[int]]) -> list[Logits]:
+    return [np.zeros((len(row), len(task.converted.ids)), np.float32) for row in rows]
+
+
 KIND = EngineKind(
     name="toy",
     title="The toy",
     devices=lambda: ("cpu",),
     compute_types=lambda device: ("roman",),
-    plans=lambda settings, device: [Plan("toy", compute_type="roman", batch=settings.batch or 3)],
+    plans=lambda settings, device, converted: [Plan("toy", compute_type="roman", batch=settings.batch or 3)],
+    logits=_logits,
     make=ToyEngine,
     top_k_with_top_p=False,
 )

@@ -27,7 +27,8 @@ from tests.helpers.base_models import (
 )
 from tests.helpers.loopback_mirror import Fault
 from training.model import base as base_model
-from training.model.base import FILES, RELEASES, SIZES, WEIGHTS, locate
+from training.model.base import locate
+from training.model.openai import FILES, RELEASES, SIZES, WEIGHTS
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import bundles
-from tests.helpers.base_models import TINY, tiny_arrays
+from tests.helpers import bundles, tiny
 from tests.helpers.fine_tuned import Line
 from training.common.errors import DeepproverbsError, WrongUse
 from training.model import bundle, crc32c
@@ -146,7 +145,7 @@ def test_tensorflow_reads_the_same_of_nano_and_of_a_fine_tuned_model(
 
 
 def test_shards_and_moments_that_tensorflow_wrote(tf1: Path, tmp_path: Path) -> None:
-    hparams = json.dumps(vars(TINY))
+    hparams = json.dumps(tiny.HPARAMS)
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     subprocess.run(
         [tf1, "-c", TRAINED_BY_TENSORFLOW, hparams, str(tmp_path)], check=True, capture_output=True, env=environment
@@ -154,8 +153,8 @@ def test_shards_and_moments_that_tensorflow_wrote(tf1: Path, tmp_path: Path) -> 
     assert len(list(tmp_path.glob("model-7.data-*-of-00003"))) == 3
     theirs = by_tensorflow(tf1, tmp_path / "model-7", tmp_path / "theirs.npz")
     assert {"beta1_power", "model/wte/Adam", "model/h1/ln_2/g/Adam_1"} <= set(theirs)
-    model = {name: values for name, values in theirs.items() if name in tiny_arrays(1)}
-    assert same(read(tmp_path), model) and set(model) == set(tiny_arrays(1))
+    model = {name: values for name, values in theirs.items() if name in tiny.arrays()}
+    assert same(read(tmp_path), model) and set(model) == set(tiny.arrays())
     subprocess.run(
         [tf1, "-c", TRAINED_BY_TENSORFLOW, hparams, str(tmp_path), "sliced"],
         check=True,

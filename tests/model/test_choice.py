@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import llama, tiny
+from tests.helpers import hf_llama, tiny
 from tests.helpers.base_models import model_files, write
 from training.common.errors import DeepproverbsError, WrongUse
 from training.model import trainers
@@ -20,6 +20,8 @@ from training.model.trainers import TENSORFLOW, TORCH, TRAINERS, choose_trainer,
 BOTH = frozenset({OPENAI_LAYOUT, HF_LAYOUT})
 HF = frozenset({HF_LAYOUT})
 Machine = Callable[..., None]
+NO_TENSORFLOW = "TensorFlow 1.15 is not installed here; run `scripts/setup tf1`"
+NO_TORCH = "PyTorch is not installed here; run `scripts/setup torch`"
 
 
 @pytest.fixture
@@ -69,11 +71,10 @@ def test_the_first_that_can_does_it(
 @pytest.mark.parametrize(
     ("layouts", "recipe", "wanted", "kind", "sentence"),
     [
-        (BOTH, "texts", "auto", DeepproverbsError, "^TensorFlow 1.15 is not installed here; run `scripts/setup tf1`, or "
-         "`scripts/setup torch` for PyTorch.$"),
-        (BOTH, "windows", "auto", DeepproverbsError, "^TensorFlow 1.15 is not installed here; run `scripts/setup tf1`.$"),
-        (HF, "texts", "auto", DeepproverbsError, "^PyTorch is not installed here; run `scripts/setup torch`.$"),
-        (BOTH, "texts", "torch", DeepproverbsError, "^PyTorch is not installed here; run `scripts/setup torch`.$"),
+        (BOTH, "texts", "auto", DeepproverbsError, f"^{NO_TENSORFLOW}, or `scripts/setup torch` for PyTorch.$"),
+        (BOTH, "windows", "auto", DeepproverbsError, f"^{NO_TENSORFLOW}.$"),
+        (HF, "texts", "auto", DeepproverbsError, f"^{NO_TORCH}.$"),
+        (BOTH, "texts", "torch", DeepproverbsError, f"^{NO_TORCH}.$"),
         (BOTH, "windows", "torch", WrongUse, "so: PyTorch has no recipe windows. Choose another"),
         (HF, "windows", "auto", WrongUse, "TensorFlow 1.15 cannot train this base; PyTorch has no recipe windows."),
         (HF, "texts", "tensorflow", WrongUse, "^Nothing can fine-tune it so: TensorFlow 1.15 cannot train this base."),
@@ -116,7 +117,7 @@ def test_setup_installs_it_or_the_next(
 
 def test_setup_of_nothing_is_told(machine: Machine) -> None:
     machine()
-    with pytest.raises(DeepproverbsError, match=r"TensorFlow 1.15 cannot be installed here; PyTorch cannot be installed"):
+    with pytest.raises(DeepproverbsError, match=r"TensorFlow 1.15 cannot be .* here; PyTorch cannot be installed here"):
         choose_trainer("auto", BOTH, "texts", install)
 
 
@@ -126,5 +127,5 @@ def test_which_layouts_a_base_can_be_had_in(tmp_path: Path) -> None:
     write_gpt2(tiny.arrays(), Hparams(**tiny.HPARAMS), tiny.source(tmp_path / "source"), tmp_path / "gpt2")
     for name in ("nano", "124M", "1558M", str(folder), str(tmp_path / "gpt2")):
         assert layouts_of(name) == BOTH, name
-    for name in ("smollm2-135m", "hf:owner/model@main", str(llama.folder(tmp_path / "llama"))):
+    for name in ("smollm2-135m", "hf:owner/model@main", str(hf_llama.folder(tmp_path / "llama"))):
         assert layouts_of(name) == HF, name

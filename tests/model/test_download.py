@@ -19,8 +19,9 @@ from tests.helpers.loopback_mirror import Fault, tag_of
 from training.common.errors import WrongUse
 from training.common.paths import ROOT
 from training.model import download
-from training.model.base import WEIGHTS, locate
+from training.model.base import locate
 from training.model.mirror import BLOCK, Mark
+from training.model.openai import WEIGHTS
 
 
 @pytest.fixture
@@ -184,9 +185,9 @@ LOCATE = """
 import logging, sys
 from pathlib import Path
 from tests.helpers.base_models import model_files, release_of
-from training.model import base as base_model
+from training.model import base as base_model, openai
 logging.basicConfig(level="INFO", format="%(message)s")
-base_model.RELEASES["124M"] = release_of(model_files(), *base_model.FILES)
+openai.RELEASES["124M"] = release_of(model_files(), *openai.FILES)
 base_model.locate("124M", Path(sys.argv[1]))
 """
 

@@ -11,8 +11,9 @@ import pytest
 
 from tests.helpers.base_models import HPARAMS, model_files, refused, write
 from training.common.errors import WrongUse
-from training.model.base import FILES, WEIGHTS, locate
+from training.model.base import locate
 from training.model.layout import checkpoint_name
+from training.model.openai import FILES, WEIGHTS
 
 
 def test_a_folder_of_gpt_2_simple_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -86,19 +86,20 @@ def test_what_is_not_there_is_told(model: Path, settings: dict[str, Any], messag
 
 def test_a_gpu_is_used_where_there_is_one(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which plans would be tried; no GPU runs here."""
+    converted = Converted(model)
     monkeypatch.setattr(ctranslate2, "gpu", lambda: True)
     monkeypatch.setattr(ctranslate2, "supported", lambda _: ["float16", "float32", "int8_float16"])
-    plans = plan.open_plans(SETTINGS, print)
+    plans = plan.open_plans(SETTINGS, converted, print)
     assert {(p.engine, p.device) for p in plans} == {("ctranslate2", "cuda")}
     assert {p.compute_type for p in plans} == {"float16", "int8_float16"} and len(plans) == 8
-    assert {p.engine for p in plan.open_plans(replace(SETTINGS, engine="native"), print)} == {"native"}
+    assert {p.engine for p in plan.open_plans(replace(SETTINGS, engine="native"), converted, print)} == {"native"}
     with pytest.raises(WrongUse, match=r"runs on processors; set .* to ctranslate2"):
-        plan.open_plans(replace(SETTINGS, device="cuda", engine="native"), print)
+        plan.open_plans(replace(SETTINGS, device="cuda", engine="native"), converted, print)
 
 
-def test_with_a_slow_kernel_both_engines_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_slow_kernel_both_engines_are_tried(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "FAST", [])
-    assert [p.engine for p in plan.open_plans(replace(SETTINGS, workers=1, batch=9), print)] == [
+    assert [p.engine for p in plan.open_plans(replace(SETTINGS, workers=1, batch=9), Converted(model), print)] == [
         "native",
         "ctranslate2",
         "ctranslate2",

@@ -35,6 +35,7 @@ for command in (
     stages.base,
     stages.finetune,
     stages.convert,
+    stages.export_,
     stages.sample,
     stages.filter_,
     fill.fill,

@@ -126,6 +126,35 @@ def convert(checkpoint: Path | None, bot: Path, run: Path | None) -> None:
         stages.convert_model(settings, folder, source, say)
 
 
+@command("export", section=ROAD)
+@option(
+    "--to",
+    "form",
+    type=click.Choice(["hf", "openai"]),
+    required=True,
+    help="hf: as transformers loads it, with a model card. openai: as gpt-2-simple loads it.",
+)
+@option("--out", type=PATH, required=True, metavar="DIR", help="The folder to write, new or empty.")
+@bot_option
+@run_option
+def export_(form: str, out: Path, bot: Path, run: Path | None) -> None:
+    """Write the run's checkpoint as a folder that transformers or gpt-2-simple loads.
+
+    $ deepproverbs export --to hf --out proverbs-124M
+    $ deepproverbs export --to openai --out checkpoint/run1 --run runs/mine
+    """
+    from training.model import export
+
+    settings = load_bot(bot)
+    folder = run_folder(run, settings)
+    export.checkpoint_of(folder)  # before the lock makes the folder
+    with locked(folder):
+        export.export(folder, form, out, settings.name, settings.filter.language, MODELS)
+    where = out.resolve()
+    load = f"gpt_2_simple.load_gpt2(session, checkpoint_dir={str(where.parent)!r}, run_name={where.name!r})"
+    say(f"Written: {out}" + f"; {load} loads it." * (form == "openai"))
+
+
 @command("sample", section=ROAD)
 @bot_option
 @run_option

@@ -11,6 +11,7 @@ from training.common.machine import cores, physical_cores
 from training.model.converted import Converted
 from training.sample.engine import Drawn, EngineKind, Logits, Plan, Task, given
 from training.sample.engines import ctranslate2
+from training.sample.native.architecture import shape_of, unsupported
 from training.sample.native.build import library
 from training.sample.native.sampler import STATUSES, Counter, Model, Sampler, Texts, Watch, decoder
 from training.settings import SampleSettings
@@ -26,7 +27,7 @@ class NativeEngine:
 
     def __init__(self, plan: Plan, task: Task, weights: Model | None = None) -> None:
         converted, settings = task.converted, task.settings
-        self.weights = weights or Model(converted.folder, converted.hparams.n_head, converted.end)
+        self.weights = weights or Model(converted.folder, converted.end)
         self.seats = plan.batch
         watch = Watch(converted.token_bytes(), task.rules) if task.rules else None
         self.samplers = [
@@ -106,16 +107,15 @@ def _plans(settings: SampleSettings, device: str, converted: Converted) -> list[
 
 
 def _memory(plan: Plan, converted: Converted, settings: SampleSettings) -> float:
-    """Keys and values, two numbers of 2 bytes a position, layer and width, and logits. 96 texts of 1558M are 3 GB a
-    worker."""
-    shape = converted.hparams
-    text = (settings.max_tokens + 8) * shape.n_layer * 2 * shape.n_embd * 2 + 4 * len(converted.ids)
+    """Keys and values, two numbers of 2 bytes a position, layer and width of the heads, and logits. 96 texts of 1558M
+    are 3 GB a worker."""
+    text = (settings.max_tokens + 8) * shape_of(converted.folder).place + 4 * len(converted.ids)
     return plan.workers * (plan.batch * text + BEGINNINGS)
 
 
 def _logits(plan: Plan, task: Task, rows: Sequence[Sequence[int]]) -> list[Logits]:
     converted, longest = task.converted, max(map(len, rows))
-    model = Model(converted.folder, converted.hparams.n_head, converted.end)
+    model = Model(converted.folder, converted.end)
     sampler = Sampler(model, seats=1, most=longest, prefixes=[[converted.end]], temperatures=[1.0])
     return [sampler.logits(row) for row in rows]
 
@@ -128,6 +128,7 @@ KIND = EngineKind(
     refusal=_refusal,
     plans=_plans,
     logits=_logits,
+    takes=lambda converted: unsupported(converted.folder),
     make=NativeEngine,
     fastest=lambda: decoder().kernel().decode() in FAST,
     build=lambda: library().name,

@@ -1,4 +1,4 @@
-/* Samples texts from GPT-2 on one core: weights in int8, texts side by side, no seat ever empty.
+/* Samples texts from GPT-2 or a Llama-like model on one core: weights in int8, texts side by side, no seat ever empty.
  *
  * A sampler has `seats`. Each holds one text: its keys and values, its position, its last token. A step
  * takes every seated text one token further; a text that ends leaves, and the next number takes its seat at
@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model.h"
 #include "pick.h"
+#include "step.h"
 #include "tree.h"
 #include "watch.h"
 
@@ -40,14 +40,14 @@ typedef struct {
   float top_p, *temperature;
   uint64_t seed;
   int32_t *prefix, *offsets;           /* tokens of the prefixes, each after the end token */
-  uint16_t **prefix_cache; /* of each prefix, keys and values [layer][head][2][length][size] */
+  uint16_t **prefix_cache; /* of each prefix, keys and values [layer][kv head][2][length][size] */
   float *prefix_logits;    /* [prefixes][vocabulary] */
   Seat *seat;
   Tree tree;
   int taken, *order; /* the first `taken` of `order` are the seats in use */
   int *token, *place; /* of a step, [seats] */
   Work work;
-  float *weight;      /* [vocabulary] */
+  float *weight;      /* [2][vocabulary] */
   int32_t *texts; /* tokens drawn, [seats][most] */
 } Sampler;
 
@@ -61,13 +61,14 @@ void sampler_free(Sampler *s) {
 }
 
 static size_t places(const Sampler *s, int count) {
-  return (size_t)s->model->layers * 2 * count * s->model->width * sizeof(uint16_t);
+  const Shape *shape = &s->model->shape;
+  return (size_t)shape->layers * 2 * count * shape->kv_heads * shape->size * sizeof(uint16_t);
 }
 
 /* Run prefix p through the model in seat 0 and keep its keys, values and logits. */
 static int learn_prefix(Sampler *s, int p) {
-  int length = s->offsets[p + 1] - s->offsets[p], v = s->model->vocabulary, seat = 0;
-  for (int i = 0; i < length; i++) forward(&s->work, 1, &seat, &s->prefix[s->offsets[p] + i], &i);
+  int length = s->offsets[p + 1] - s->offsets[p], v = s->model->shape.vocabulary, seat = 0;
+  for (int i = 0; i < length; i++) forward_one(&s->work, seat, s->prefix[s->offsets[p] + i], i);
   memcpy(s->prefix_logits + (size_t)p * v, s->work.logits, v * sizeof(float));
   if (!(s->prefix_cache[p] = zeroed(places(s, length)))) return 0;
   copy_places(&s->work, seat, 0, length, s->prefix_cache[p], 0);
@@ -88,11 +89,12 @@ Sampler *sampler_new(const Model *m, const Watch *watch, int seats, int most, co
   s->temperatures = temperatures, s->temperature = copied(temperature, temperatures);
   s->prefix = zeroed(offsets[prefixes] * sizeof(int32_t)), s->offsets = zeroed((prefixes + 1) * sizeof(int32_t));
   s->prefix_cache = calloc(prefixes, sizeof *s->prefix_cache);
-  s->prefix_logits = zeroed((size_t)prefixes * m->vocabulary * sizeof(float));
+  s->prefix_logits = zeroed((size_t)prefixes * m->shape.vocabulary * sizeof(float));
   s->seat = calloc(seats, sizeof(Seat)), s->order = calloc(seats, sizeof(int));
   s->token = calloc(seats, sizeof(int)), s->place = calloc(seats, sizeof(int));
-  s->weight = zeroed(m->vocabulary * sizeof(float)), s->texts = zeroed((size_t)seats * most * sizeof(int32_t));
-  size_t node = places(s, 1) + m->vocabulary * sizeof(float);
+  s->weight = zeroed((size_t)2 * m->shape.vocabulary * sizeof(float));
+  s->texts = zeroed((size_t)seats * most * sizeof(int32_t));
+  size_t node = places(s, 1) + m->shape.vocabulary * sizeof(float);
   int nodes = (int)(REMEMBERED / node < TABLE / 2 ? REMEMBERED / node : TABLE / 2);
   int whole = s->temperature && s->prefix && s->offsets && s->prefix_cache && s->prefix_logits && s->seat &&
               s->order && s->token && s->place && s->weight && s->texts && make_tree(&s->tree, prefixes, nodes) &&
@@ -120,10 +122,10 @@ static int draw(Sampler *s, int index, const float *logits, int *status) {
   Seat *seat = &s->seat[index];
   float logprob;
   double u = uniform(s->seed, (uint64_t)seat->number, (uint64_t)seat->drawn);
-  int token = pick(logits, s->model->vocabulary, seat->temperature, s->top_k, s->top_p, u, s->weight, &logprob);
+  int token = pick(logits, s->model->shape.vocabulary, seat->temperature, s->top_k, s->top_p, u, s->weight, &logprob);
   s->texts[(size_t)index * s->most + seat->drawn++] = token;
   seat->logprob += logprob, seat->token = token, seat->place++;
-  if (token == s->model->end) *status = FINISHED;
+  if (token == s->model->shape.end) *status = FINISHED;
   else if (s->watch && (*status = follow(s->watch, &seat->reader, token))) return 1;
   else if (seat->drawn < s->most) return 0;
   else *status = UNFINISHED;
@@ -159,7 +161,7 @@ static void remember(Sampler *s, int index, const float *logits) {
   Seat *seat = &s->seat[index];
   if (!seat->wanted) return;
   int fresh;
-  size_t row = s->model->vocabulary * sizeof(float);
+  size_t row = s->model->shape.vocabulary * sizeof(float);
   seat->node = grow(&s->tree, seat->node, seat->token, places(s, 1), row, &fresh), seat->wanted = 0;
   if (!fresh) return;
   copy_places(&s->work, index, seat->place, 1, s->tree.node[seat->node].cache, 0);
@@ -177,7 +179,7 @@ static int sit_down(Sampler *s, int index, int64_t number, int *status) {
   seat->place = length - 1, seat->node = seat->prefix;
   /* The bot asked for this prefix: the watch reads it but does not judge it. */
   for (int i = 1; s->watch && i < length; i++) follow(s->watch, &seat->reader, s->prefix[s->offsets[seat->prefix] + i]);
-  return walk(s, index, s->prefix_logits + (size_t)seat->prefix * s->model->vocabulary, status);
+  return walk(s, index, s->prefix_logits + (size_t)seat->prefix * s->model->shape.vocabulary, status);
 }
 
 /* Sample until `want` texts have ended, or no number below `limit` is left, or *stop is set. `next` is shared by
@@ -201,7 +203,7 @@ int sampler_run(Sampler *s, int64_t *next, int64_t limit, int want, const volati
     forward(&s->work, n, s->order, s->token, s->place);
     for (int i = n - 1; i >= 0; i--) {
       int index = s->order[i];
-      const float *logits = s->work.logits + (size_t)i * s->model->vocabulary;
+      const float *logits = s->work.logits + (size_t)i * s->model->shape.vocabulary;
       remember(s, index, logits);
       if (!walk(s, index, logits, &status)) continue;
       leave(s, index, status, out, done++);
@@ -220,8 +222,8 @@ void sampler_spent(const Sampler *s, double *out) { memcpy(out, s->work.spent, P
 
 /* Logits after each of `n` given tokens, [n, vocabulary]: what the tests compare. n must fit the sampler. */
 void sampler_logits(Sampler *s, const int32_t *tokens, int n, float *out) {
-  for (int i = 0, v = s->model->vocabulary; i < n; i++) {
-    forward(&s->work, 1, s->order, tokens + i, &i);
+  for (int i = 0, v = s->model->shape.vocabulary; i < n; i++) {
+    forward_one(&s->work, s->order[0], tokens[i], i);
     memcpy(out + (size_t)i * v, s->work.logits, v * sizeof(float));
   }
 }

@@ -53,8 +53,8 @@ typedef int16_t Activation;
 #define GROUP (4 / (int)sizeof(Activation)) /* four bytes of activations at a time */
 
 typedef struct {
-  int n, k;        /* outputs, inputs */
-  int panels, groups; /* rounded up: n / NR, k / GROUP */
+  int n;              /* outputs */
+  int panels, groups; /* rounded up: n / NR, inputs / GROUP */
   uint8_t *packed; /* weight + OFFSET */
   float *scale;    /* [panels * NR] */
   float *bias;     /* [panels * NR], zeros where there is none */
@@ -80,26 +80,37 @@ static void *zeroed(size_t bytes) {
   return memset(p, 0, bytes);
 }
 
-/* Round weights [n, k] (row-major) into `to`. Returns 0 when memory is short. */
-static int pack_linear(Linear *to, const float *weight, const float *bias, int n, int k) {
-  to->n = n, to->k = k, to->panels = (n + NR - 1) / NR, to->groups = (k + GROUP - 1) / GROUP;
+/* Round weights [n, k] (row-major) into `to`; with `spreading`, for rows that are spread. Returns 0 when memory is
+ * short. */
+static int pack_linear(Linear *to, const float *weight, const float *bias, int n, int k, int spreading) {
+  int depth = spreading ? spread_room(k) : k;
+  to->n = n, to->panels = (n + NR - 1) / NR, to->groups = (depth + GROUP - 1) / GROUP;
   size_t width = (size_t)to->panels * NR;
   to->packed = zeroed(width * to->groups * GROUP);
   to->scale = zeroed(width * sizeof(float));
   to->bias = zeroed(width * sizeof(float));
-  if (!to->packed || !to->scale || !to->bias) return 0;
+  float *room = zeroed(depth * sizeof(float));
+  if (!to->packed || !to->scale || !to->bias || !room) {
+    free(room);
+    return 0;
+  }
   if (bias) memcpy(to->bias, bias, n * sizeof(float));
   memset(to->packed, OFFSET, width * to->groups * GROUP);
   for (int o = 0; o < n; o++) {
     const float *row = weight + (size_t)o * k;
     float most = 0;
-    for (int i = 0; i < k; i++) most = fabsf(row[i]) > most ? fabsf(row[i]) : most;
+    if (spreading) {
+      memcpy(room, row, k * sizeof(float)), memset(room + k, 0, (depth - k) * sizeof(float));
+      spread(room, depth), row = room;
+    }
+    for (int i = 0; i < depth; i++) most = fabsf(row[i]) > most ? fabsf(row[i]) : most;
     float by = most > 0 ? 127.0f / most : 0;
-    to->scale[o] = most / 127.0f;
+    to->scale[o] = most / 127.0f * (spreading ? 1 / 16.0f : 1);
     uint8_t *panel = to->packed + (size_t)(o / NR) * to->groups * NR * GROUP + o % NR * GROUP;
-    for (int i = 0; i < k; i++)
+    for (int i = 0; i < depth; i++)
       panel[(size_t)(i / GROUP) * NR * GROUP + i % GROUP] = (uint8_t)((int)lrintf(row[i] * by) + OFFSET);
   }
+  free(room);
   return 1;
 }
 
@@ -139,6 +150,14 @@ static void set_row(Rows *rows, int r, const float *x, int k) {
   }
   rows->scale[r] = most / 127.0f;
   rows->sum[r] = sum;
+}
+
+/* The same, spread. x has room for spread_room(k) numbers, and is spoilt. */
+static void set_spread_row(Rows *rows, int r, float *x, int k) {
+  int depth = spread_room(k);
+  memset(x + k, 0, (depth - k) * sizeof(float));
+  spread(x, depth);
+  set_row(rows, r, x, depth);
 }
 
 /* Every loop over the rows of a tile is unrolled, or GCC keeps the sums in memory instead of registers. */
@@ -207,9 +226,10 @@ static void tile(const Activation *a, const uint8_t *w, int groups, int32_t out[
 }
 #endif
 
-enum { STORE, ADD, GELU };
+enum { STORE, ADD, GELU, GATED };
 
-/* out [m, stride] = rows x weights + bias, stored, added to what is there, or through the GELU. */
+/* out [m, stride] = rows x weights + bias, stored, added to what is there, through the GELU, or times the SiLU of what
+ * is there. */
 static void matmul(const Linear *l, const Rows *rows, int m, float *out, size_t stride, int mode) {
   int32_t sums[MR][NR] __attribute__((aligned(64)));
   for (int p = 0; p < l->panels; p++) {
@@ -228,6 +248,9 @@ static void matmul(const Linear *l, const Rows *rows, int m, float *out, size_t 
         if (mode == GELU)
 #pragma omp simd
           for (int o = 0; o < NR; o++) value[o] = gelu(value[o]);
+        if (mode == GATED)
+#pragma omp simd
+          for (int o = 0; o < width; o++) value[o] *= silu(to[o]);
         if (width < NR)
           for (int o = 0; o < width; o++) to[o] = mode == ADD ? to[o] + value[o] : value[o];
         else if (mode == ADD)

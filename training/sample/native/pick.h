@@ -26,21 +26,48 @@ static float as_float(uint32_t bits) {
   return value;
 }
 
-/* The largest threshold for which the weights (>= 0) that reach it are at least `k` in number and `mass` in sum.
- * Floats of one sign are ordered like their bits, so 31 halvings of the bits find it exactly. */
-static float threshold(const float *weight, int n, int k, double mass) {
-  uint32_t low = 0, high = 0x7f7fffff;
-  while (low < high) {
-    uint32_t middle = low + (high - low + 1) / 2;
-    float at = as_float(middle), sum = 0;
-    int count = 0;
+/* How many weights reach `at`, and their sum. */
+static int reach(const float *weight, int n, float at, float *mass) {
+  float sum = 0;
+  int count = 0;
 #pragma omp simd reduction(+ : sum, count)
-    for (int i = 0; i < n; i++) {
-      sum += weight[i] >= at ? weight[i] : 0;
-      count += weight[i] >= at;
+  for (int i = 0; i < n; i++) {
+    sum += weight[i] >= at ? weight[i] : 0;
+    count += weight[i] >= at;
+  }
+  *mass = sum;
+  return count;
+}
+
+/* Copy `from` to `to` without the blocks of LANES that have no weight of at least `at`. Sums of the weights that reach
+ * `at` stay the same bit for bit: each keeps its lane, and a lane loses only zeros. Returns how many are left. */
+static int without_low(const float *from, int n, float at, float *to) {
+  int left = 0, start = 0;
+  for (; start + LANES <= n; start += LANES) {
+    int any = 0;
+#pragma omp simd reduction(| : any)
+    for (int i = 0; i < LANES; i++) any |= from[start + i] >= at;
+    if (any) memmove(to + left, from + start, LANES * sizeof *to), left += LANES;
+  }
+  memmove(to + left, from + start, (n - start) * sizeof *to);
+  return left + n - start;
+}
+
+/* The largest threshold for which the weights (from 0 to 1) that reach it are at least `k` in number and `mass` in sum.
+ * Floats of one sign are ordered like their bits, so halving the bits finds it exactly: 30 sums, most of them over the
+ * few blocks in which a weight can still matter. `room` is for n floats. */
+static float threshold(const float *weight, int n, int k, double mass, float *room) {
+  uint32_t low = 0, high = 0x3f800000, middle = 0x3b800000; /* 0, 1, 1/256 */
+  while (low < high) {
+    float at = as_float(middle), sum;
+    int count = reach(weight, n, at, &sum);
+    if (count < k || sum < mass) {
+      high = middle - 1;
+    } else {
+      low = middle;
+      if (count <= n / (4 * LANES)) n = without_low(weight, n, at, room), weight = room;
     }
-    if (count >= k && sum >= mass) low = middle;
-    else high = middle - 1;
+    middle = !low && high > 0x10000000 ? high + 1 - 0x04000000 : low + (high - low + 1) / 2;
   }
   return as_float(low);
 }
@@ -77,7 +104,7 @@ static double restrict_to(float *weight, int n, float least) {
   return sum;
 }
 
-/* Draw a token. `u` lies in [0, 1); `weight` is room for n floats; *logprob becomes the token's log-probability
+/* Draw a token. `u` lies in [0, 1); `weight` is room for 2 n floats; *logprob becomes the token's log-probability
  * under the whole model at temperature 1, in nats. top_k 0 and top_p 1 switch those off; of equal weights at the
  * edge all stay. */
 static int pick(const float *logit, int n, float temperature, int top_k, float top_p, double u, float *weight,
@@ -85,8 +112,8 @@ static int pick(const float *logit, int n, float temperature, int top_k, float t
   float most = largest(logit, n);
   double whole = weigh(logit, n, most, 1.0f, weight);
   double sum = temperature == 1.0f ? whole : weigh(logit, n, most, temperature, weight);
-  if (top_k > 0 && top_k < n) sum = restrict_to(weight, n, threshold(weight, n, top_k, 0));
-  if (top_p < 1) sum = restrict_to(weight, n, threshold(weight, n, 1, top_p * sum));
+  if (top_k > 0 && top_k < n) sum = restrict_to(weight, n, threshold(weight, n, top_k, 0, weight + n));
+  if (top_p < 1) sum = restrict_to(weight, n, threshold(weight, n, 1, top_p * sum, weight + n));
   double left = u * sum;
   int token = -1;
   for (int start = 0; start < n && token < 0; start += 64) {

@@ -10,13 +10,14 @@ import ctypes
 import functools
 from collections.abc import Sequence
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_uint8, c_uint64, c_void_p
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from training.common.errors import DeepproverbsError
+from training.sample.native.architecture import Shape, epsilon, shape_of
 from training.sample.native.build import library
 from training.sample.native.weights import Array, read_weights
 from training.sample.stop_rules import StopRules
@@ -25,6 +26,17 @@ STATUSES = ("finished", "unfinished", "characters", "length", "vocabulary", "cop
 """How a text ended: with the end token, at the greatest length, or by breaking one of the filters' rules."""
 PARTS = ("norms and rounding", "products", "attention", "output layer", "drawing", "taking seats")
 UNLIMITED = 2**62
+RMS_EPSILON = 1e-6
+"""CTranslate2's own, where config.json names none."""
+
+
+class _Shape(ctypes.Structure):
+    _fields_ = (
+        *((field.name, c_int) for field in fields(Shape)),
+        ("end", c_int),
+        ("base", c_float),
+        ("epsilon", c_float),
+    )
 
 
 class _Texts(ctypes.Structure):
@@ -42,8 +54,9 @@ def decoder() -> Any:
     floats, ints = POINTER(c_float), POINTER(c_int32)
     signatures: dict[str, tuple[Any, list[Any]]] = {
         "kernel": (c_char_p, []),
-        "model_new": (c_void_p, [c_int] * 6 + [c_void_p] * 4),
+        "model_new": (c_void_p, [c_void_p] * 3),
         "model_layer": (c_int, [c_void_p, c_int] + [POINTER(c_void_p)] * 3),
+        "model_head": (c_int, [c_void_p] * 4),
         "model_free": (None, [c_void_p]),
         "watch_new": (c_void_p, [c_char_p, ints, POINTER(c_uint8), c_int, c_int, c_int]),
         "watch_learn": (c_int, [c_void_p, c_char_p, c_int64]),
@@ -64,8 +77,13 @@ def decoder() -> Any:
     return lib
 
 
-def _aligned(array: Array) -> Array:
-    return np.require(array, dtype=np.float32, requirements=["C", "A"])
+def _aligned(array: Array | None) -> Array | None:
+    return None if array is None else np.require(array, dtype=np.float32, requirements=["C", "A"])
+
+
+def _pointers(arrays: Sequence[Array | None]) -> Any:
+    """For C; the arrays must live as long as they are used."""
+    return (c_void_p * len(arrays))(*(None if array is None else array.ctypes.data for array in arrays))
 
 
 def _made(handle: int | None) -> int:
@@ -78,37 +96,40 @@ class Model:
     """A converted model with its weights rounded to int8: a byte a weight, and the embeddings in float32.
 
     Args:
-        folder: a CTranslate2 model in float32, of GPT-2's architecture.
-        heads: n_head of its hparams.json.
+        folder: a CTranslate2 model in float32.
         end: id of the end token.
+
+    Raises:
+        DeepproverbsError: the decoder cannot sample it (training/sample/native/architecture.py), or it has diverged.
     """
 
-    def __init__(self, folder: Path, heads: int, end: int) -> None:
+    def __init__(self, folder: Path, end: int) -> None:
         self.lib = decoder()
         w = read_weights(folder / "model.bin")
-        self.tokens = _aligned(w["decoder/embeddings/weight"])
-        self.places = _aligned(w["decoder/position_encodings/encodings"])
+        self.shape = shape_of(folder, w)
         if broken := next((name for name, array in w.items() if not np.isfinite(array.sum())), None):
             raise DeepproverbsError(
                 f"The model in {folder} has weights that are no numbers ({broken}): its fine-tuning has diverged. "
                 "Fine-tune again with a smaller --learning-rate."
             )
-        self.vocabulary, self.width = self.tokens.shape
-        self.context, self.layers = len(self.places), sum(name.endswith("linear_0/bias") for name in w) // 2
-        norm = [_aligned(w[f"decoder/layer_norm/{part}"]) for part in ("gamma", "beta")]
-        shape = self.layers, heads, self.width, self.vocabulary, self.context, end
-        arrays = (array.ctypes.data for array in (self.tokens, self.places, *norm))
-        self.handle = _made(self.lib.model_new(*shape, *arrays))
-        for i in range(self.layers):
-            at = f"decoder/layer_{i}"
-            linear = [f"{at}/self_attention/linear_{n}" for n in (0, 1)] + [f"{at}/ffn/linear_{n}" for n in (0, 1)]
-            parts = (
-                [_aligned(w[f"{name}/weight"]) for name in linear],
-                [_aligned(w[f"{name}/bias"]) for name in linear],
-                [_aligned(w[f"{at}/{n}/layer_norm/{p}"]) for n in ("self_attention", "ffn") for p in ("gamma", "beta")],
-            )
-            pointers = [(c_void_p * 4)(*(array.ctypes.data for array in part)) for part in parts]
-            _made(self.lib.model_layer(self.handle, i, *pointers))
+        self.vocabulary, llama = self.shape.vocabulary, self.shape.llama
+        self.tokens, self.places = (
+            _aligned(w.get(f"decoder/{name}")) for name in ("embeddings/weight", "position_encodings/encodings")
+        )
+        self.context = UNLIMITED if self.places is None else len(self.places)
+        base = w.get("decoder/layer_0/self_attention/rotary_base", 0)
+        shape = _Shape(*astuple(self.shape), end, base, epsilon(folder) or RMS_EPSILON)
+        self.handle = _made(self.lib.model_new(ctypes.byref(shape), *_pointers([self.tokens, self.places])))
+        feed_forward = ("linear_0_noact", "linear_1", "linear_0") if llama else ("linear_0", "linear_1")
+        products = ["self_attention/linear_0", "self_attention/linear_1", *(f"ffn/{name}" for name in feed_forward)]
+        norms = [f"{name}/layer_norm/{part}" for name in ("self_attention", "ffn") for part in ("gamma", "beta")]
+        for i in range(self.shape.layers):
+            wanted = [f"{name}/weight" for name in products], [f"{name}/bias" for name in products], norms
+            parts = [[_aligned(w.get(f"decoder/layer_{i}/{name}")) for name in names] for names in wanted]
+            _made(self.lib.model_layer(self.handle, i, *map(_pointers, parts)))
+        last = [_aligned(w.get(f"decoder/{name}")) for name in ("layer_norm/gamma", "layer_norm/beta")]
+        head = _aligned(w["decoder/projection/weight"])
+        _made(self.lib.model_head(self.handle, *_pointers([*last, head])))
 
     def __del__(self) -> None:
         if handle := getattr(self, "handle", None):

@@ -15,7 +15,7 @@ enum { UNKNOWN = -1, SEEN = -2 };
 #define TABLE (1u << 16)
 
 typedef struct {
-  uint16_t *cache; /* [layer][head][2][size] */
+  uint16_t *cache; /* [layer][kv head][2][size] */
   float *logits;   /* [vocabulary] */
 } Node;
 

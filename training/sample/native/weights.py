@@ -1,7 +1,7 @@
 """Reads the weights of a converted model: CTranslate2's model.bin, binary version 6.
 
 The file: uint32 version, string name, uint32 revision, uint32 count; then a variable each: string name,
-uint8 rank, uint32 dimensions, uint8 type (0 is float32), uint32 bytes, data; then aliases. A string is
+uint8 rank, uint32 dimensions, uint8 type, uint32 bytes, data; then aliases. A string is
 uint16 length, bytes, NUL. (ctranslate2/specs/model_spec.py, `_serialize`.)
 """
 
@@ -15,13 +15,14 @@ import numpy as np
 from training.common.errors import DeepproverbsError
 
 VERSION = 6
-FLOAT32 = 0
+TYPES = ("<f4", "i1", "<i2", "<i4", "<f2", "<u2")
+"""NumPy's names of the types; the last one is bfloat16, as bits."""
 
 Array = np.ndarray
 
 
 def read_weights(path: Path) -> dict[str, Array]:
-    """The float32 variables of a model.bin by name; they stay on the disk until they are used.
+    """The variables of a model.bin by name, scalars with no dimension; they stay on the disk until they are used.
 
     Raises:
         DeepproverbsError: it is not such a file, or is cut short.
@@ -62,16 +63,11 @@ def _parse(data: Array) -> dict[str, Array]:
         kind, size = number("B"), number("I")
         if at + size > len(data):
             raise ValueError(f"cut short in {name}")
-        if kind == FLOAT32 and rank:
-            found[name] = _floats(data, at, shape)
+        # The variables begin at any byte; NumPy can read unaligned numbers, the C code gets aligned copies.
+        found[name] = np.ndarray(tuple(shape), dtype=TYPES[kind], buffer=data, offset=at)
         at += size
     for _ in range(number("I")):  # equal arrays are stored once
         alias, name = string(), string()
         if name in found:
             found[alias] = found[name]
     return found
-
-
-def _floats(data: Array, at: int, shape: list[int]) -> Array:
-    # The variables begin at any byte; NumPy can read unaligned floats, the C code gets aligned copies.
-    return np.ndarray(tuple(shape), dtype="<f4", buffer=data, offset=at)
