@@ -142,7 +142,7 @@ def torch_line(torch: Path, tmp_path_factory: pytest.TempPathFactory) -> Line:
 @pytest.fixture(scope="session")
 def llama_line(torch: Path, tmp_path_factory: pytest.TempPathFactory) -> Line:
     """A tiny Llama of noise, with so many rows that a step's softmax is over a part of them."""
-    base = hf_llama.folder(tmp_path_factory.mktemp("llama"), vocabulary=8192, width=32, inner=64, layers=2)
+    base = hf_llama.folder(tmp_path_factory.mktemp("llama"), hf_llama.TINY)
     return fine_tuned.line(tmp_path_factory.mktemp("line"), tmp_path_factory.mktemp("models"), HF_LAYOUT, str(base))
 
 

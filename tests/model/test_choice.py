@@ -127,5 +127,5 @@ def test_which_layouts_a_base_can_be_had_in(tmp_path: Path) -> None:
     write_gpt2(tiny.arrays(), Hparams(**tiny.HPARAMS), tiny.source(tmp_path / "source"), tmp_path / "gpt2")
     for name in ("nano", "124M", "1558M", str(folder), str(tmp_path / "gpt2")):
         assert layouts_of(name) == BOTH, name
-    for name in ("smollm2-135m", "hf:owner/model@main", str(hf_llama.folder(tmp_path / "llama"))):
+    for name in ("smollm2-135m", "hf:owner/model@main", str(hf_llama.folder(tmp_path / "llama", hf_llama.TINY))):
         assert layouts_of(name) == HF, name
