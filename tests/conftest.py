@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 
 from infra.cloud.make import speak_of
-from tests.helpers import fine_tuned, nano, tiny
+from tests.helpers import fine_tuned, hf_llama, nano, tiny
 from tests.helpers.fine_tuned import Line
 from tests.helpers.once import once
 from tests.helpers.rings import (  # noqa: F401  hooks
@@ -26,6 +26,7 @@ from tests.helpers.rings import (  # noqa: F401  hooks
 )
 from training.common.paths import DEFAULT_BOT, ROOT
 from training.model import convert
+from training.model.layout import HF_LAYOUT
 
 if TYPE_CHECKING:  # moto takes a second to load, which most files do not need
     from tests.helpers.aws.bot import Bot
@@ -130,6 +131,19 @@ def line(tf1: Path, tmp_path_factory: pytest.TempPathFactory) -> Line:
 def tuned(line: Line) -> Path:
     """The checkpoint. One for all files, for TensorFlow takes its time; no test changes it."""
     return fine_tuned.checkpoint(line)
+
+
+@pytest.fixture(scope="session")
+def torch_line(torch: Path, tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """nano for PyTorch."""
+    return fine_tuned.line(tmp_path_factory.mktemp("line"), tmp_path_factory.mktemp("models"), HF_LAYOUT)
+
+
+@pytest.fixture(scope="session")
+def llama_line(torch: Path, tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """A tiny Llama of noise, with so many rows that a step's softmax is over a part of them."""
+    base = hf_llama.folder(tmp_path_factory.mktemp("llama"), hf_llama.TINY)
+    return fine_tuned.line(tmp_path_factory.mktemp("line"), tmp_path_factory.mktemp("models"), HF_LAYOUT, str(base))
 
 
 @pytest.fixture(scope="session")

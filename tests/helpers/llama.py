@@ -56,14 +56,14 @@ def arrays(s: Size, seed: int = 1) -> Arrays:
     return made
 
 
-def massive(s: Size) -> Arrays:
+def massive(s: Size, end: int = END) -> Arrays:
     """As in real models, the network of a layer computes numbers of another order: 10,000 for the end token at the
     start, and 30 for every token. What follows has small weights for them, so that the others count as much."""
     made = arrays(s)
     start, always = 7, 8  # places of the residual stream that say so
     made["tokens"] = made["tokens"].copy()
     made["tokens"][:, [start, always]] = 0, 3
-    made["tokens"][END, start] = s.width**0.5
+    made["tokens"][end, start] = s.width**0.5
     made["0/norm2"][[start, always]], made["0/out"][[start, always]] = 1, 0
     for name in ("0/gate", "0/up"):
         made[name][:2] = 0

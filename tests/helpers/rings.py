@@ -21,7 +21,7 @@ MOST_WORKERS = 4
 TENSORFLOW = "tensorflow"
 SHARED = {
     f"tests/{name}.py": TENSORFLOW
-    for name in ("model/test_finetune", "runs/test_end_to_end", "sample/test_same_as_tensorflow")
+    for name in ("model/test_finetune", "model/test_torch", "runs/test_end_to_end", "sample/test_same_as_tensorflow")
 }
 """Files that take the fine-tuned nano, which costs more than any test of it: one worker makes it once."""
 

@@ -1,26 +1,23 @@
-"""Fine-tuning nano on the real Proverbs with TensorFlow 1.15: it learns, goes on after kill -9 and Ctrl-C, and
-gpt-2-simple takes what comes of it."""
+"""Fine-tuning nano on the real Proverbs: it learns, each trainer goes on after kill -9 and Ctrl-C, and gpt-2-simple
+takes what comes of TensorFlow's. What concerns PyTorch alone is in test_torch.py."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pytest
 
-from tests.helpers.fine_tuned import QUIET, Line, metrics
+from tests.helpers.fine_tuned import QUIET, Line, goes_on_after_kill_9, metrics, weights_of
 from training.common.paths import ROOT
-from training.model import bundle
-from training.model.events import Done, Resumed, Step
 from training.model.finetune import finetune, training_arguments
-from training.model.trainers import TENSORFLOW
+from training.model.trainers import TENSORFLOW, TRAINERS
 from training.settings import FinetuneSettings
 
 
@@ -61,71 +58,41 @@ def test_windows_is_gpt_2_simple_s_finetune(line: Line) -> None:
     assert (checkpoint / "counter").read_text().strip() == str(after["step"])
 
 
-def test_kill_9_during_fine_tuning_goes_on_where_it_was(line: Line) -> None:
+@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, name)) for name in TRAINERS])
+def each(request: pytest.FixtureRequest) -> Line:
+    """nano for each trainer."""
+    return cast(Line, request.getfixturevalue({"tensorflow": "line", "torch": "torch_line"}[request.param]))
+
+
+def test_kill_9_during_fine_tuning_goes_on_where_it_was(each: Line) -> None:
     """Killed after a save, resumed: the steps before the save are not run again, and the end is that of
     an uninterrupted run."""
-    arguments = {
-        "base": line.base.folder,
-        "corpus": line.folder / "corpus.npz",
-        "epochs": 2,
-        "batch_size": 32,
-        "learning_rate": 3e-4,
-        "layers": "all",
-        "memory_saving": False,
-        "seed": 1,
-        "save_seconds": 0,
-    }
-
-    def folders(name: str) -> dict[str, Any]:
-        at = line.folder.parent / name
-        at.mkdir()
-        return {**arguments, "checkpoint": at / "checkpoint", "resume": at / "resume"}
-
-    whole, killed = folders("whole"), folders("killed")
-    theirs = TENSORFLOW.result("finetune_texts", whole, line.folder / "tf1.log", Done).epochs
-    program = [
-        str(TENSORFLOW.interpreter()),
-        str(ROOT / "training" / "tf1" / "finetune_texts.py"),
-        json.dumps(killed, default=str),
-    ]
-    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    for text in process.stdout:
-        if json.loads(text).get("step") == 6 and json.loads(text)["event"] == "step":
-            break
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    resumed, *events = TENSORFLOW.events("finetune_texts", killed, line.folder / "tf1.log")
-    assert isinstance(resumed, Resumed) and resumed.batch >= 4
-    first = next(event.step for event in events if isinstance(event, Step))
-    assert first == 7 * (resumed.epoch - 1) + resumed.batch + 1
-    assert isinstance(events[-1], Done)
-    assert [x.held_out for x in events[-1].epochs] == pytest.approx([x.held_out for x in theirs], abs=2e-3)
+    goes_on_after_kill_9(each)
 
 
-def test_memory_saving_and_fixed_embeddings_train_too(line: Line) -> None:
-    at = line.folder.parent / "saving"
+def test_memory_saving_and_fixed_embeddings_train_too(each: Line) -> None:
+    at = each.folder.parent / "saving"
     at.mkdir()
-    settings = FinetuneSettings(epochs=1, memory_saving="on", layers="transformer", batch_size=64)
-    shutil.copy(line.folder / "corpus.npz", at)
-    checkpoint = finetune(at, line.base, settings, QUIET.append)
+    settings = FinetuneSettings(each.trainer.name, epochs=1, memory_saving="on", layers="transformer", batch_size=64)
+    shutil.copy(each.folder / "corpus.npz", at)
+    checkpoint = finetune(at, each.base, settings, QUIET.append)
     before, after = metrics(at)
     assert after["held_out"] < before["held_out"]
-    before_it, after_it = bundle.read(line.base.folder), bundle.read(checkpoint)
+    before_it, after_it = weights_of(each.base.folder), weights_of(checkpoint)
     same = {name for name in before_it if np.array_equal(before_it[name], after_it[name])}
     assert same == {"model/wte", "model/wpe", "model/ln_f/g", "model/ln_f/b"}
 
 
-def test_ctrl_c_during_fine_tuning_keeps_what_was_done(line: Line, tmp_path: Path) -> None:
-    """The terminal sends SIGINT to the program and to TensorFlow's; the second start goes on from there."""
-    shutil.copytree(line.bot.folder, tmp_path / "bot", ignore=shutil.ignore_patterns("run", "windows", "saving"))
+def test_ctrl_c_during_fine_tuning_keeps_what_was_done(each: Line, tmp_path: Path) -> None:
+    """The terminal sends SIGINT to the program and to the trainer's; the second start goes on from there."""
+    shutil.copytree(each.bot.folder, tmp_path / "bot", ignore=shutil.ignore_patterns("run", "windows", "saving"))
     code = (
         "import sys; from training.cli import main as cli; from training.runs import stages; "
         "from pathlib import Path; stages.MODELS = Path(sys.argv.pop(1)); "
     )
-    command = [sys.executable, "-c", f"{code}sys.exit(cli.main())", str(line.base.folder.parent), "finetune"]
+    command = [sys.executable, "-c", f"{code}sys.exit(cli.main())", str(each.base.folder.parent), "finetune"]
     command += ["--bot", str(tmp_path / "bot" / "bot.toml"), "--model", "nano", "--run", str(tmp_path / "run")]
-    command += ["--epochs", "2"]
+    command += ["--epochs", "2", "--batch-size", "16", "--trainer", each.trainer.name]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"}
     process = subprocess.Popen(
         command,

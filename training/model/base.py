@@ -82,10 +82,15 @@ class BaseModel:
 
 def layouts_of(name: str) -> frozenset[str]:
     """The layouts in which the base model of this name can be had."""
-    if name == NANO or name in openai.RELEASES or layout_of(Path(name).expanduser()) == OPENAI_LAYOUT:
-        others = name == smollm2.NAME or name.startswith(HUB)
-        return frozenset({HF_LAYOUT} if others else {OPENAI_LAYOUT, HF_LAYOUT})
-    return frozenset({HF_LAYOUT})
+    if name == smollm2.NAME or name.startswith(HUB):
+        return frozenset({HF_LAYOUT})
+    if name == NANO or name in openai.RELEASES:
+        return frozenset({OPENAI_LAYOUT, HF_LAYOUT})
+    folder = Path(name).expanduser()
+    with contextlib.suppress(OSError, ValueError):  # a name that can be no folder's; `locate` says so
+        if layout_of(folder) == HF_LAYOUT and not huggingface.is_plain_gpt2(folder):
+            return frozenset({HF_LAYOUT})
+    return frozenset({OPENAI_LAYOUT, HF_LAYOUT})
 
 
 def locate(

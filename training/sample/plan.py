@@ -20,7 +20,7 @@ from training.common.machine import cores, free_memory, processor
 from training.common.manifest import key_of
 from training.common.progress import Say
 from training.model.converted import Converted
-from training.sample.engine import Engine, Plan, Unavailable
+from training.sample.engine import Engine, Plan, Task, Unavailable
 from training.sample.engines import ENGINES, task_of
 from training.sample.precision import key_of_plan, measured
 from training.sample.stop_rules import StopRules
@@ -69,6 +69,12 @@ def make_engine(
     Raises:
         WrongUse: the model, the engine and the settings do not go together.
     """
+    task = check_plan(plan, converted, settings, rules, run)
+    return ENGINES[plan.engine].make(plan, task, weights)
+
+
+def check_plan(plan: Plan, converted: Converted, settings: SampleSettings, rules: StopRules | None, run: Path) -> Task:
+    """What the engine of a plan is told. Raises as `make_engine`."""
     kind = ENGINES[plan.engine]
     if what := kind.takes(converted):
         raise WrongUse(f"{kind.title[0].upper()}{kind.title[1:]} cannot do {what}; set [sample] engine to auto.")
@@ -96,7 +102,7 @@ def make_engine(
         raise WrongUse(
             f"The checkpoint of this model, {checkpoint}, is not there any more; {kind.title} samples from it."
         )
-    return kind.make(plan, task, weights)
+    return task
 
 
 def open_plans(settings: SampleSettings, converted: Converted, say: Say) -> list[Plan]:
@@ -119,9 +125,12 @@ def open_plans(settings: SampleSettings, converted: Converted, say: Say) -> list
     if sentence := kinds[0].refusal(settings, device):
         raise WrongUse(sentence)
     plans: list[Plan] = []
+    off: list[Plan] = []
     for kind, following in zip(kinds, [*kinds[1:], None], strict=True):
         try:
-            plans += _exact(kind.plans(settings, device, converted), settings, converted)
+            found = kind.plans(settings, device, converted)
+            plans += _exact(found, converted)
+            off += found
         except Unavailable as error:
             if following is None:
                 raise
@@ -129,16 +138,13 @@ def open_plans(settings: SampleSettings, converted: Converted, say: Say) -> list
         else:
             if plans and kind.fastest():
                 break
-    return plans
+    return plans or off  # the settings leave nothing better
 
 
-def _exact(plans: list[Plan], settings: SampleSettings, converted: Converted) -> list[Plan]:
-    """Without those that were measured to be off, unless the settings name them."""
-    if settings.engine != "auto" and settings.compute_type != "auto":
-        return plans
+def _exact(plans: list[Plan], converted: Converted) -> list[Plan]:
+    """Without those that were measured to be off."""
     known = measured(converted.folder)
-    fine = [plan for plan in plans if key_of_plan(plan) not in known or known[key_of_plan(plan)].fine]
-    return fine if settings.engine == "auto" or fine else plans
+    return [plan for plan in plans if key_of_plan(plan) not in known or known[key_of_plan(plan)].fine]
 
 
 def _fitting(plans: list[Plan], converted: Converted, settings: SampleSettings) -> list[Plan]:

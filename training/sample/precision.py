@@ -46,8 +46,9 @@ class Precision:
 def divergence(exact: Logits, found: Logits) -> NDArray[np.float64]:
     """Of logits [n, vocabulary] each, at each of n places."""
     p, q = (logits.astype(np.float64) for logits in (exact, found))
-    p, q = (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True) for logits in (p, q))
-    result: NDArray[np.float64] = (np.exp(p) * (p - q)).sum(axis=1)
+    with np.errstate(invalid="ignore"):  # `measure` says so
+        p, q = (logits - np.logaddexp.reduce(logits, axis=1, keepdims=True) for logits in (p, q))
+        result: NDArray[np.float64] = (np.exp(p) * (p - q)).sum(axis=1)
     return result
 
 
