@@ -118,7 +118,8 @@ def main() -> None:
         held_out = Texts(corpus, "held_out", model.longest)
     seen = np.random.RandomState([a["seed"], 0]).permutation(len(texts))[:SEEN].tolist()
     used = np.unique(np.concatenate([*texts.rows, [texts.end]]))
-    keep = np.union1d(used, np.load(a["keep"]))
+    # The held-out texts are measured under the samplers' model, too, so it has their tokens.
+    keep = np.unique(np.concatenate([used, *held_out.rows, np.load(a["keep"])]))
     weights = model.trained(a["layers"])
     optimizer = torch.optim.Adam(weights, lr=a["learning_rate"], fused=model.device.type in ("cpu", "cuda"))
     keeper = Keeper(model, optimizer, resume)

@@ -31,7 +31,9 @@ DEVICES = ("cuda", "cpu")
 SECONDS = 0.25
 """How long each plan of a trial is measured, after one batch that is not."""
 FEWEST = 6
-"""Batches to measure at least: a large model needs longer than SECONDS for one."""
+"""Batches to measure at least, unless that takes LONGEST seconds: a large model needs longer than SECONDS for one."""
+LONGEST = 3
+"""With 134 million parameters and 96 texts a batch takes a second or two."""
 
 
 def choose_plan(converted: Converted, settings: SampleSettings, say: Say = print) -> Plan:
@@ -180,7 +182,7 @@ def _speed(engine: Engine) -> float:
     with closing(engine.draw(0)) as batches:
         next(batches)
         started, tokens, count = time.monotonic(), 0, 0
-        while (passed := time.monotonic() - started) < SECONDS or count < FEWEST:
+        while (passed := time.monotonic() - started) < SECONDS or count < (FEWEST if passed < LONGEST else 1):
             tokens += sum(len(drawn.rows) for drawn in next(batches))
             count += 1
         return tokens / passed

@@ -116,8 +116,8 @@ def _memory(plan: Plan, converted: Converted, settings: SampleSettings) -> float
 def _logits(plan: Plan, task: Task, rows: Sequence[Sequence[int]]) -> list[Logits]:
     converted, longest = task.converted, max(map(len, rows))
     model = Model(converted.folder, converted.end)
-    sampler = Sampler(model, seats=1, most=longest, prefixes=[[converted.end]], temperatures=[1.0])
-    return [sampler.logits(row) for row in rows]
+    sampler = Sampler(model, seats=len(rows), most=longest, prefixes=[[converted.end]], temperatures=[1.0])
+    return sampler.logits_of(rows)
 
 
 KIND = EngineKind(

@@ -220,10 +220,27 @@ void sampler_reset(Sampler *s) { s->taken = 0; }
 /* Seconds spent in each part so far, [PARTS]: norms and rounding, products, attention, output layer, drawing, seats. */
 void sampler_spent(const Sampler *s, double *out) { memcpy(out, s->work.spent, PARTS * sizeof(double)); }
 
-/* Logits after each of `n` given tokens, [n, vocabulary]: what the tests compare. n must fit the sampler. */
-void sampler_logits(Sampler *s, const int32_t *tokens, int n, float *out) {
-  for (int i = 0, v = s->model->shape.vocabulary; i < n; i++) {
-    forward_one(&s->work, s->order[0], tokens[i], i);
-    memcpy(out + (size_t)i * v, s->work.logits, v * sizeof(float));
+/* Logits after each token of some given texts, [tokens of all, vocabulary]; offsets [texts + 1]. The texts take a seat
+ * each, side by side: there must be enough, and the texts must fit the sampler. */
+void sampler_logits(Sampler *s, const int32_t *tokens, const int32_t *offsets, int texts, float *out) {
+  size_t v = s->model->shape.vocabulary;
+  for (int place = 0, n = 1; n; place++) {
+    n = 0;
+    for (int t = 0; t < texts; t++) {
+      int at = offsets[t] + place;
+      if (at >= offsets[t + 1]) continue;
+      if (place) {
+        s->order[n] = t, s->token[n] = tokens[at], s->place[n++] = place;
+        continue;
+      }
+      forward_one(&s->work, t, tokens[at], 0);
+      memcpy(out + (size_t)at * v, s->work.logits, v * sizeof(float));
+      n = 1;
+    }
+    if (!place || !n) continue;
+    forward(&s->work, n, s->order, s->token, s->place);
+    for (int i = 0; i < n; i++)
+      memcpy(out + (size_t)(offsets[s->order[i]] + place) * v, s->work.logits + i * v, v * sizeof(float));
   }
+  for (int i = 0; i < s->seats; i++) s->order[i] = i;
 }

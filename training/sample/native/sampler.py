@@ -66,7 +66,7 @@ def decoder() -> Any:
             [c_void_p, c_void_p, c_int, c_int, ints, ints, c_int, floats, c_int, c_int, c_float, c_uint64],
         ),
         "sampler_run": (c_int, [c_void_p, c_void_p, c_int64, c_int, c_void_p, POINTER(_Texts)]),
-        "sampler_logits": (None, [c_void_p, ints, c_int, floats]),
+        "sampler_logits": (None, [c_void_p, ints, ints, c_int, floats]),
         "sampler_spent": (None, [c_void_p, POINTER(c_double)]),
         "sampler_reset": (None, [c_void_p]),
         "sampler_free": (None, [c_void_p]),
@@ -268,12 +268,18 @@ class Sampler:
 
     def logits(self, tokens: Sequence[int]) -> Array:
         """Logits [n, vocabulary] after each of n tokens. Spoils the unfinished texts."""
-        if len(tokens) > self.longest:
-            raise ValueError(f"{len(tokens)} tokens in a sampler for {self.longest}")
-        given = np.array(tokens, dtype=np.int32)
+        return self.logits_of([tokens])[0]
+
+    def logits_of(self, texts: Sequence[Sequence[int]]) -> list[Array]:
+        """The logits of some texts, at most as many as there are seats, computed side by side."""
+        longest = max(map(len, texts))
+        if longest > self.longest or len(texts) > self.seats:
+            raise ValueError(f"{len(texts)} texts of {longest} tokens in a sampler for {self.seats} of {self.longest}")
+        given = np.array([token for text in texts for token in text], dtype=np.int32)
+        offsets = np.cumsum([0, *map(len, texts)]).astype(np.int32)
         out = np.empty((len(given), self.model.vocabulary), np.float32)
-        self.lib.sampler_logits(self.handle, _ints(given), len(given), _floats(out))
-        return out
+        self.lib.sampler_logits(self.handle, _ints(given), _ints(offsets), len(texts), _floats(out))
+        return np.split(out, offsets[1:-1])
 
     def __del__(self) -> None:
         if handle := getattr(self, "handle", None):
