@@ -21,9 +21,10 @@ LAYER = re.compile(r"decoder/layer_(\d+)/(.+)")
 GELU_TANH, SWISH = 1, 2
 """CTranslate2's numbers of activations (ctranslate2/specs/common_spec.py)."""
 
-IGNORED = {"decoder/alignment_heads", "decoder/alignment_layer", "decoder/alibi_use_positive_positions"} | {
-    "decoder/scale_alibi"
+IGNORED = {
+    f"decoder/{name}" for name in ("alignment_heads", "alignment_layer", "alibi_use_positive_positions", "scale_alibi")
 }
+"""Without ALiBi and an encoder they change nothing."""
 FLAGS = {
     "decoder/pre_norm": 1,
     "decoder/alibi": 0,
