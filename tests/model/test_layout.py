@@ -69,7 +69,7 @@ def test_a_folder_with_something_wrong(tmp_path: Path, file: str, body: bytes, w
 )
 def test_an_unknown_name(tmp_path: Path, name: str) -> None:
     message = refused(name, tmp_path / "cache", WrongUse)
-    assert "choose 124M, 355M, 774M, 1558M, nano, or a folder in OpenAI's layout" in message
+    assert "choose 124M, 355M, 774M, 1558M, nano, smollm2-135m, hf:NAME, or a folder in OpenAI's or Hugging" in message
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:

@@ -90,6 +90,6 @@ def test_nano_without_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(base_model, "NANO_SOURCE", source)
     with monkeypatch.context() as patch:
         patch.setattr(base_model, "TENSORFLOW", replace(TENSORFLOW, python=tmp_path / "python"))
-        assert "TensorFlow 1.15 environment is missing; run `make setup`" in refused("nano", tmp_path / "cache")
+        assert "TensorFlow 1.15 environment is missing; run `scripts/setup" in refused("nano", tmp_path / "cache")
     (source / "weights.npz").unlink()
     assert "weights.npz is missing" in refused("nano", tmp_path / "cache")

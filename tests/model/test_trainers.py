@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tests.helpers
+from tests.helpers import tiny
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.manifest import Manifest
 from training.model.base import BaseModel
@@ -49,7 +50,7 @@ def test_events_are_typed() -> None:
         ("Epoch 1", "not a JSON object with an event: 'Epoch 1'"),
         ("[]", "not a JSON object with an event"),
         ("{}", "not a JSON object with an event"),
-        ('{"event": "eureka"}', "unknown event 'eureka'; known are epoch, step, resumed"),
+        ('{"event": "eureka"}', "unknown event 'eureka'; known are epoch, step, trimmed, resumed"),
         ('{"event": ["step"]}', "unknown event"),
         ('{"event": "resumed", "epoch": 2}', "resumed has the fields epoch, not epoch, batch"),
         ('{"event": "resumed", "epoch": 2, "batch": true}', "resumed.batch is True, not int"),
@@ -69,7 +70,10 @@ def test_what_is_no_event_is_told(line: str, reason: str) -> None:
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BaseModel:
     """A base that only the toy can train, and a run's corpus of twelve texts."""
     monkeypatch.setitem(TRAINERS, "toy", TOY)
-    np.savez(tmp_path / "corpus.npz", train=np.arange(60), train_offsets=np.arange(0, 61, 5))
+    parts = {"train": np.arange(60), "train_offsets": np.arange(0, 61, 5)}
+    held_out = np.array([*b"a wise son", tiny.END])
+    np.savez(tmp_path / "corpus.npz", **parts, held_out=held_out, held_out_offsets=[0, len(held_out)])
+    tiny.source(tmp_path)
     return BaseModel("small", tmp_path, Hparams(64, 32, 8, 2, 2), "5a", layout="toy")
 
 
@@ -82,7 +86,8 @@ def test_a_trainer_is_added_with_one_program(
     assert (checkpoint / "weights.toy").read_text() == "42"
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["held_out"] for line in lines] == [3.0, 2.0, 1.0, 3.0]
-    assert said[-1] == "Best: epoch 2, held-out loss 1.000 (before: 3.000), 4 s of training."
+    assert said[-1] == "Best: epoch 2, held-out loss 1.000, 1.443 bits a character (before: 3.000), 4 s of training."
+    assert [line["bits"] for line in lines] == [4.3281, 2.8854, 1.4427, 4.3281]  # as many tokens as characters
     assert "before held-out loss 3.000" in capfd.readouterr().out
     entry = Manifest(tmp_path).stages["finetune"]
     assert (entry["settings"]["trainer"], entry["best_epoch"], entry["metrics"]) == ("toy", 2, lines)
@@ -106,5 +111,5 @@ def test_a_program_that_breaks_the_protocol(base: BaseModel, tmp_path: Path, see
 
 
 def test_no_trainer_for_this_recipe(base: BaseModel, tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="layout toy by the recipe windows; choose another"):
+    with pytest.raises(WrongUse, match=r"toy has no recipe windows. Choose another --model"):
         finetune(tmp_path, base, FinetuneSettings(recipe="windows"), lambda _: None)
