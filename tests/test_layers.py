@@ -11,7 +11,7 @@ import pytest
 from training.common.paths import ROOT
 
 LAYERS = ("common", "settings", "corpus", "model", "sample", "judge", "curate", "runs", "cli")
-PROGRAMS = ("tf1",)
+PROGRAMS = ("tf1", "pytorch")
 """Programs for another Python: they import nothing of ours, and nothing imports them."""
 FILES = sorted((ROOT / "training").rglob("*.py"))
 

@@ -75,7 +75,7 @@ def needed(target: str, tmp_path: Path, *options: str) -> set[str]:
 @pytest.mark.parametrize(
     ("target", "environments"),
     [
-        ("demo", {"project", "tf1"}),
+        ("demo", {"project"}),
         ("status", {"project"}),
         ("tweet", {"project"}),
         ("secrets", {"project"}),
@@ -92,8 +92,8 @@ def test_a_target_sets_up_what_it_needs_and_no_more(target: str, environments: s
     assert needed(target, tmp_path) == environments
 
 
-def test_tweeting_from_a_checkpoint_needs_tensorflow(tmp_path: Path) -> None:
-    assert needed("tweet", tmp_path, "CHECKPOINT_DIR=checkpoint") == {"project", "tf1"}
+def test_tweeting_from_a_checkpoint_needs_no_trainer(tmp_path: Path) -> None:
+    assert needed("tweet", tmp_path, "CHECKPOINT_DIR=checkpoint") == {"project"}
 
 
 def test_train_and_fill_passes_only_what_is_given() -> None:
@@ -111,8 +111,8 @@ def test_train_and_fill_says_where_it_works(bare: dict[str, str], tmp_path: Path
     result = run("scripts/train-and-fill", "--count", "3", cwd=tmp_path / "project", **bare)
     assert result.stdout.splitlines() == [
         "No Docker with an NVIDIA runtime answers: working in the local environments.",
-        "setup project tf1",
-        "ran run --count 3",
+        "setup project",
+        "ran run --setup --count 3",
     ]
 
 
