@@ -82,7 +82,7 @@ class SampleSettings:
         0, "Stop after this many candidates, even if too few were kept. 0: 20 times the count.", (0, 10**9)
     )
     temperatures: tuple[float, ...] = setting(
-        (0.8,), "Sampling temperatures; candidates are divided evenly among them. nano: 0.6.", (0.01, 10)
+        (0.8,), "Sampling temperatures; candidates are divided evenly among them. For nano: 0.6.", (0.01, 10)
     )
     top_k: int = setting(0, "Sample from the k most probable tokens. 0: from all of them.", (0, 100_000))
     top_p: float = setting(0.9, "Sample from the most probable tokens that together hold this probability.", (1e-6, 1))
@@ -168,9 +168,13 @@ class FilterSettings:
         "platitudes.",
         (0, 1),
     )
-    ratio: bool = setting(True, "Ask the base model too: a text it finds as probable is not of this corpus.")
+    ratio: bool = setting(
+        True, "Ask the base model too: a text it finds as probable is not of this corpus. For smollm2-135m: false."
+    )
     choose_from: float = setting(
-        2.0, "Texts that must pass for each one that is chosen; the worse ones stay out of the pool.", (1, 100)
+        2.0,
+        "Texts that must pass for each one that is chosen; the worse stay out of the pool. For smollm2-135m: 3.",
+        (1, 100),
     )
     near_ratio: float = setting(
         75.0, "Of two texts in the pool this similar only the better one stays: rapidfuzz's ratio.", (1, 101)
@@ -211,8 +215,11 @@ class Bot:
         return [self.folder / name for name in self.corpus.reference]
 
 
-FITTED: dict[str, dict[str, Any]] = {"nano": {"sample.temperatures": (0.6,)}}
-"""Base model → the settings that suit it better than the defaults, unless the bot chooses its own: what a blind reading
+FITTED: dict[str, dict[str, Any]] = {
+    "nano": {"sample.temperatures": (0.6,)},
+    "smollm2-135m": {"filter.ratio": False, "filter.choose_from": 3.0},
+}
+"""Base model → the settings that suit it better than the defaults, unless the bot chooses its own: what blind readings
 found best (docs/benchmarks.md)."""
 
 SECTIONS = {"corpus": CorpusSettings, "finetune": FinetuneSettings, "sample": SampleSettings, "filter": FilterSettings}

@@ -40,7 +40,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         names = "|".join(TRAINERS[name].environment for name in can) or "nothing"
         script.write_text(
             f'#!/bin/sh\ncd "{tmp_path}"; echo "asked for $*"\n'
-            f'case $1 in {names}) mkdir -p .venvs/$1/bin; touch .venvs/$1/bin/python;;\n'
+            f"case $1 in {names}) mkdir -p .venvs/$1/bin; touch .venvs/$1/bin/python;;\n"
             '*) echo "$1 cannot be had here" >&2; exit 1;; esac\n'
         )
         script.chmod(0o755)

@@ -17,7 +17,7 @@ from rapidfuzz import fuzz, process
 
 from training.common import progress
 from training.common.text import normal_form
-from training.judge.band import Band
+from training.judge.band import Band, hardness
 from training.judge.blocks import Passed, Tally, read_text
 from training.judge.judge import Judging
 from training.judge.likeness import COMMON, FEW, WORD_RUN, LikenessIndex, Relative
@@ -220,7 +220,8 @@ class Chooser:
             logprobs[missing] = text_scores(judging.model, [read(number) for number in missing.tolist()])
             stray[missing] = [band.objection(value) is not None for value in logprobs[missing].tolist()]
         logprobs = np.nan_to_num(logprobs, nan=band.aim)
-        distances = band.distance(logprobs)
+        hard = hardness(passed.hardest.astype(np.float64))
+        distances = band.distance(logprobs) + hard
         if judging.base and band.ratio:
             first = np.lexsort((passed.ids, distances))[: math.ceil(SHORTLIST * judging.bot.count)]
             ids = passed.ids[first].tolist()
@@ -231,6 +232,6 @@ class Chooser:
             base = np.array([self.base_scores[id] for id in ids])
             # Texts that the base model has not scored come last.
             distances += 1000
-            distances[first] = band.distance(logprobs[first], base)
+            distances[first] = band.distance(logprobs[first], base) + hard[first]
             stray[first] |= band.out_of_style(logprobs[first], base)
         return distances, stray

@@ -72,6 +72,20 @@ class Band:
         return np.nan_to_num(far) > self.width
 
 
+def hardness(hardest: Floats) -> Floats:
+    """How much less probable the hardest token of each text is than that of the best tenth, in deviations of these
+    texts; 0 where it is not known.
+
+    One word that does not belong shows in it and hardly in the mean of twenty. Of 190 unranked texts of SmolLM2 that a
+    reader marked as grammatical and sensible or not, the mean log-probability put 68 % of the pairs in the right order,
+    the hardest token 70 %, both together 71 %, and the better half held 90 % good texts instead of 78 %.
+    """
+    known = hardest[np.isfinite(hardest)]
+    if known.size < 2 or not (deviation := float(known.std())):
+        return np.zeros(len(hardest))
+    return np.nan_to_num(np.maximum(0, (np.quantile(known, 0.9) - hardest) / deviation))
+
+
 def measure(settings: FilterSettings, model: Path, corpus: Path, base: Path | None = None) -> Band | None:
     """The band of the held-out texts of a corpus.npz under a converted model, and under its base; None when the
     settings do not ask for a band."""

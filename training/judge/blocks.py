@@ -1,6 +1,6 @@
 """A file of candidates → a verdict on each, and where in the file the passed ones are.
 
-Worker processes judge blocks of whole lines; results come back in file order. A candidate that passed takes 24 bytes of
+Worker processes judge blocks of whole lines; results come back in file order. A candidate that passed takes 28 bytes of
 memory, and its text is read again when needed: ten million candidates fit on a laptop.
 """
 
@@ -43,6 +43,8 @@ class Passed:
     ids: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     logprobs: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     """Nats a token; NaN where the file has none."""
+    hardest: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    """Of the least probable token, nats; NaN where the file has none."""
     names: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
     """The number (Context.names) of the name for which a person must see the text; 0: none."""
 
@@ -129,6 +131,7 @@ def judge_some(judge: Judge, stop_id: str, candidates: Sequence[Candidate], offs
             np.array([offsets[i] for i, _ in passed], np.int64),
             np.array([verdict.id for _, verdict in passed], np.uint64),
             np.array([candidates[i].logprob for i, _ in passed], np.float32),
+            np.array([candidates[i].hardest for i, _ in passed], np.float32),
             np.array([number_of[verdict.detail] if verdict.detail else 0 for _, verdict in passed], np.uint32),
         ),
         verdict_lines(rejected),

@@ -63,7 +63,7 @@ class TrainingArguments:
 def training_arguments(settings: FinetuneSettings, base: BaseModel, corpus: Path) -> TrainingArguments:
     """Fill in what depends on the model's size.
 
-    A width of 256 (nano) tolerates a rate of 1e-3; SmolLM2's 576 does best with 2e-4; 124M takes gpt-2-simple's 1e-4,
+    A width of 256 (nano) tolerates a rate of 1e-3; 124M takes gpt-2-simple's 1e-4,
     larger models less. From 355M on the embeddings stay fixed and activations are recomputed, as in gpt-2-simple:
     otherwise 16 GB on a GPU are too few. Models that read as much as SmolLM2 did know the texts by heart after two
     epochs: the held-out loss is lowest there, with 400 texts and with 800.
@@ -89,7 +89,7 @@ def training_arguments(settings: FinetuneSettings, base: BaseModel, corpus: Path
         usual = {256: 32, 768: 32, 1024: 16, 1280: 8, 1600: 4}.get(width, 16)
         batch = settings.batch_size or min(usual, max(4, texts // 25))
         steps = math.ceil(texts / batch)
-    usual_rate = {256: 3e-4, 576: 2e-4, 768: 1e-4, 1024: 5e-5, 1280: 3e-5, 1600: 2e-5}.get(width, 1e-4)
+    usual_rate = {256: 3e-4, 768: 1e-4, 1024: 5e-5, 1280: 3e-5, 1600: 2e-5}.get(width, 1e-4)
     rate = settings.learning_rate or usual_rate
     epochs = settings.epochs or (4 if base.hparams.architecture == "gpt2" else 2)
     layers = settings.layers if settings.layers != "auto" else ("transformer" if large else "all")

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 LIKELY = 4096
 """Tokens that are in the softmax of every step, at least: with those of the texts there may be more."""
-DRAWN = 2048
+DRAWN = 4096
 """Others, drawn anew for each step."""
 TARGET = 5e-4
 """Mean probability, at each token, that the samplers may lose on texts of the choice; on others it is three times as

@@ -41,13 +41,16 @@ class Candidate:
     """The filters' rule that it broke while it was written, when it was given up."""
     rules: str = ""
     """The id of the stop rules that it was given up under."""
+    hardest: float = math.nan
+    """As `logprob`, of the least probable token."""
 
     def line(self) -> str:
+        hardest = "" if math.isnan(self.hardest) else f', "hardest": {self.hardest:.4f}'
         stopped = f', "stopped": "{self.stopped}", "rules": "{self.rules}"' if self.stopped else ""
         return (
             f'{{"text": {json.dumps(self.text, ensure_ascii=False)}, "tokens": {self.tokens}, "logprob": '
             f'{self.logprob:.4f}, "finished": {"true" if self.finished else "false"}, "temperature": '
-            f"{self.temperature!r}{stopped}}}\n"
+            f"{self.temperature!r}{hardest}{stopped}}}\n"
         )
 
     @classmethod
@@ -66,6 +69,7 @@ class Candidate:
             float(record.get("temperature", 1.0)),
             str(record.get("stopped", "")),
             str(record.get("rules", "")),
+            float(record.get("hardest", math.nan)),
         )
 
 

@@ -58,6 +58,7 @@ def _candidates(
                 temperature,
                 stopped,
                 rules if stopped else "",
+                round(drawn.hardest, 4),
             )
         )
     return made

@@ -8,6 +8,7 @@ training/sample/engines with an `EngineKind` in it, and add that to the list in 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ class Drawn(NamedTuple):
     """Mean over the tokens, nats, at temperature 1."""
     status: str
     """FINISHED, UNFINISHED (no end token came), or the filters' rule that it broke while it was written."""
+    hardest: float = math.nan
+    """Log-probability of the least probable token, nats, at temperature 1; NaN where the engine does not tell."""
 
 
 class Engine(Protocol):

@@ -87,7 +87,8 @@ def _drawn(texts: Texts) -> list[Drawn]:
     lengths = texts.length.tolist()
     rows = [row[:n] for row, n in zip(texts.tokens.tolist(), lengths, strict=True)]
     names = [STATUSES[status] for status in texts.status.tolist()]
-    return [Drawn(*fields) for fields in zip(texts.number.tolist(), rows, texts.logprob.tolist(), names, strict=True)]
+    scores = texts.logprob.tolist(), names, texts.hardest.tolist()
+    return [Drawn(*fields) for fields in zip(texts.number.tolist(), rows, *scores, strict=True)]
 
 
 def _refusal(settings: SampleSettings, device: str) -> str | None:

@@ -24,6 +24,7 @@ typedef struct {
   int node, wanted; /* the tree's node for this text so far, or UNKNOWN; whether to add the next token to the tree */
   float temperature;
   double logprob;
+  float hardest;
   Reader reader;
 } Seat;
 
@@ -115,6 +116,7 @@ typedef struct {
   int64_t *number;
   int32_t *length, *status, *tokens; /* tokens [text][most], the end token among them */
   float *logprob;                    /* mean, nats a token */
+  float *hardest;                    /* of the least probable token */
 } Texts;
 
 /* Draw the next token of a seat from `logits`. Returns 1 when the text is at its end. */
@@ -125,6 +127,7 @@ static int draw(Sampler *s, int index, const float *logits, int *status) {
   int token = pick(logits, s->model->shape.vocabulary, seat->temperature, s->top_k, s->top_p, u, s->weight, &logprob);
   s->texts[(size_t)index * s->most + seat->drawn++] = token;
   seat->logprob += logprob, seat->token = token, seat->place++;
+  if (logprob < seat->hardest) seat->hardest = logprob;
   if (token == s->model->shape.end) *status = FINISHED;
   else if (s->watch && (*status = follow(s->watch, &seat->reader, token))) return 1;
   else if (seat->drawn < s->most) return 0;
@@ -135,7 +138,7 @@ static int draw(Sampler *s, int index, const float *logits, int *status) {
 static void leave(const Sampler *s, int index, int status, Texts *out, int at) {
   const Seat *seat = &s->seat[index];
   out->number[at] = seat->number, out->length[at] = seat->drawn, out->status[at] = status;
-  out->logprob[at] = (float)(seat->logprob / seat->drawn);
+  out->logprob[at] = (float)(seat->logprob / seat->drawn), out->hardest[at] = seat->hardest;
   memcpy(out->tokens + (size_t)at * s->most, s->texts + (size_t)index * s->most, seat->drawn * sizeof(int32_t));
 }
 

@@ -40,7 +40,7 @@ class _Shape(ctypes.Structure):
 
 
 class _Texts(ctypes.Structure):
-    _fields_ = tuple((name, c_void_p) for name in ("number", "length", "status", "tokens", "logprob"))
+    _fields_ = tuple((name, c_void_p) for name in ("number", "length", "status", "tokens", "logprob", "hardest"))
 
 
 @functools.cache
@@ -188,6 +188,8 @@ class Texts:
     """int32 [n, most]"""
     logprob: Array
     """float32 [n], mean over the drawn tokens, nats, at temperature 1"""
+    hardest: Array
+    """float32 [n], the same of the least probable token"""
 
 
 class Counter:
@@ -249,8 +251,9 @@ class Sampler:
             np.empty(room, np.int32),
             np.empty((room, self.most), np.int32),
             np.empty(room, np.float32),
+            np.empty(room, np.float32),
         )
-        order = (texts.number, texts.length, texts.status, texts.tokens, texts.logprob)
+        order = (texts.number, texts.length, texts.status, texts.tokens, texts.logprob, texts.hardest)
         out = _Texts(*(array.ctypes.data for array in order))
         stop = ctypes.addressof(counter.stop)
         n = self.lib.sampler_run(self.handle, ctypes.addressof(counter.next), limit, want, stop, ctypes.byref(out))
