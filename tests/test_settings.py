@@ -19,9 +19,9 @@ from training.settings import SECTIONS, Bot, Setting, find, load, override, plai
 ALL = [about for section in ("", *SECTIONS) for about in settings_of(section).values()]
 PLAIN = """
 {"corpus": {"file": "corpus.txt", "prepare": "prepare.py", "reference": ["kjv.txt"], "field": "text", "style": "keep",
-"hold_out": 0.1, "seed": 1}, "finetune": {"recipe": "texts", "epochs": 4, "batch_size": 0, "learning_rate": 0.0,
-"layers": "auto", "memory_saving": "auto", "seed": 1}, "sample": {"budget": 0, "temperatures": [0.9], "top_k": 0,
-"top_p": 1.0, "prefixes": [""], "max_tokens": 96, "seed": 1, "engine": "auto", "device": "auto", "compute_type": "auto",
+"hold_out": 0.1, "seed": 1}, "finetune": {"trainer": "auto", "recipe": "texts", "epochs": 0, "batch_size": 0,
+"learning_rate": 0.0, "layers": "auto", "memory_saving": "auto", "seed": 1}, "sample": {"budget": 0, "temperatures": [0.8], "top_k": 0,
+"top_p": 0.9, "prefixes": [""], "max_tokens": 96, "seed": 1, "engine": "auto", "device": "auto", "compute_type": "auto",
 "workers": 0, "threads": 0, "batch": 0, "vocabulary": "auto", "early_stop": true}, "filter": {"skip": [], "own": [],
 "characters": "abcdefghijklmnopqrstuvwxyz ,.'-", "max_length": 280, "min_words": 4, "repetition": [0.36, 0.28, 0.22],
 "dangling": ["a", "an", "and", "as", "at", "because", "but", "doth", "every", "for", "from", "hath", "if", "into",
@@ -32,8 +32,8 @@ PLAIN = """
 "copy_ratio": 75.0, "copy_run": 8, "band": 3.0, "aim": 0.99, "ratio": true, "choose_from": 2.0, "near_ratio": 75.0,
 "opening_words": 2, "opening_share": 0.05}}
 """
-"""What `plain` gave of the bot of proverbs before settings were described in one place: keys of manifests are made of
-it, and a run that was finished then must stay finished."""
+"""What `plain` gives of the bot of proverbs: keys of manifests are made of it, so a change here makes finished runs
+anew."""
 
 
 def write(folder: Path, text: str) -> Path:
@@ -128,7 +128,7 @@ def test_options_override_and_are_checked() -> None:
     assert (bot.finetune.epochs, bot.finetune.recipe) == (2, "texts")
     assert override(bot, "sample", temperatures=[0.7, 1]).sample.temperatures == (0.7, 1.0)
     with pytest.raises(WrongUse, match=r"command line: finetune\.epochs"):
-        override(bot, "finetune", epochs=0)
+        override(bot, "finetune", epochs=-1)
 
 
 @pytest.mark.parametrize("words", [[], ["--bot", "data/proverbs"]], ids=["defaults", "proverbs"])

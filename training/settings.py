@@ -192,7 +192,7 @@ class Bot:
     name: str = setting("", "Names the run's folder and the stack in AWS. Default: the name of the bot's folder.")
     folder: Path = Path()
     """Where the bot's files are; not a setting."""
-    chosen: frozenset[str] = frozenset()
+    chosen: frozenset[str] = field(default=frozenset(), compare=False)
     """The keys that the bot's file or the command line set; not a setting."""
     model: str = setting(
         "124M",

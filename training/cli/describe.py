@@ -37,7 +37,7 @@ def settings_(bot: Path | None, table: bool) -> None:
         result(settings_table())
         return
     shown = settings.load(bot) if bot else Bot()
-    facts = {key: value for key, value in dataclasses.asdict(shown).items() if key != "folder"}
+    facts = {key: value for key, value in dataclasses.asdict(shown).items() if key not in ("folder", "chosen")}
     show(facts, bot_toml(shown))
 
 
@@ -62,8 +62,10 @@ def _entry(about: Setting, value: Any) -> str:
         f" One of {', '.join(about.choices)}." if about.choices else f" From {about.bounds}." if about.bounds else ""
     )
     comment = "\n".join(f"# {line}" for line in textwrap.wrap(about.help + allowed + default, 100))
-    unset = "# " if about.key == "name" and not value else ""
-    text = f"{unset}{about.name} = {toml(value or 'mybot' if unset else value)}"
+    # What depends on the base model stays open.
+    fitted = value == about.default and any(about.key in known for known in settings.FITTED.values())
+    unset = "# " if fitted or (about.key == "name" and not value) else ""
+    text = f"{unset}{about.name} = {toml('mybot' if unset and not value else value)}"
     if len(text) > 118 and about.many:
         items = ", ".join(toml(item) for item in value)
         inner = textwrap.fill(items, 116, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
