@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from pathlib import Path
@@ -65,7 +66,7 @@ def run_all(bot: Path, run: Path | None, setup: bool) -> None:
 
 @command("demo", section=ALL)
 @bot_option
-@run_option_in("runs/demo")
+@run_option_in("runs/demo, or runs/demo-MODEL")
 @setting_options("model", "count", *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
 @setup_option
 def demo(bot: Path, run: Path | None, setup: bool) -> None:
@@ -74,13 +75,14 @@ def demo(bot: Path, run: Path | None, setup: bool) -> None:
     The defaults are --model nano and --count 1000 here; the pool is in the run's folder.
 
     $ deepproverbs demo
+    $ deepproverbs demo --model smollm2-135m
     """
     from training.curate.fill import read_pool
 
     started = time.monotonic()
-    folder = run or Path("runs/demo")
-    given().setdefault("model", "nano")
     given().setdefault("count", 1000)
+    model = given().setdefault("model", "nano")
+    folder = run or Path("runs") / ("demo" if model == "nano" else f"demo-{re.sub('[^A-Za-z0-9.]+', '-', model)}")
     given()["pool"] = str(folder / "pool")
     run_all(bot, folder, setup)
     result("\nTen texts of the pool:")
