@@ -99,8 +99,9 @@ lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/shellcheck $(shell grep -lE -d skip '^#!.*bash' scripts/* .ci/run)
 	@$(BIN)/hadolint training/Dockerfile training/Dockerfile.torch
 
-bench: $(PROJECT) $(DEV) $(TF1) $(BENCH)  ## sampling beside its peers; accepted texts a second; the filters; a post [ARGS="--rounds 3"]
+bench: $(PROJECT) $(DEV) $(TF1) $(TORCH) $(BENCH)  ## fine-tuning and sampling beside peers; accepted texts a second; the filters; a post [ARGS="--rounds 3"]
 	@$(BIN)/python -m benchmarks.sampling $(ARGS)
+	@$(BIN)/python -m benchmarks.finetuning
 	@$(BIN)/python -m benchmarks.accepted
 	@$(BIN)/python -m benchmarks.filters
 	@$(BIN)/python -m benchmarks.posting

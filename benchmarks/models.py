@@ -2,11 +2,13 @@
 
 124M: OpenAI's weights where models/124M holds them, else random ones of the same shape: the arithmetic is the same,
 and every text then runs to its last token. nano: the small model of this project, with texts that end by themselves.
+smollm2-135m: as it comes, texts cut after so many tokens.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -16,8 +18,8 @@ import numpy as np
 
 from training.common.paths import MODELS
 from training.model import base as base_model
-from training.model import bundle
-from training.model.convert import write_model
+from training.model import bundle, smollm2
+from training.model.convert import source_of, write_model
 from training.model.events import Written
 from training.model.trainers import TENSORFLOW
 
@@ -51,8 +53,24 @@ def random_weights(hparams: dict[str, int], seed: int = 1) -> dict[str, Any]:
     return made
 
 
+def prepare_smollm2(folder: Path) -> dict[str, int]:
+    """Write folder/{full/, trimmed/} for smollm2-135m, as it is. Returns the hparams, with how many weights are
+    multiplied with beside the output layer's."""
+    base = base_model.locate(smollm2.NAME, MODELS)
+    parameters, write = source_of(base.folder, folder)
+    if not (folder / "done").exists():
+        write(folder / "full", None, math.inf)
+        write(folder / "trimmed", list(range(TRIMMED)), math.inf)
+        (folder / "done").touch()
+    shape = base.hparams
+    sizes = {name: value for name, value in asdict(shape).items() if isinstance(value, int)}
+    return sizes | {"multiplied": parameters - shape.n_vocab * shape.n_embd}
+
+
 def prepare(name: str, folder: Path) -> dict[str, int]:
     """Write folder/{weights.npz, checkpoint/, full/, trimmed/} for 124M or nano. Returns the hparams."""
+    if name == smollm2.NAME:
+        return prepare_smollm2(folder)
     log, weights, checkpoint = folder / "tf1.log", folder / "weights.npz", folder / "checkpoint"
     if name == "124M" and not (MODELS / "124M" / "checkpoint").exists():
         hparams = SHAPE_124M
@@ -96,4 +114,4 @@ def _stand_in_vocabulary(folder: Path, hparams: dict[str, int]) -> None:
 def operations(hparams: dict[str, int], rows: int) -> float:
     """Floating-point operations a token in the matrix products; 248 million for 124M with all its rows."""
     d = hparams["n_embd"]
-    return 2.0 * (12 * hparams["n_layer"] * d * d + rows * d)
+    return 2.0 * (hparams.get("multiplied", 12 * hparams["n_layer"] * d * d) + rows * d)

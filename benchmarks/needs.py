@@ -4,6 +4,7 @@ brings it.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,18 @@ def model_in(folder: Path, benchmark: str) -> Path:
     if not (folder / "model.bin").exists():
         raise DeepproverbsError(f"There is no model in {folder}; run `python -m benchmarks.{benchmark}` first.")
     return folder
+
+
+def peak_of(program: str) -> int:
+    """The most memory, MB, that the process running this program has held so far."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if program in (path / "cmdline").read_text():
+                found = re.search(r"VmHWM:\s*(\d+)", (path / "status").read_text())
+                return round(int(found[1]) / 1024) if found else 0
+        except OSError:
+            continue
+    return 0
 
 
 def run(main: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@ The peers are processes that take turns, one run each a round, so that a machine
 them; medians are quoted. Each peer finds its own best settings first, in another process, so that the peak of memory
 is that of these settings alone.
 
-    .venvs/project/bin/python -m benchmarks.sampling [--model 124M nano] [--rounds 5] [--out FILE]
+    .venvs/project/bin/python -m benchmarks.sampling [--model 124M nano smollm2-135m] [--rounds 5] [--out FILE]
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from benchmarks import models, needs
 from training.common.errors import DeepproverbsError
 from training.common.machine import cores, processor
 from training.common.paths import ROOT
+from training.model import smollm2
 from training.sample.native.sampler import decoder
 
 PEERS = ROOT / "benchmarks" / "peers"
@@ -94,10 +95,18 @@ class Peer:
 
 
 def peers(model: str, folder: Path, length: int) -> list[Peer]:
-    large = model == "124M"
+    large = model != "nano"
     common = {"length": length, "cores": cores(), "rounds": 2 if large else 20}
     batches = [64, 128]
     full, trimmed = folder / "full", folder / "trimmed"
+    if model == smollm2.NAME:  # no TensorFlow, and transformers' own sampler is known to be slower
+        plain = common | {"folder": full, "way": "sample", "batches": batches}
+        return [
+            Peer("CTranslate2, called plainly", "project", "plain_ctranslate2", plain),
+            Peer("CTranslate2, float32", "project", "plain_ctranslate2", plain | {"compute_type": "float32"}),
+            Peer("ours, whole vocabulary", "project", "ours", common | {"folder": full, "rounds": 3}),
+            Peer(OURS, "project", "ours", common | {"folder": trimmed, "rounds": 3}),
+        ]
     checkpoint = folder / "checkpoint"
     kinds = ["float32", "bfloat16"] if _has("avx512_bf16") or _has("amx_bf16") else ["float32"]
     tutorial = {"folder": checkpoint, "way": "tutorial", "tutorial": 200}
@@ -210,17 +219,19 @@ def _has(flag: str) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", nargs="+", default=["124M", "nano"], help="124M, nano (default: both)")
+    parser.add_argument(
+        "--model", nargs="+", default=["124M", "nano", smollm2.NAME], help="124M, nano, smollm2-135m (default: all)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="runs of each peer (default: 5)")
     parser.add_argument("--only", nargs="+", default=[], help="ways whose name holds one of these words (default: all)")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "sampling.json")
     args = parser.parse_args()
-    for environment in ("tf1", "bench"):
+    for environment in ("tf1", "bench", "torch") if args.model != [smollm2.NAME] else ("torch", "bench"):
         needs.python_of(environment)
     decoder()
     results = []
     for model in args.model:
-        results.append(measure(model, 24 if model == "124M" else 64, args.rounds, args.only))
+        results.append(measure(model, 64 if model == "nano" else 24, args.rounds, args.only))
         print(table(results[-1]), end="\n\n", flush=True)
     about = {
         "processor": processor(),

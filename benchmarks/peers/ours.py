@@ -13,7 +13,7 @@ from training.settings import SampleSettings
 
 a = common.arguments()
 settings = SampleSettings(
-    max_tokens=a["length"], temperatures=(1.0,), batch=a.get("batch", 0), workers=a.get("workers", 0)
+    max_tokens=a["length"], temperatures=(1.0,), top_p=1.0, batch=a.get("batch", 0), workers=a.get("workers", 0)
 )
 converted = Converted(Path(a["folder"]))
 plan = choose_plan(converted, settings, lambda _: None)

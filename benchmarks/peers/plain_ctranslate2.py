@@ -19,7 +19,7 @@ def generator(workers, threads):
     if (workers, threads) not in generators:
         generators.clear()
         generators[workers, threads] = ctranslate2.Generator(
-            a["folder"], compute_type="int8", inter_threads=workers, intra_threads=threads
+            a["folder"], compute_type=a.get("compute_type", "int8"), inter_threads=workers, intra_threads=threads
         )
     return generators[workers, threads]
 
