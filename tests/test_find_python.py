@@ -274,7 +274,7 @@ def test_where_tensorflow_has_no_build_the_rest_is_set_up(
     (environment / ".installed").write_text(f"1 {clone} {sum_of_list}\n")
     sentence = one_sentence(run("scripts/setup", "project", "tf1", cwd=clone, **bare))
     assert sentence.startswith(f"TensorFlow 1.15 has no build for {system} {machine} ")
-    assert "filter, fill, post, pool, schedule and report work" in sentence and "make cloud-train" in sentence
+    assert "PyTorch can fine-tune in its place" in sentence and "scripts/setup torch" in sentence
     assert sorted(path.name for path in (clone / ".venvs").iterdir() if path.is_dir()) == ["project"]
 
 
