@@ -173,7 +173,7 @@ class FilterSettings:
     )
     choose_from: float = setting(
         2.0,
-        "Texts that must pass for each one that is chosen; the worse stay out of the pool. For smollm2-135m: 5.",
+        "Texts that must pass for each one that is chosen; the worse stay out of the pool. For smollm2-135m: 3.",
         (1, 100),
     )
     near_ratio: float = setting(
@@ -217,7 +217,7 @@ class Bot:
 
 FITTED: dict[str, dict[str, Any]] = {
     "nano": {"sample.temperatures": (0.6,)},
-    "smollm2-135m": {"filter.ratio": False, "filter.choose_from": 5.0},
+    "smollm2-135m": {"filter.ratio": False, "filter.choose_from": 3.0},
 }
 """Base model → the settings that suit it better than the defaults, unless the bot chooses its own: what blind readings
 found best (docs/benchmarks.md)."""
