@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,8 +15,10 @@ from pathlib import Path
 import pytest
 from click.exceptions import Exit, NoArgsIsHelpError
 
+from data.proverbs import prepare
 from tests.cli.test_help import parsed
 from training.common.paths import ROOT
+from training.corpus.read import load_corpus
 
 PAPERS = sorted(
     ROOT / name
@@ -112,7 +113,8 @@ def test_the_readme_s_walk_with_a_corpus_of_one_s_own(
     tf1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The block of commands as it stands, on a file of sayings, from the corpus to a filled pool and a dry post."""
-    shutil.copy(ROOT / "tests" / "corpora" / "sayings.txt", tmp_path / "sayings.txt")
+    prepare.main(tmp_path)  # nano has read the Bible alone, and learns no other English from forty texts
+    (tmp_path / "sayings.txt").write_text("\n".join(load_corpus(tmp_path / "corpus.txt")[::3]) + "\n")
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
     section = (ROOT / "README.md").read_text().partition("## Your own corpus")[2]

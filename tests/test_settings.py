@@ -20,7 +20,8 @@ ALL = [about for section in ("", *SECTIONS) for about in settings_of(section).va
 PLAIN = """
 {"corpus": {"file": "corpus.txt", "prepare": "prepare.py", "reference": ["kjv.txt"], "field": "text", "style": "keep",
 "hold_out": 0.1, "seed": 1}, "finetune": {"trainer": "auto", "recipe": "texts", "epochs": 0, "batch_size": 0,
-"learning_rate": 0.0, "layers": "auto", "memory_saving": "auto", "seed": 1}, "sample": {"budget": 0, "temperatures": [0.8], "top_k": 0,
+"learning_rate": 0.0, "layers": "auto", "memory_saving": "auto", "seed": 1}, "sample": {"budget": 0,
+"temperatures": [0.8], "top_k": 0,
 "top_p": 0.9, "prefixes": [""], "max_tokens": 96, "seed": 1, "engine": "auto", "device": "auto", "compute_type": "auto",
 "workers": 0, "threads": 0, "batch": 0, "vocabulary": "auto", "early_stop": true}, "filter": {"skip": [], "own": [],
 "characters": "abcdefghijklmnopqrstuvwxyz ,.'-", "max_length": 280, "min_words": 4, "repetition": [0.36, 0.28, 0.22],
