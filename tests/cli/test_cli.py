@@ -52,7 +52,7 @@ WRONG = [
     ("run --bot no-toml.toml", 2, "is not a TOML file"),
     ("run --bot missing.toml", 2, "--bot"),
     ("run --bot empty-bot.toml --run out --pool out/pool", 1, "corpus.txt is missing"),
-    ("run --epochs 0", 2, "finetune.epochs must lie between"),
+    ("run --epochs -1", 2, "finetune.epochs must lie between"),
     ("run --temperature 0", 2, "sample.temperatures must lie between"),
     ("sample --run out --count 5", 2, "No model in out"),
     ("fill missing.jsonl --pool p", 2, "Cannot read missing.jsonl"),
@@ -73,7 +73,7 @@ WRONG = [
     ("post --pool good-pool --creds no.json", 2, "is not a JSON object"),
     ("post --pool good-pool --creds keys.json", 2, "lacks consumer_secret"),
     ("post --pool nowhere --dry-run", 1, "no unused text"),
-    ("post --checkpoint checkpoint --dry-run", 2, "No gpt-2-simple checkpoint"),
+    ("post --checkpoint checkpoint --dry-run", 2, "No checkpoint in checkpoint"),
 ]
 
 

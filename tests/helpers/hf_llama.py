@@ -15,7 +15,7 @@ from training.common.text import END_OF_TEXT
 from training.corpus.tokenizer import load_tokenizer
 
 END = 4095
-TINY = Size(heads=2, kv_heads=1, size=16, width=32, hidden=64, vocabulary=8192)
+TINY = Size(heads=2, kv_heads=1, size=16, width=32, hidden=64, vocabulary=12_288)
 """With so many rows that a step's softmax is over a part of them."""
 MASSIVE = Size(layers=3, heads=4, kv_heads=2, size=16, width=64, hidden=128, vocabulary=4096)
 

@@ -38,7 +38,7 @@ def test_nano_is_built_and_gpt_2_simple_loads_the_same_values(
     assert (model.folder, model.hparams) == (cache / "nano", TINY)
     assert check_layout(model.folder) == TINY
     assert (model.folder / "checkpoint").read_bytes() == model_files()["checkpoint"]  # no path of this machine
-    assert f"nano: built in {cache / 'nano'}, {TINY.parameters:,} parameters" in caplog.text
+    assert f"nano: built in {cache / 'nano'}, " in caplog.text
     assert {path.name for path in cache.iterdir()} == {"nano", ".nano.lock"}
 
     subprocess.run([tf1, "-c", LOAD, str(cache), str(tmp_path / "loaded.npz")], check=True, capture_output=True)

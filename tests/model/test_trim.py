@@ -18,7 +18,7 @@ from training.model import convert, trim
 from training.model.converted import Converted, named
 from training.settings import SampleSettings
 
-SETTINGS = SampleSettings(max_tokens=24)
+SETTINGS = SampleSettings(max_tokens=24, temperatures=(0.9,), top_p=1.0)
 SAYINGS = [
     f"the {a} {b} the {c}." for a in ("sun", "dog", "king") for b in ("eats", "sees") for c in ("house", "wise man")
 ]

@@ -239,8 +239,10 @@ def test_the_jobs_from_nothing(
     source.mkdir()
     shutil.copyfile(ROOT / "tests" / "corpora" / "sayings.txt", source / "sayings.txt")
     open_mode = 'characters = ""\nclosed_vocabulary = false\nskip = ["set-apart"]\nband = 100.0\n'
+    drawing = "temperatures = [0.9]\ntop_p = 1\n"
     (source / "bot.toml").write_text(
-        f'model = "nano"\ncount = 20\n[corpus]\nfile = "sayings.txt"\n[finetune]\nepochs = 1\n[filter]\n{open_mode}'
+        f'model = "nano"\ncount = 20\n[corpus]\nfile = "sayings.txt"\n[finetune]\nepochs = 1\n[sample]\n{drawing}'
+        f"[filter]\n{open_mode}"
     )
     assert cli.main(["job", "place", "--bot", str(source / "bot.toml"), "--work", str(place)]) == 0
     pool = ["--pool", str(tmp_path / "pool")]

@@ -157,7 +157,9 @@ def test_fifty_kills_leave_the_file_of_an_undisturbed_run(small: Path, tmp_path:
         data = file.read_bytes() if file.exists() else b""
         for line in data.splitlines(keepends=True)[:-1][-50:]:
             value = json.loads(line)
-            assert set(value) == {"text", "tokens", "logprob", "finished", "temperature"} and Candidate.of(value)
+            assert set(value) == {"text", "tokens", "logprob", "finished", "temperature", "hardest"} and Candidate.of(
+                value
+            )
         grown += len(data) > last
         last = len(data)
     assert grown >= 40

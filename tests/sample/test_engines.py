@@ -100,7 +100,7 @@ def test_ctranslate2s_frequencies_are_the_exact_probabilities(small: Path, name:
 def test_stages_of_a_call_change_no_distribution(small: Path, workers: int) -> None:
     """As on a GPU: a call takes texts one step further and they wait for the next; both tokens of 60,000 texts. Every
     number comes once, with its prefix and temperature."""
-    settings = SampleSettings(max_tokens=2, temperatures=(0.8, 1.2), prefixes=("hi", ""))
+    settings = SampleSettings(max_tokens=2, temperatures=(0.8, 1.2), top_p=1.0, prefixes=("hi", ""))
     converted = Converted(small)
     engine = make_engine(replace(CT2, batch=500, workers=workers), converted, settings, None, small)
     assert isinstance(engine, CTranslate2Engine)
