@@ -96,7 +96,7 @@ def test_another_model_in_the_folder_is_another_base(huggingface: Path, tmp_path
 def test_a_llama_is_for_pytorch_alone(tmp_path: Path) -> None:
     folder = hf_llama.folder(tmp_path / "llama", hf_llama.TINY)
     found = locate(str(folder), tmp_path / "cache", HF)
-    shape = Hparams(8192, 128, 32, 2, 2, n_head_kv=1, architecture="llama")
+    shape = Hparams(12_288, 128, 32, 2, 2, n_head_kv=1, architecture="llama")
     assert (found.folder, found.hparams) == (folder, shape)
     with pytest.raises(WrongUse, match=r"is no GPT-2, which is all that TensorFlow 1.15 can train; set --trainer to"):
         locate(str(folder), tmp_path / "cache", OPENAI)
