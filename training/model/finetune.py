@@ -65,8 +65,8 @@ def training_arguments(settings: FinetuneSettings, base: BaseModel, corpus: Path
 
     A width of 256 (nano) tolerates a rate of 1e-3; 124M takes gpt-2-simple's 1e-4, larger models less. From 355M on the
     embeddings stay fixed and activations are recomputed, as in gpt-2-simple: otherwise 16 GB on a GPU are too few. A
-    model that has read as much as SmolLM2 learns the texts by heart after two epochs: the held-out loss is lowest there,
-    with 400 texts and with 800.
+    model that has read as much as SmolLM2 learns the texts by heart after two epochs: the held-out loss is lowest
+    there, with 400 texts and with 800.
 
     Raises:
         DeepproverbsError: the corpus is too small for the recipe.
