@@ -32,18 +32,34 @@ class CorpusSettings:
     """The texts that the bot learns from."""
 
     file: str = setting(
-        "corpus.txt", "The texts: delimited, one a line, CSV or JSON Lines. Relative to the bot's folder."
+        "corpus.txt", "The texts, in any form that `deepproverbs corpus` reads. Relative to the bot's folder."
     )
     prepare: str = setting("", "A Python program in the bot's folder that writes the files that are missing.")
     reference: tuple[str, ...] = setting(
         (), "More files of texts that nothing in the pool may copy: the rest of the book, earlier posts."
     )
-    field: str = setting("text", "The column or key that holds the text in CSV and JSON Lines.")
+    form: str = setting("", "The kind of file, as `deepproverbs corpus` names it. Empty: found by what is in it.")
+    delimiter: str = setting(
+        "", "What separates the columns of a table, or the line that separates texts. Empty: found."
+    )
+    field: str = setting("", "The column or key that holds the text in tables and JSON. Empty: found.")
+    encoding: str = setting("", "The file's encoding, such as cp1252. Empty: UTF-8, or UTF-16 where that is certain.")
+    drop: tuple[str, ...] = setting(
+        ("reposts", "replies"), "Posts to leave out, where the file tells them: reposts, replies."
+    )
+    links: Literal["drop", "keep"] = setting("drop", "Links in texts: drop takes them out, the rest of the text stays.")
+    mentions: Literal["drop", "keep"] = setting(
+        "drop", "@names in texts: drop takes them out, the rest of the text stays."
+    )
     style: Literal["keep", "plain"] = setting(
         "keep", "keep: as written. plain: lower case, no marks but , . ' and -, one full stop at the end."
     )
     hold_out: float = setting(0.1, "Share of the texts that is held out to measure the loss.", (0.01, 0.5))
     seed: int = setting(1, "Chooses which texts are held out.")
+
+
+NOTHING_SAID = CorpusSettings()
+"""Every file is read by what is in it."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def build(
     style = Style() if settings.style == "plain" else None
     read, texts = 0, dict[str, None]()
     for path in files:
-        for raw in read_texts(path, settings.field):
+        for raw in read_texts(path, settings):
             text = restyle(raw, style) if style else clean(raw)
             if text:
                 read += 1

@@ -6,7 +6,7 @@ To add one: write a `Form` in a file of its own here, and name it in FORMS befor
 from __future__ import annotations
 
 from training.corpus.forms.delimited import DELIMITED
-from training.corpus.forms.form import Form, Source
+from training.corpus.forms.form import Form, Found, Source
 from training.corpus.forms.json_lines import JSON_LINES
 from training.corpus.forms.lines import LINES
 from training.corpus.forms.table import TABLE
@@ -15,6 +15,6 @@ FORMS: list[Form] = [TABLE, JSON_LINES, DELIMITED, LINES]
 """The first that recognises a file reads it; the last one takes any text."""
 
 
-def form_of(source: Source) -> Form:
-    """The form of a file."""
-    return next(form for form in FORMS if form.recognise(source))
+def form_of(source: Source) -> tuple[Form, Found]:
+    """The form of a file, and why."""
+    return next((form, found) for form in FORMS if (found := form.recognise(source)))

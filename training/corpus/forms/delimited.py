@@ -5,26 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from training.corpus.forms.form import Form, Source
+from training.corpus.forms.form import Form, Found, Raw, Source
+from training.corpus.ledger import Ledger
 
 _DELIMITER_LINE = re.compile(r"={10,}")
 
 
-def recognise(source: Source) -> bool:
+def recognise(source: Source) -> Found | None:
     with source.open() as lines:
-        return any(_DELIMITER_LINE.fullmatch(line.strip()) for line in lines)
+        count = sum(bool(_DELIMITER_LINE.fullmatch(line.strip())) for line in lines)
+    return Found(f"{count:,} lines of equals signs separate them") if count else None
 
 
-def read(source: Source) -> Iterator[str]:
+def read(source: Source, found: Found, ledger: Ledger) -> Iterator[Raw]:
     text: list[str] = []
+    start = 1
     with source.open() as lines:
-        for line in lines:
+        for number, line in enumerate(lines, 1):
             if _DELIMITER_LINE.fullmatch(line.strip()):
-                yield " ".join(text)
-                text = []
+                yield Raw("".join(text), start)
+                text, start = [], number + 1
             else:
                 text.append(line)
-    yield " ".join(text)
+    yield Raw("".join(text), start)
 
 
-DELIMITED = Form("texts between ========== lines", recognise, read)
+DELIMITED = Form("delimited", "texts between ========== lines", recognise, read)

@@ -7,14 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from training.common.errors import DeepproverbsError
-from training.corpus.forms.form import Form, Source
+from training.corpus.forms.form import Form, Found, Raw, Source
+from training.corpus.ledger import Ledger
 
 
-def read(source: Source) -> Iterator[str]:
+def recognise(source: Source) -> Found | None:
+    return Found("its name says so") if source.path.suffix.lower() in (".jsonl", ".ndjson", ".json") else None
+
+
+def read(source: Source, found: Found, ledger: Ledger) -> Iterator[Raw]:
+    field = source.settings.field or "text"
     with source.open() as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                yield _text_of(line, source.field, f"{source.path}, line {number}")
+                yield Raw(_text_of(line, field, f"{source.path}, line {number}"), number)
 
 
 def _text_of(line: str, field: str, where: str) -> str:
@@ -34,4 +40,4 @@ def _text_of(line: str, field: str, where: str) -> str:
     return value
 
 
-JSON_LINES = Form("JSON Lines", lambda source: source.path.suffix.lower() in (".jsonl", ".ndjson", ".json"), read)
+JSON_LINES = Form("json-lines", "JSON Lines", recognise, read)
