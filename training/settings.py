@@ -140,7 +140,7 @@ class FilterSettings:
         'Rules of your own, "FILE.py:FUNCTION" in the bot\'s folder: it takes a text and returns None or the reason.',
     )
     characters: str = setting(
-        "abcdefghijklmnopqrstuvwxyz ,.'-",
+        "",
         "Every character that a text may hold. Empty: all printable ones (digits, @, # and $ have rules of their own).",
     )
     max_length: int = setting(280, "Longest text, in X's weighted characters.", (1, 280))
@@ -151,14 +151,10 @@ class FilterSettings:
         (0, 1),
     )
     dangling: tuple[str, ...] = setting(
-        (
-            "a", "an", "and", "as", "at", "because", "but", "doth", "every", "for", "from", "hath", "if", "into",
-            "its", "lest", "my", "nor", "of", "or", "our", "shall", "than", "the", "their", "thy", "to", "unto",
-            "upon", "when", "which", "while", "who", "whom", "whose", "with", "your",
-        ),
-        "Words that no text may end on.",
-    )  # fmt: skip
-    closed_vocabulary: bool = setting(True, "Every word must be in the corpus, its references or the common words.")
+        (),
+        "Words that no text may end on, because another must follow: and, of, the.",
+    )
+    closed_vocabulary: bool = setting(False, "Every word must be in the corpus, its references or the common words.")
     common_words: int = setting(
         30_000, "How many of the language's most frequent words are known, without those on the blocklist.", (0, 10**6)
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.proverbs import prepare
-from training.common.paths import ROOT
+from training.common.paths import DEFAULT_BOT, ROOT
 from training.corpus.read import load_corpus
 from training.model.converted import Converted
 from training.sample.candidates import Candidate
@@ -16,8 +16,10 @@ from training.sample.draw import sample
 from training.sample.engine import Plan
 from training.sample.plan import make_engine
 from training.sample.stop_rules import StopRules
-from training.settings import Bot, CorpusSettings, FilterSettings, SampleSettings
+from training.settings import Bot, CorpusSettings, FilterSettings, SampleSettings, load
 
+STRICT = load(DEFAULT_BOT).filter
+"""The Proverbs' own rules: few characters, a closed vocabulary, words that no text ends on."""
 SETTINGS = SampleSettings(max_tokens=16)
 NATIVE = Plan("native", workers=2, batch=24)
 CT2 = Plan("ctranslate2", compute_type="float32", workers=2, threads=1, batch=16)

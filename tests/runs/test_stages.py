@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from data.proverbs.prepare import PROVERBS
-from tests.helpers import labelled
+from tests.helpers import labelled, sampling
 from tests.helpers.peak import peak_kilobytes
 from tests.helpers.sampling import NATIVE, SETTINGS, bot, some
 from training.common.errors import DeepproverbsError, WrongUse
@@ -29,7 +29,7 @@ def bible() -> list[str]:
     return [*labelled.proverbs(), *labelled.bible(without=PROVERBS)]
 
 
-STRICT = FilterSettings(max_length=120, copy_run=5)
+STRICT = replace(sampling.STRICT, max_length=120, copy_run=5)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_texts_given_up_under_other_filters_do_not_count(model: Path, tmp_path: 
 
 
 def test_a_prefix_that_cannot_pass_is_told(model: Path, tmp_path: Path) -> None:
-    wrong = replace(bot(tmp_path), filter=FilterSettings(), sample=replace(SETTINGS, prefixes=("Thou",)))
+    wrong = replace(bot(tmp_path), filter=sampling.STRICT, sample=replace(SETTINGS, prefixes=("Thou",)))
     with pytest.raises(WrongUse, match=r"starts with 'Thou' can pass: it holds 'T'"):
         sample_and_filter(wrong, tmp_path, model, [])
 
@@ -141,7 +141,7 @@ def test_texts_without_a_score_are_scored(model: Path, tmp_path: Path) -> None:
     texts = ["and the king said unto the people, go in peace.", "zq xv kj qz wp fk"]
     (tmp_path / "t.txt").write_text("\n".join(texts) + "\n")
     band = Band(Spread(-3.0, 1.0), -3.0, 3.0)
-    plain_bot = replace(bot(tmp_path), filter=FilterSettings(closed_vocabulary=False, skip=("repetition",)))
+    plain_bot = replace(bot(tmp_path), filter=FilterSettings(skip=("repetition",)))
     options = FilterOptions(tmp_path / "t.txt", out=tmp_path / "pool.jsonl")
     judging = Judging(plain_bot, Reference(["a wise son"]), band, model)
     filtered = filter_file(options, judging)

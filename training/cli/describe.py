@@ -91,7 +91,7 @@ def settings_table() -> str:
         for name, about in settings_of(section).items():
             kind = " or ".join(f"`{choice}`" for choice in about.choices) or NAMES[about.item]
             kind = (f"list of {kind}s" if about.many else kind) + (f", {about.bounds}" if about.bounds else "")
-            default = {"name": "", "dangling": "a long list"}.get(name, f"`{toml(about.default)}`")
+            default = "" if name == "name" else f"`{toml(about.default)}`"
             rows.append(f"| `{name}` | {kind} | {default} | {about.help.translate(MARKS)} |")
         parts.append("\n".join([heading, "", *rows]))
     return "\n\n".join(parts)
