@@ -56,15 +56,17 @@ def test_a_text_of_several_lines_becomes_one(tmp_path: Path) -> None:
 
 def test_the_field_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,saying\n1,hello there\n")
-    assert list(read_texts(tmp_path / "a.csv", "saying")) == ["hello there"]
+    assert list(read_texts(tmp_path / "a.csv", CorpusSettings(field="saying"))) == ["hello there"]
+    with pytest.raises(DeepproverbsError, match=r"no column 'tweet' but 'id', 'saying'; .* --field"):
+        list(read_texts(tmp_path / "a.csv", CorpusSettings(field="tweet")))
 
 
 WRONG = {
     "empty.txt": (b"", "is empty"),
     "blank.txt": (b" \n\n ", "is empty"),
-    "binary.bin": (b"\x7fELF\0\0\0" * 100, "is a binary file"),
-    "latin.txt": ("grün\n".encode("latin-1") * 30, "is not UTF-8 .* iconv"),
-    "table.csv": (b"id,words\n1,x\n", "no column 'text' but 'id', 'words'"),
+    "binary.bin": (b"\x7fELF\0\0\0" * 100, "is a program, not text"),
+    "latin.txt": ("grün\n".encode("latin-1") * 30, "does not say how it is encoded: (?s:.*)--encoding cp1252 reads"),
+    "table.csv": (b"id,words\n1,x y\n", "Only 1 different text .* was read as a table"),
     "a.jsonl": (b'{"words": "x"}\n', "line 1: no field 'text' but 'words'"),
     "b.jsonl": (b'{"text": "x"}\n{"text"\n', "line 2: not JSON"),
     "c.jsonl": (b'{"text": 5}\n', "is int, not a text"),

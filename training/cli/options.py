@@ -16,6 +16,8 @@ from training.settings import Bot, Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+READ = ("corpus.form", "corpus.delimiter", "corpus.field", "corpus.encoding")
+"""Settings of [corpus] that say how a file is read."""
 TUNED = ("finetune.trainer", "finetune.recipe", "finetune.epochs", "finetune.batch_size", "finetune.learning_rate")
 SHAPED = ("sample.temperatures", "sample.prefixes")
 ENGINE = ("sample.engine", "sample.device", "sample.compute_type", "sample.workers", "sample.threads", "sample.batch")

@@ -12,6 +12,7 @@ import click
 from training.cli.command import argument, command, json_option, option
 from training.cli.console import result, show
 from training.cli.options import (
+    READ,
     SAMPLED,
     SHAPED,
     TUNED,
@@ -32,34 +33,52 @@ PATH = click.Path(path_type=Path)
 
 @command("corpus", section=ROAD)
 @argument(
-    "files", nargs=-1, required=True, type=PATH, metavar="FILE…", help="Delimited, one a line, CSV or JSON Lines."
+    "files",
+    nargs=-1,
+    required=True,
+    type=PATH,
+    metavar="FILE…",
+    help="Texts in any form: lines, tables, JSON, fortune files … (docs/corpora.md). - reads standard input.",
 )
-@option("--out", type=PATH, required=True, metavar="DIR", help="Folder for corpus.txt and corpus.npz.")
+@option("--out", type=PATH, metavar="DIR", help="Folder for corpus.txt and corpus.npz. Without it, only look.")
 @bot_option
-@setting_options("corpus.field", "corpus.style", "model")
+@setting_options(*READ, "corpus.style", "model")
 @json_option
-def corpus(files: tuple[Path, ...], out: Path, bot: Path) -> None:
+def corpus(files: tuple[Path, ...], out: Path | None, bot: Path) -> None:
     """Read any text file, drop duplicates, split, count and encode it.
 
-    Unless --model says otherwise, nano's tokens are counted.
+    Shows what kind of file it is and why, some texts, and what became of all of them. Unless --model says otherwise,
+    nano's tokens are counted.
 
+    $ deepproverbs corpus sayings.txt
     $ deepproverbs corpus sayings.txt --out runs/sayings
     $ deepproverbs corpus tweets.csv --field tweet --style plain --out runs/tweets --json
     """
     from training.corpus import build
+    from training.corpus.gather import gather
     from training.corpus.tokenizer import load_tokenizer
     from training.model import base as base_model
 
     settings = dataclasses.replace(load_bot(bot).corpus, style=given().get("corpus.style", "keep"))
+    if not out:
+        gathered = gather(list(files), settings, lambda _: None)
+        facts: dict[str, Any] = {"files": [told.facts() for told in gathered.told]}
+        again = "The same without guessing: "
+        show(facts, "\n\n".join(f"{told.table()}\n{again}{told.command()}" for told in gathered.told))
+        return
     model = given().get("model", "nano")
     # nano's tokenizer is in the checkout; its model need not be built to count tokens.
     tokenizer = load_tokenizer(NANO if model == "nano" else base_model.locate(model, MODELS).folder)
+    shown: list[str] = []
     with locked(out):
-        counts = build.build(list(files), out, settings, tokenizer)
-    facts = dataclasses.asdict(counts)
-    rows = (f"{n.replace('_', ' '):>18}: {format(v, ',') if isinstance(v, int) else v}" for n, v in facts.items())
-    show(facts, "\n".join(rows))
-    say(f"Written: {out / 'corpus.txt'}, {out / 'corpus.npz'}")
+        counts = build.build(
+            list(files), out, settings, tokenizer, tell=lambda all: shown.extend(told.table() for told in all.told)
+        )
+        facts = {**dataclasses.asdict(counts), **json.loads((out / "corpus.json").read_text(encoding="utf-8"))}
+    rows = [f"{n.replace('_', ' '):>18}: {format(v, ',') if isinstance(v, int) else v}" for n, v in facts.items()][:-2]
+    commands = (f"The same without guessing: {file['command']} --out {out}" for file in facts["files"])
+    show(facts, "\n".join([*shown, "", *rows, *commands]))
+    say(f"Written: {out / 'corpus.txt'}, {out / 'corpus.npz'}, {out / 'corpus.json'}")
 
 
 @command("base", section=ROAD)

@@ -5,6 +5,7 @@ read = dropped + duplicates + kept.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -42,6 +43,29 @@ class Ledger:
         """A text that stays, but not as it was."""
         self.altered.setdefault(what, Count()).add(text, line)
 
+    def add(self, other: Ledger) -> None:
+        """Count what another ledger counts, too."""
+        self.read += other.read
+        self.duplicates += other.duplicates
+        for mine, theirs in ((self.dropped, other.dropped), (self.altered, other.altered)):
+            for key, each in theirs.items():
+                count = mine.setdefault(key, Count(0, each.example, each.line))
+                count.count += each.count
+
     @property
     def kept(self) -> int:
         return self.read - self.duplicates - sum(each.count for each in self.dropped.values())
+
+    def facts(self) -> dict[str, Any]:
+        """For corpus.json: examples are cut at 200 characters."""
+        return {
+            "read": self.read,
+            "dropped": _facts(self.dropped),
+            "duplicates": self.duplicates,
+            "kept": self.kept,
+            "altered": _facts(self.altered),
+        }
+
+
+def _facts(counts: dict[str, Count]) -> dict[str, Any]:
+    return {key: {"count": c.count, "example": c.example[:200], "line": c.line} for key, c in counts.items()}

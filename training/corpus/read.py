@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import codecs
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from training.common.errors import DeepproverbsError
 from training.corpus.clean import clean
+from training.corpus.containers import Plain, plain_file, with_ordinary_ends
+from training.corpus.encoding import REPAIR, Encoding, find_encoding
 from training.corpus.forms import form_of
+from training.corpus.forms.choice import excerpt
+from training.corpus.forms.delimited import DELIMITED
 from training.corpus.forms.form import Form, Found, Raw, Source
 from training.corpus.ledger import Ledger
 from training.settings import NOTHING_SAID, CorpusSettings
+
+TWICE = re.compile("[ÂÃâÄÅÐÑÎÏØÙãåæçèéìíðŸ√‚][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ©®§°∂¬≠Äàãåç]")
+"""What text in UTF-8 looks like, read as cp1252 or Mac Roman; ftfy then says whether it is."""
 
 
 @dataclass
@@ -23,61 +30,119 @@ class Reading:
     form: Form
     found: Found
     ledger: Ledger = field(default_factory=Ledger)
+    encoding: Encoding = field(default_factory=lambda: Encoding("utf-8-sig", "UTF-8"))
+    plain: Plain | None = None
+    """Keeps the copy of a pipe while it is read."""
+    garbled: list[tuple[str, str]] = field(default_factory=list)
+    """(as it stands, as it was meant) of the first texts that were encoded twice."""
+    garbled_count: int = 0
 
     def texts(self) -> Iterator[Raw]:
         """The raw texts, in the file's order; those left out are in the ledger."""
         ledger = self.ledger = Ledger()
-        try:
-            for raw in self.form.read(self.source, self.found, ledger):
-                ledger.read += 1
-                yield raw
-        except UnicodeDecodeError as error:
-            raise _not_utf8(self.source.path, error) from error
-        ledger.read += sum(each.count for each in ledger.dropped.values())
+        self.garbled, self.garbled_count = [], 0
+        count = 0
+        for raw in self.form.read(self.source, self.found, ledger):
+            count += 1
+            yield self._decoded(raw, ledger)
+        ledger.read += count + sum(each.count for each in ledger.dropped.values())
+
+    def _decoded(self, raw: Raw, ledger: Ledger) -> Raw:
+        text = raw.text
+        if "\0" in text:
+            ledger.alter("with zero bytes (NUL) taken out", excerpt(text.replace("\0", "␀")), raw.line)
+            raw = Raw(text.replace("\0", ""), raw.line)
+        if not text.isascii() and TWICE.search(text):
+            from ftfy import fix_encoding
+
+            meant = fix_encoding(text)
+            if meant != text:
+                if self.source.encoding.endswith("+" + REPAIR):
+                    ledger.alter("whose encoding was repaired", excerpt(text), raw.line)
+                    return Raw(meant, raw.line)
+                self.garbled_count += 1
+                if len(self.garbled) < 3:
+                    self.garbled.append(_pair(text, meant))
+        return raw
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Settings of [corpus] that repeat this reading without guessing."""
+        said = self.source.settings.encoding
+        encoding = {"encoding": said} if said else {}
+        return {"form": self.form.name, **self.found.options, **encoding}
+
+
+def _pair(text: str, meant: str) -> tuple[str, str]:
+    """The first words that differ."""
+    for a, b in zip(text.split(), meant.split(), strict=False):
+        if a != b:
+            return a, b
+    return text[:40], meant[:40]
 
 
 def open_corpus(path: Path, settings: CorpusSettings = NOTHING_SAID) -> Reading:
-    """Recognise a file. One of gigabytes costs no more memory than a line of it.
+    """Recognise a file. One of gigabytes costs no more memory than a line of it. `-` is standard input.
 
     Raises:
-        DeepproverbsError: the file is missing, empty, binary, wrongly encoded or breaks its form.
+        DeepproverbsError: the file is missing, empty, no text, in an encoding that does not prove itself, broken, or
+            to be read in two ways.
+        WrongUse: what was said by hand cannot be.
     """
-    source = Source(path, _encoding(path), settings)
-    try:
-        form, found = form_of(source)
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, error) from error
-    return Reading(source, form, found)
+    plain = plain_file(path)
+    encoding = find_encoding(plain.path, settings.encoding, plain.called)
+    if encoding.other_ends:
+        plain = with_ordinary_ends(plain)
+    source = Source(plain.path, encoding.name, settings, plain.called)
+    form, found = form_of(source)
+    return Reading(source, form, found, encoding=encoding, plain=plain)
+
+
+def open_beside(path: Path, settings: CorpusSettings) -> Reading:
+    """Recognise a file beside the corpus: a reference, or candidates. What [corpus] says holds for it, too, unless the
+    file proves that it has another form.
+
+    Raises: as `open_corpus`.
+    """
+    if settings.form or settings.delimiter or settings.field:
+        try:
+            said = open_corpus(path, settings)
+        except DeepproverbsError as error:
+            said, refused = None, error
+        if said and not said.form.weak:
+            return said
+        try:
+            proven = open_corpus(path, replace(settings, form="", delimiter="", field=""))
+        except DeepproverbsError:
+            proven = None
+        if said and (not proven or proven.form.weak):
+            return said
+        if proven and "field" in proven.form.takes and settings.field and not said:
+            raise refused  # it has fields, but not this one
+        if proven:
+            return proven
+        raise refused
+    return open_corpus(path, settings)
 
 
 def read_texts(path: Path, settings: CorpusSettings = NOTHING_SAID) -> Iterator[str]:
     """The raw texts of a file. Raises as `open_corpus`."""
-    return (raw.text for raw in open_corpus(path, settings).texts())
+    reading = open_corpus(path, settings)
+    return (raw.text for raw in reading.texts())
 
 
 def load_corpus(path: Path, settings: CorpusSettings = NOTHING_SAID) -> list[str]:
-    """The texts of a file that needs no cleaning: a corpus.txt or a reference."""
-    return [text for raw in read_texts(path, settings) if (text := clean(raw))]
+    """The texts of a file that needs no cleaning: a corpus.txt or a reference. `settings`: what the bot says."""
+    return [text for raw in open_beside(path, settings).texts() if (text := clean(raw.text))]
 
 
-def _encoding(path: Path) -> str:
+def load_built(path: Path) -> list[str]:
+    """The texts of a corpus.txt that `build` wrote: its form is known, and never guessed.
+
+    Raises:
+        DeepproverbsError: it is missing, or not what `build` writes.
+    """
     try:
-        with path.open("rb") as file:
-            head = file.read(65536)
-    except OSError as error:
-        raise DeepproverbsError(f"Cannot read {path}: {error.strerror}; check the name.") from error
-    if not head.strip():
-        raise DeepproverbsError(
-            f"{path} is empty; give a file with one text a line, or with ========== lines between texts."
-        )
-    utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if b"\0" in head and not utf16:
-        raise DeepproverbsError(f"{path} is a binary file, not text; export it as text, CSV or JSONL first.")
-    return "utf-16" if utf16 else "utf-8-sig"
-
-
-def _not_utf8(path: Path, error: UnicodeDecodeError) -> DeepproverbsError:
-    return DeepproverbsError(
-        f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}); "
-        f"convert it first, for example: iconv -f WINDOWS-1252 -t UTF-8 {path}"
-    )
+        return [raw.text for raw in DELIMITED.read(Source(path), Found("as built"), Ledger())]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeepproverbsError(f"Cannot read {path}: {error}; make it again with `deepproverbs corpus`.") from error

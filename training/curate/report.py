@@ -39,7 +39,7 @@ from training.common.errors import WrongUse
 from training.common.files import write_whole
 from training.common.text import normal_form
 from training.corpus import build as corpus
-from training.corpus.read import load_corpus
+from training.corpus.read import load_built
 from training.settings import Bot
 
 MOST = 20_000
@@ -188,7 +188,7 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
     """
     if not (run / "pool.jsonl").exists():
         raise WrongUse(f"No pool.jsonl in {run}; `deepproverbs run` makes one.")
-    texts = load_corpus(run / "corpus.txt")
+    texts = load_built(run / "corpus.txt")
     training, held_out = corpus.split(texts, bot.corpus.hold_out, bot.corpus.seed)
     rng = random.Random(bot.sample.seed)
     pool = [record["text"] for record in jsonl.records(run / "pool.jsonl")]

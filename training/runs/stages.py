@@ -18,7 +18,7 @@ from training.common.manifest import Manifest, key_of
 from training.common.paths import MODELS, ROOT
 from training.common.progress import Progress, Say
 from training.corpus import build as corpus
-from training.corpus.read import load_corpus
+from training.corpus.read import load_built, load_corpus
 from training.corpus.tokenizer import end_of_text, load_tokenizer, tokenizer_files
 from training.judge.judge import Reference
 from training.model import base as base_model
@@ -78,12 +78,12 @@ def build_corpus(bot: Bot, files: list[Path], out: Path, tokenizer_folder: Path,
 
 def references(bot: Bot) -> list[str]:
     """The texts beside the corpus that nothing in the pool may copy."""
-    return [text for path in bot.reference_files for text in load_corpus(path)]
+    return [text for path in bot.reference_files for text in load_corpus(path, bot.corpus)]
 
 
 def reference_of(bot: Bot, run: Path, history: list[str] | None = None) -> Reference:
     """What the run's candidates are compared with."""
-    return Reference(load_corpus(run / "corpus.txt"), references(bot), history or [])
+    return Reference(load_built(run / "corpus.txt"), references(bot), history or [])
 
 
 def draw(

@@ -5,16 +5,88 @@ To add one: write a `Form` in a file of its own here, and name it in FORMS befor
 
 from __future__ import annotations
 
-from training.corpus.forms.delimited import DELIMITED
+import dataclasses
+
+from training.common.errors import DeepproverbsError, WrongUse
+from training.corpus.forms.blocks import BLOCKS, PARAGRAPHS, POEMS
+from training.corpus.forms.delimited import DELIMITED, SEPARATED
 from training.corpus.forms.form import Form, Found, Source
+from training.corpus.forms.fortune import FORTUNE
+from training.corpus.forms.get_old_tweets import GET_OLD_TWEETS
 from training.corpus.forms.json_lines import JSON_LINES
 from training.corpus.forms.lines import LINES
+from training.corpus.forms.lists import LIST
+from training.corpus.forms.marked import CARDS, GUTENBERG_BOOK, LYRIC_LINES, SUBTITLES, VERSES
+from training.corpus.forms.markers import MARKERS
 from training.corpus.forms.table import TABLE
 
-FORMS: list[Form] = [TABLE, JSON_LINES, DELIMITED, LINES]
-"""The first that recognises a file reads it; the last one takes any text."""
+FORMS: list[Form] = [
+    JSON_LINES,
+    MARKERS,
+    CARDS,
+    SUBTITLES,
+    GUTENBERG_BOOK,
+    GET_OLD_TWEETS,
+    DELIMITED,
+    FORTUNE,
+    TABLE,
+    SEPARATED,
+    VERSES,
+    LYRIC_LINES,
+    LIST,
+    POEMS,
+    PARAGRAPHS,
+    BLOCKS,
+    LINES,
+]
+"""The first that recognises a file reads it: what is certain before what is likely; the last one takes any text."""
 
 
 def form_of(source: Source) -> tuple[Form, Found]:
-    """The form of a file, and why."""
-    return next((form, found) for form in FORMS if (found := form.recognise(source)))
+    """The form of a file, and why: the one that is said by hand, or the first that recognises it.
+
+    Raises:
+        WrongUse: there is no form of that name, or what was said means nothing to it.
+        DeepproverbsError: the file has not the form that was said, or is broken, or could have two.
+    """
+    said = source.settings
+    for name in ("field", "delimiter"):
+        if value := getattr(said, name):
+            form = next((form for form in FORMS if form.name == said.form), None)
+            if form and name not in form.takes:
+                raise WrongUse(f"{form.title[0].upper()}{form.title[1:]} has no {name}: leave out --{name} {value}.")
+    if said.form:
+        return _said(source)
+    if said.delimiter:
+        form = SEPARATED if _is_line(said.delimiter) else TABLE
+        found = form.said(source) if form.said else None
+        assert found, "a form that takes a delimiter accepts or refuses it"
+        return form, found
+    form, found = next((form, found) for form in FORMS if (found := form.recognise(source)))
+    if said.field and "field" not in form.takes:
+        raise DeepproverbsError(
+            f"{source.name} has no field {said.field!r}: it is read as {form.title} ({found.evidence}); leave out "
+            "--field, or say another --form."
+        )
+    return form, found
+
+
+def _is_line(delimiter: str) -> bool:
+    """Whether it separates texts as a line of its own rather than columns."""
+    return delimiter == "%" or (len(delimiter) > 1 and delimiter not in ("tab", "\\t", "comma", "semicolon", "pipe"))
+
+
+def _said(source: Source) -> tuple[Form, Found]:
+    name = source.settings.form
+    form = next((form for form in FORMS if form.name == name), None)
+    if form is None:
+        raise WrongUse(f"There is no form {name!r}; known are {', '.join(form.name for form in FORMS)}.")
+    found = (form.said or form.recognise)(source)
+    if found is None:
+        nothing = dataclasses.replace(source.settings, form="", delimiter="", field="")
+        other, why = form_of(dataclasses.replace(source, settings=nothing))
+        raise DeepproverbsError(
+            f"{source.name} is not {form.title}, as --form {name} says, but {other.title}: {why.evidence}; "
+            f"say --form {other.name}, or leave it out."
+        )
+    return form, found

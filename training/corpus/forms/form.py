@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
+from training.corpus.encoding import open_text
 from training.corpus.ledger import Ledger
 from training.settings import NOTHING_SAID, CorpusSettings
+
+if TYPE_CHECKING:
+    from training.corpus.forms.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -19,10 +24,29 @@ class Source:
     encoding: str = "utf-8-sig"
     settings: CorpusSettings = NOTHING_SAID
     """What was said by hand: form, delimiter, field and what to drop."""
+    called: str = ""
+    """Its name for people where `path` is a copy: of a pipe, or the text of a document."""
+
+    @property
+    def name(self) -> str:
+        return self.called or str(self.path)
 
     def open(self, newline: str | None = None) -> TextIO:
         """The file from its beginning. `newline=""` leaves line ends as they are."""
-        return self.path.open(encoding=self.encoding, newline=newline)
+        return open_text(self.path, self.encoding, newline)
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """(number, line without its end): split at LF, CRLF and CR alone, without the marks that begin a file."""
+        with self.open() as file:
+            for number, line in enumerate(file, 1):
+                yield number, (line.lstrip("\ufeff") if number == 1 else line).removesuffix("\n")
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What its lines have in common, counted once."""
+        from training.corpus.forms.shape import measure
+
+        return measure(self)
 
 
 @dataclass(frozen=True)
@@ -42,6 +66,8 @@ class Found:
     """For people, after the form's title: "all 31 rows have 3 cells; the heading names 'text'"."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Settings of [corpus] that repeat this reading without guessing, besides `form`: {"delimiter": ";"}."""
+    details: Any = None
+    """What the form's own reader needs to know of what it recognised."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +77,14 @@ class Form:
     title: str
     """As people are told it: "a table"."""
     recognise: Callable[[Source], Found | None]
-    """None: the file has another form. Raises DeepproverbsError where it has this one, but broken."""
+    """None: the file has another form. Raises DeepproverbsError where it has this one, but broken, or where another
+    form fits as well."""
     read: Callable[[Source, Found, Ledger], Iterator[Raw]]
     """The texts in the file's order. Each that is left out is told to the ledger with `drop`; the reader counts `read`:
     those yielded and those dropped. Raises DeepproverbsError where the file breaks its own form."""
+    said: Callable[[Source], Found | None] | None = None
+    """In place of `recognise` where the form was said by hand: takes what is possible, however unlikely."""
+    weak: bool = False
+    """Every text can be read so; a file that proves another form is not of this one."""
+    takes: frozenset[str] = frozenset({"field"})
+    """Which of the settings `field` and `delimiter` mean something to it."""

@@ -2,20 +2,64 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from training.corpus.forms.columns import is_known_field
+from training.corpus.forms.delimited import ask_of_words
 from training.corpus.forms.form import Form, Found, Raw, Source
 from training.corpus.ledger import Ledger
 
+RULE = re.compile(r"([-=*_~#+])(?:\s*\1){2,}")
+"""A line of marks alone is no text."""
 
-def recognise(source: Source) -> Found | None:
-    return Found("nothing else fits")
+
+def recognise(source: Source) -> Found:
+    shape = source.shape
+    ask_of_words(source)
+    blank = shape.lines - shape.filled
+    return Found(
+        f"nothing else fits its {shape.filled:,} line{'s' * (shape.filled != 1)}"
+        + (f"; {blank:,} more are blank" if blank else "")
+    )
+
+
+def said(source: Source) -> Found:
+    return Found(f"{source.shape.filled:,} lines, as said")
 
 
 def read(source: Source, found: Found, ledger: Ledger) -> Iterator[Raw]:
-    with source.open() as lines:
-        for number, line in enumerate(lines, 1):
-            yield Raw(line, number)
+    """Every line that is not blank, but a first one that is a heading, and what is underlined by a line of marks."""
+    held: Raw | None = None
+    above = ""
+    first = True
+    headed = any(rule.headings for rule in source.shape.rules.values())
+    for number, line in source.lines():
+        text = line.strip()
+        if not text:
+            above = ""
+            if held:
+                yield held
+                held = None
+            continue
+        if RULE.fullmatch(text):
+            if held and headed and text[0] in "-=" and not above:
+                ledger.drop("headings", held.text, held.line)
+                held = None
+            ledger.drop("lines of marks alone", text, number)
+            above = text
+            continue
+        if held:
+            above = held.text
+            yield held
+        if first and is_known_field(text):
+            ledger.drop("headings", text, number)
+            held = None
+        else:
+            held = Raw(line, number)
+        first = False
+    if held:
+        yield held
 
 
-LINES = Form("lines", "one text a line", recognise, read)
+LINES = Form("lines", "one text a line", recognise, read, said, weak=True, takes=frozenset())
