@@ -20,8 +20,8 @@ import numpy as np
 from training.common.errors import DeepproverbsError
 from training.common.files import write_whole
 from training.common.text import DELIMITER, END_OF_TEXT
-from training.corpus.clean import Style, clean, restyle
-from training.corpus.read import read_texts
+from training.corpus.clean import Style, cleaned, restyle
+from training.corpus.read import open_corpus
 from training.settings import CorpusSettings
 
 if TYPE_CHECKING:
@@ -67,8 +67,12 @@ def build(
     style = Style() if settings.style == "plain" else None
     read, texts = 0, dict[str, None]()
     for path in files:
-        for raw in read_texts(path, settings):
-            text = restyle(raw, style) if style else clean(raw)
+        reading = open_corpus(path, settings)
+        for raw in reading.texts():
+            text, done = cleaned(raw.text)
+            for what in done:
+                reading.ledger.alter(what, raw.text, raw.line)
+            text = restyle(raw.text, style) if style else text
             if text:
                 read += 1
                 texts[text] = None
@@ -113,6 +117,11 @@ def build(
         longest=int(lengths[-1]),
         longest_text=longest,
     )
+
+
+def built_texts(path: Path) -> list[str]:
+    """The texts of a corpus.txt that `build` wrote, to the letter."""
+    return path.read_text(encoding="utf-8").removesuffix("\n").split(DELIMITER)
 
 
 def _encoded(texts: list[str], tokenizer: Tokenizer, end: int) -> tuple[np.ndarray, np.ndarray]:

@@ -83,7 +83,7 @@ def references(bot: Bot) -> list[str]:
 
 def reference_of(bot: Bot, run: Path, history: list[str] | None = None) -> Reference:
     """What the run's candidates are compared with."""
-    return Reference(load_corpus(run / "corpus.txt"), references(bot), history or [])
+    return Reference(corpus.built_texts(run / "corpus.txt"), references(bot), history or [])
 
 
 def draw(
