@@ -144,7 +144,14 @@ class FilterSettings:
         "Every character that a text may hold. Empty: all printable ones (digits, @, # and $ have rules of their own).",
     )
     max_length: int = setting(280, "Longest text, in X's weighted characters.", (1, 280))
-    min_words: int = setting(4, "Fewest words of a text.", (1, 100))
+    min_words: int = setting(
+        4,
+        "Fewest words of a text; without spaces, 1.5 characters of Chinese and Japanese or 2.5 of Thai are one.",
+        (1, 100),
+    )
+    lines: tuple[int, ...] = setting(
+        (), "Fewest and most lines of a text. Empty: as many as the corpus's texts have, but for 1 in 100.", (1, 1000)
+    )
     repetition: tuple[float, ...] = setting(
         (0.36, 0.28, 0.22),
         "Greatest share of a text's runs of 2, 3, 4 and so on words that may repeat an earlier run.",

@@ -18,6 +18,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import unicodedata
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -105,7 +106,8 @@ class Pool:
                 ) from error
 
     def append(self, records: Iterable[dict[str, Any]], run: str) -> Appended:
-        """Add one batch of the records whose ids are new to the pool.
+        """Add one batch of the records whose ids and texts are new to the pool. A text may stand there under another
+        id, which an older version gave it.
 
         Of two refills at once, the loser of the race checks its texts against the winner's and tries again.
         """
@@ -120,9 +122,10 @@ class Pool:
                 if ours and ours[0] == stored:  # it landed, its answer was lost, and others have written since
                     return ours[1]
             unread = replace(state, batches=tuple(b for b in state.batches if b.id not in read))
-            known |= {record["id"] for record in self.records(unread)}
+            known |= {key for record in self.records(unread) for key in (record["id"], _spelling(record["text"]))}
             read |= {b.id for b in state.batches}
-            fresh = list({r["id"]: r for r in records if r["id"] not in known}.values())
+            new_ones = (r for r in records if r["id"] not in known and _spelling(r["text"]) not in known)
+            fresh = list({r["id"]: r for r in new_ones}.values())
             already = len(records) - len(fresh)
             if not fresh:
                 return Appended("", 0, already)
@@ -288,6 +291,12 @@ class Pool:
                         "else; look at the account."
                     )
         return wrong
+
+
+def _spelling(text: str) -> str:
+    """What stays the same when only spaces, capitals and the bytes of accents differ. Never 16 hex digits alone: an id
+    cannot be taken for it."""
+    return f" {' '.join(unicodedata.normalize('NFC', text).casefold().split())}"
 
 
 def pack(records: list[dict[str, Any]], run: str) -> tuple[Batch, bytes]:

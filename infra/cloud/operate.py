@@ -16,6 +16,7 @@ from infra.cloud.make import make
 from infra.cloud.stack import Owner, Stack, aws_errors
 from training.common.errors import DeepproverbsError
 from training.common.progress import Say
+from training.common.text import indented
 
 
 def pause(bot: str, say: Say) -> None:
@@ -68,13 +69,13 @@ def post_now(bot: str, dry_run: bool, slot: str | None, say: Say) -> None:
     if result["outcome"] == "paused":
         raise DeepproverbsError(f"The pool is paused; `{make('resume')}` opens it again.")
     if dry_run:
-        say(f"It would post text {result['index']}:\n  {result['text']}")
+        say(f"It would post text {result['index']}:\n  {indented(result['text'], 2)}")
         say(f"Next: {make('post-now')}, or {make('deploy ENABLE=yes')}")
     elif result["outcome"] == "already-settled":
         say(f"The slot {slot!r} has posted text {result['index']}; nothing more is posted for it.")
     else:
         where = f" as https://x.com/i/status/{result['tweet_id']}" if result.get("tweet_id") else ""
-        say(f"Posted{where}, {result['remaining']:,} texts left:\n  {result['text']}")
+        say(f"Posted{where}, {result['remaining']:,} texts left:\n  {indented(result['text'], 2)}")
         say(f"Next: {make('status')}")
 
 

@@ -49,9 +49,9 @@ def test_every_shape_gives_the_same_texts(tmp_path: Path, name: str, encoding: s
     assert load_corpus(tmp_path / name) == SAYINGS
 
 
-def test_a_text_of_several_lines_becomes_one(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("a soft\nanswer\n==========\nturneth  away\twrath\n")
-    assert load_corpus(tmp_path / "a.txt") == ["a soft answer", "turneth away wrath"]
+def test_a_text_of_several_lines_keeps_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a soft\r\n answer\n\n\n\nturneth \n==========\naway  from\twrath\n")
+    assert load_corpus(tmp_path / "a.txt") == ["a soft\nanswer\n\nturneth", "away from wrath"]
 
 
 def test_the_field_can_be_named(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from training.cli.console import result, show
 from training.cli.options import bot_option, load_bot, setting_options
 from training.cli.post import POOL
 from training.common.errors import DeepproverbsError, WrongUse
+from training.common.text import indented
 
 if TYPE_CHECKING:
     from post_tweet.pool import Pool
@@ -77,7 +78,10 @@ def list_(start: int | None, bot: Path) -> None:
     $ deepproverbs pool list 100 --pool pool
     """
     records = open_pool(bot).listing(start)
-    show(records, "\n".join(f"{record['index']:>8}  {record['text']}" for record in records) or "no unused text")
+    show(
+        records,
+        "\n".join(f"{record['index']:>8}  {indented(record['text'], 10)}" for record in records) or "no unused text",
+    )
 
 
 def _numbers(indexes: tuple[int, ...], what: str, pool: Pool) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ from training.cli.options import (
 from training.cli.post import post_once
 from training.common.files import locked
 from training.common.progress import say
+from training.common.text import indented
 
 ALL = "All of it"
 setup_option = option("--setup", is_flag=True, help="Install what fine-tunes this model, if it is missing.")
@@ -87,7 +88,7 @@ def demo(bot: Path, run: Path | None, setup: bool) -> None:
     run_all(bot, folder, setup)
     result("\nTen texts of the pool:")
     for record in read_pool(folder / "pool.jsonl")[:10]:
-        result(f"  {record['text']}")
+        result(f"  {indented(record['text'], 2)}")
     result("\nPosted dry, through the function's own code:")
-    result("  " + post_once(str(folder / "pool"), None, "demo", dry_run=True)["text"])
+    result("  " + indented(post_once(str(folder / "pool"), None, "demo", dry_run=True)["text"], 2))
     result(f"\nDone in {time.monotonic() - started:.0f} s. The pool: {folder / 'pool'}")

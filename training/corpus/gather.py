@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.common import progress
-from training.corpus.clean import Style, clean, restyle
+from training.corpus.clean import Style, cleaned, restyle
 from training.corpus.duplicates import Seen
 from training.corpus.forms.choice import excerpt
 from training.corpus.forms.form import Raw
@@ -179,10 +179,13 @@ def _learnt(reading: Reading, settings: CorpusSettings, ledger: Ledger) -> Itera
     """The texts as they are learnt."""
     style = Style() if settings.style == "plain" else None
     for raw in reading.texts():
-        text = restyle(raw.text, style) if style else clean(raw.text)
+        text, notes = cleaned(raw.text)
+        text = restyle(raw.text, style) if style else text
         if not text:
             ledger.drop("without anything to learn", raw.text, raw.line)
             continue
+        for note in notes:
+            ledger.alter(f"with {note}", excerpt(raw.text), raw.line)
         if SHORTER in text and _DELIMITER_LINE.search(text):
             ledger.alter("with a line of equals signs made shorter", excerpt(text), raw.line)
             text = _DELIMITER_LINE.sub(SHORTER, text)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
 from training.common import progress
-from training.common.text import normal_form
+from training.common.text import is_unspaced, normal_form, text_of_units, units_of
 from training.judge.band import Band, hardness
 from training.judge.blocks import Passed, Tally, read_text
 from training.judge.judge import Judging
@@ -80,7 +80,7 @@ class NearDuplicates:
 
 
 def _word_runs(normal: str) -> set[tuple[str, ...]]:
-    words = normal.split()
+    words = units_of(normal)
     return {tuple(words[i : i + WORD_RUN]) for i in range(max(1, len(words) - WORD_RUN + 1))}
 
 
@@ -144,7 +144,8 @@ def choose(
         prefixes: what texts were made to start with; their openings come after it.
         on_kept: called with the number of texts newly kept.
     """
-    starts = sorted((f"{normal_form(prefix)} " for prefix in prefixes if prefix), key=len, reverse=True)
+    normal_prefixes = [normal_form(prefix) for prefix in prefixes if prefix]
+    starts = sorted((p if is_unspaced(p[-1:]) else f"{p} " for p in normal_prefixes), key=len, reverse=True)
     choice, openings = Choice(np.full(len(contenders.ids), SPARE, np.uint8)), Counter[str]()
     most = max(1, round(settings.opening_share * count)) if "opening" not in settings.skip else len(contenders.ids)
     keeper = NearDuplicates(settings.near_ratio if "near-duplicate" not in settings.skip else 101)
@@ -161,7 +162,7 @@ def choose(
         normals = [normal_form(contenders.read(number)) for number in numbers]
         for number, normal, relative in zip(numbers, normals, keeper.offer(normals), strict=True):
             start = next((start for start in starts if normal.startswith(start)), "")
-            opening = " ".join(normal.removeprefix(start).split()[: settings.opening_words])
+            opening = text_of_units(units_of(normal.removeprefix(start))[: settings.opening_words])
             if relative:
                 choice.verdicts[number], choice.relatives[number] = NEAR, relative
             elif openings[opening] >= most:

@@ -37,7 +37,7 @@ from rapidfuzz import fuzz, process
 from training.common import jsonl
 from training.common.errors import WrongUse
 from training.common.files import write_whole
-from training.common.text import normal_form
+from training.common.text import normal_form, text_of_units, units_of
 from training.corpus import build as corpus
 from training.corpus.read import load_built
 from training.settings import Bot
@@ -153,9 +153,9 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
 def measure(sets: dict[str, list[str]], training: Sequence[str], near_ratio: float) -> dict[str, dict[str, Any]]:
     """All numbers of each set of texts."""
     normals = {name: [normal_form(text) for text in texts] for name, texts in sets.items()}
-    words = {name: [text.split() for text in texts] for name, texts in normals.items()}
+    words = {name: list(map(units_of, texts)) for name, texts in normals.items()}
     known = [normal_form(text) for text in training]
-    known_words = [text.split() for text in known]
+    known_words = list(map(units_of, known))
     size = min((sum(map(len, texts)) for texts in words.values() if texts), default=0)
     result: dict[str, dict[str, Any]] = {}
     for name, texts in words.items():
@@ -177,7 +177,7 @@ def measure(sets: dict[str, list[str]], training: Sequence[str], near_ratio: flo
 
 
 def openings(texts: Iterable[Sequence[str]], length: int = 2) -> Counter[str]:
-    return Counter(" ".join(words[:length]) for words in texts)
+    return Counter(text_of_units(words[:length]) for words in texts)
 
 
 def report(bot: Bot, run: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TextIO
 from training.common import jsonl
 from training.common.errors import WrongUse
 from training.common.progress import Say
+from training.common.text import indented
 from training.curate.fill import FIELDS, read_pool
 
 YES, NO, STOP = ("y", "yes"), ("n", "no"), ("q", "quit")
@@ -33,7 +34,7 @@ def review(run: Path, answers: TextIO, say: Say) -> Path | None:
     say(f"{len(asked):,} texts to read, {len(records) - len(asked):,} read before. y: publish, n: never, q: stop.")
     with given.open("a", encoding="utf-8") as out:
         for number, record in enumerate(asked, 1):
-            say(f"\n{number}/{len(asked)} ({record['names']})\n  {record['text']}")
+            say(f"\n{number}/{len(asked)} ({record['names']})\n  {indented(record['text'], 2)}")
             answer = _answer(answers, say)
             if answer is None:
                 break

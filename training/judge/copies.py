@@ -64,7 +64,7 @@ class WordRuns:
         none."""
         found = self._of(self.longest).shared([text.normal for text in texts])
         for place, text in enumerate(texts):
-            length = text.normal.count(" ") + 1
+            length = len(text.units)
             if length < self.longest and not found[place]:
                 found[place] = self._of(length).shared([text.normal])[0]
         return found
@@ -84,7 +84,7 @@ def copied_run_of_others(texts: Sequence[Text], context: Context) -> Sequence[bo
     copied = np.zeros(len(normals), bool)
     copied[pairs[1][holders[where] > 1]] = True
     for place, text in enumerate(texts):
-        if len(text.words) < length:
+        if len(text.units) < length:
             inside = f" {text.normal} "
             copied[place] = any(inside in f" {other} " for at, other in enumerate(normals) if at != place)
     found: list[bool] = copied[: len(texts)].tolist()

@@ -3,7 +3,8 @@
 Texts come in normal form and in batches. Words are hashed, so a run of words is one 64-bit number, and a batch is
 looked up by a handful of NumPy calls. Two texts alike enough to matter share a run of three words that is rare
 (in at most COMMON texts): looking only at those that do finds 99.3 % of the pairs with a ratio of 75 or more, and
-all with 90 or more; brute force costs 30,000 comparisons a text against the whole Bible.
+all with 90 or more; brute force costs 30,000 comparisons a text against the whole Bible. Where a script writes no
+spaces, a word here is one of `units_of`.
 
 Python's hash() of a word differs from process to process: nothing here is ever written to a file.
 """
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
+
+from training.common.text import text_of_units, units_of
 
 COMMON = 50
 """A run of three words in more texts than this says nothing ("and it came")."""
@@ -42,7 +45,7 @@ def word_runs(normals: Sequence[str], length: int, pad: bool = False) -> tuple[H
 
     `pad`: a text of fewer words counts as one run; otherwise it has none.
     """
-    words = [normal.split() for normal in normals]
+    words = list(map(units_of, normals))
     if pad:
         words = [some if len(some) >= length else some + [""] * (length - len(some)) for some in words]
     counts = np.fromiter(map(len, words), np.int64, len(words))
@@ -175,5 +178,5 @@ class WordRunIndex:
         firsts, which = np.unique(places[hits], return_index=True)
         begins = np.searchsorted(places, firsts)
         for place, start in zip(firsts.tolist(), (hits[which] - begins).tolist(), strict=True):
-            shared[place] = " ".join(normals[place].split()[start : start + self.length])
+            shared[place] = text_of_units(units_of(normals[place])[start : start + self.length])
         return shared

@@ -14,10 +14,10 @@ from inspect import getdoc
 from typing import Any, TypeVar
 
 from training.common.errors import WrongUse
-from training.common.text import id_of_normal, normal_form
+from training.common.text import id_of_normal, normal_form, units_of, words_of
 from training.judge.band import Band
 from training.judge.blocklist import Blocklist
-from training.judge.words import blocked_words, common_words, peoples
+from training.judge.words import UNSPACED, blocked_words, common_words, peoples
 from training.sample.stop_rules import StopRules
 from training.settings import FilterSettings
 
@@ -36,8 +36,13 @@ class Text:
 
     @cached_property
     def words(self) -> list[str]:
-        """Words of the normal form."""
-        return self.normal.split()
+        """Words of the normal form; graphemes where no spaces are written."""
+        return words_of(self.normal)
+
+    @cached_property
+    def units(self) -> list[str]:
+        """What runs of words are counted in."""
+        return units_of(self.normal)
 
     @cached_property
     def id(self) -> int:
@@ -65,6 +70,8 @@ class Context:
     history: Sequence[str] = ()
     """Texts of the pool, posted or not, in normal form."""
     band: Band | None = None
+    lines: tuple[int, int] = (1, 1)
+    """Fewest and most lines of a text."""
     _made: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, make: Callable[[Context], T]) -> T:
@@ -89,9 +96,11 @@ class Context:
             WrongUse: the settings need a word list of a language that has none.
         """
         settings = self.settings
-        own = {word for normal in self.originals for word in normal.split()}
+        own = {word for normal in self.originals for word in words_of(normal)}
         try:
             common = common_words(settings.common_words, settings.language)
+            if settings.language in UNSPACED:
+                common = frozenset(piece for word in common for piece in words_of(word))
         except WrongUse:
             if settings.closed_vocabulary and self.enabled("vocabulary"):
                 raise

@@ -13,8 +13,11 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from post_tweet.xtext import find_link, find_mention, invalid, weighted_length
+from post_tweet.xtext import find_link, find_mention, weighted_length
 
+from training.common.errors import WrongUse
+from training.common.text import count_words, is_unspaced, words_of
+from training.corpus.clean import unclean
 from training.judge import copies
 from training.judge.blocklist import fold
 from training.judge.own import own_names, own_rules
@@ -34,16 +37,50 @@ def unfinished(text: Text, context: Context) -> str | None:
 
 
 def characters(text: Text, context: Context) -> str | None:
-    """Only the allowed characters, or anything printable. X takes no control characters."""
-    allowed = context.characters
+    """Only the allowed characters, or anything that a cleaned text may hold. X takes no control characters."""
+    allowed, found = context.characters, text.text
+    if context.lines[1] > 1:
+        found = found.replace("\n", " ")
     if allowed:
-        return None if allowed.issuperset(text.text) else f"holds {next(c for c in text.text if c not in allowed)!r}"
-    if "\ufffd" in text.text:
+        return None if allowed.issuperset(found) else f"holds {next(c for c in found if c not in allowed)!r}"
+    if "\ufffd" in found:
         return "holds bytes that are no character"  # half an emoji
-    if text.text.isprintable():
-        return invalid(text.text)
-    # An emoji may be held together by U+200D, which is not printable and harmless.
-    return next((f"holds {c!r}" for c in text.text if not (c.isprintable() or c in "\u200d\ufe0f")), None)
+    if found.isprintable():
+        return None
+    if odd := "\n" if "\n" in found else unclean(found):
+        return f"holds {odd!r}"
+    return "ends in the middle of an emoji or a word" if _JOINS_NOTHING.search(found) else None
+
+
+_JOINS_NOTHING = re.compile("(?:^|\\s)[\u200c\u200d]|[\u2190-\u2bff\ufe0f\U0001f000-\U0001fbff]\u200d(?:\\s|$)")
+"""A joiner with nothing before it, or after an emoji nothing behind. After letters it may shape the last one."""
+
+
+def lines(text: Text, context: Context) -> str | None:
+    """Fewer or more lines than the corpus's texts have: half a poem, or a list that does not end."""
+    count = count_lines(text.text)
+    least, most = context.lines
+    return None if least <= count <= most else f"{count} line{'s' * (count != 1)}"
+
+
+def count_lines(text: str) -> int:
+    """Lines that are not blank; at least 1."""
+    return 1 if "\n" not in text else sum(bool(line.strip()) for line in text.split("\n")) or 1
+
+
+def lines_of(settings: FilterSettings, corpus: Sequence[str]) -> tuple[int, int]:
+    """Fewest and most lines of a text: as the settings say, else those of the corpus but for the extreme 1 in 100.
+
+    Raises:
+        WrongUse: the settings name more than two numbers, or the greater first.
+    """
+    if given := settings.lines:
+        if len(given) > 2 or given[0] > given[-1]:
+            raise WrongUse(f"[filter] lines: name the fewest and the most lines, such as [1, 3], not {list(given)}.")
+        return given[0], given[-1]
+    counts = sorted(map(count_lines, corpus)) or [1]
+    odd = len(counts) // 100
+    return counts[odd], counts[-1 - odd]
 
 
 def digits(text: Text, context: Context) -> str | None:
@@ -74,9 +111,9 @@ def link(text: Text, context: Context) -> str | None:
 
 
 def too_short(text: Text, context: Context) -> str | None:
-    """Two words are no saying."""
-    count = len(text.words)
-    return f"{count} words" if count < context.settings.min_words else None
+    """Two words are no saying. Where no spaces are written, words are reckoned from the graphemes."""
+    count = count_words(text.words)
+    return f"{count:.3g} words" if count < context.settings.min_words else None
 
 
 def length(text: Text, context: Context) -> str | None:
@@ -85,9 +122,14 @@ def length(text: Text, context: Context) -> str | None:
     return f"weighs {weight}" if weight > context.settings.max_length else None
 
 
-PAIRS = {pair[0]: pair[1] for pair in ["()", "[]", "{}", "“”", "«»", "‹›", "「」", "『』", "（）", "【】"]}
+PAIRS = {pair[0]: pair[1] for pair in ["()", "[]", "{}", "“”", "«»", "‹›"]}
+PAIRS |= {"「": "」", "『": "』", "（": "）", "【": "】", "《": "》", "〈": "〉", "〔": "〕"}
 PAIRS |= {"„": "“”", "»": "«", "›": "‹"}
-_SMILEY = re.compile(r"[:;=8xX]'?-?[()\[\]{}]|[()\[\]]-?[:;=]")
+_SMILEY = re.compile(
+    r"(?:[:;=]|(?<!\w)[8xX])'?-?[()\[\]{}]|[()\[\]]-?[:;=]"
+    r"|(?<=[\u05d0-\u05ea])\"(?=[\u05d0-\u05ea])"
+)
+"""And the quotation mark that Hebrew writes inside abbreviations."""
 _MARKS = re.compile('["' + re.escape("".join({*PAIRS, *PAIRS.values()})) + "]")
 
 
@@ -110,18 +152,27 @@ def unbalanced(text: Text, context: Context) -> str | None:
 
 def dangling(text: Text, context: Context) -> str | None:
     """It stops in mid-sentence: on a comma, a dash, or a word that needs another after it ("and", "of")."""
-    end = text.text.rstrip("\"'”’»)]} ")
-    if end.endswith((",", ";", ":", "-", "–", "—", "&", "(", "[", "/")):
+    end = _LAST_SMILEY.sub("", text.text).rstrip("\"'”’»)]}」』）】》〉 \n")
+    if end.endswith(_GOES_ON):
         return f"ends on {end[-1]}"
-    if text.words and text.words[-1] in context.dangling:
-        return f"ends on {text.words[-1]!r}"
+    if text.words and context.dangling:
+        last = text.words[-1]
+        if last in context.dangling:
+            return f"ends on {last!r}"
+        if is_unspaced(last) and (word := next(filter(text.normal.endswith, sorted(context.dangling)), "")):
+            return f"ends on {word!r}"
     return None
+
+
+_LAST_SMILEY = re.compile(r"(?:[:;=]'?-?[()\[\]{}/\\|]+|-[_.]+-)\s*$")
+_GOES_ON = (*",;:-–—&([/", *"،؛、，；：（「『【《〈・", "־")
+"""Marks after which more must come, in any script."""
 
 
 def repetition(text: Text, context: Context) -> str | None:
     """The loop that a language model falls into. seq-rep-n of Welleck et al. (2020), "Neural Text Generation with
     Unlikelihood Training": 1 - distinct n-grams / all n-grams."""
-    words = text.words
+    words = text.units
     for n, most in enumerate(context.settings.repetition, 2):
         count = len(words) - n + 1
         if count > 1:
@@ -144,7 +195,7 @@ def vocabulary_of_others(texts: Sequence[Text], context: Context) -> Sequence[bo
     """Which of the first originals hold a word that is neither in another original nor common."""
     if not context.settings.closed_vocabulary:
         return [False] * len(texts)
-    texts_with = Counter(word for normal in context.originals for word in set(normal.split()))
+    texts_with = Counter(word for normal in context.originals for word in set(words_of(normal)))
     common = context.words.common
     return [any(texts_with[word] < 2 and word not in common for word in text.words) for text in texts]
 
@@ -152,7 +203,7 @@ def vocabulary_of_others(texts: Sequence[Text], context: Context) -> Sequence[bo
 def blocked(text: Text, context: Context) -> str | None:
     """A word of the blocklist, in any spelling."""
     blocklist = context.words.blocklist
-    return blocklist.find(text.text, text.words) or None if blocklist else None
+    return blocklist.find(text.text, text.normal.split()) or None if blocklist else None
 
 
 def band(text: Text, context: Context) -> str | None:
@@ -162,7 +213,9 @@ def band(text: Text, context: Context) -> str | None:
 
 def set_apart(text: Text, context: Context) -> str | None:
     """It names a people or a religion: no list can tell malice without slurs, so a person must read it."""
-    words = text.words if text.text.isascii() else [fold(word) for word in text.words]
+    words = text.normal.split()
+    if not text.text.isascii():
+        words = list(map(fold, words))
     if not context.names.keys().isdisjoint(words):
         return next(word for word in words if word in context.names)
     if not context.first_words.isdisjoint(words):
@@ -177,11 +230,10 @@ def set_apart(text: Text, context: Context) -> str | None:
 
 
 def stop_at_characters(rules: StopRules, context: Context) -> StopRules:
-    allowed = context.characters
-    if not allowed:
-        return replace(rules, allowed=bytes(b for b in rules.allowed if 32 <= b != 127))
     # A character beyond ASCII is several bytes: all of them pass here, and the judge looks closer.
-    beyond = not _ascii(context)
+    allowed, beyond = context.characters or frozenset(map(chr, range(32, 127))), not _ascii(context)
+    if context.lines[1] > 1:
+        allowed |= {"\n"}
     return replace(rules, allowed=bytes(b for b in rules.allowed if (beyond if b > 127 else chr(b) in allowed)))
 
 
@@ -211,6 +263,7 @@ def _ascii(context: Context) -> bool:
 RULES: tuple[Rule, ...] = (
     Rule("unfinished", unfinished, of_sampling=True),
     Rule("characters", characters, stop=stop_at_characters),
+    Rule("lines", lines),
     Rule("digits", digits, marks="0123456789"),
     Rule("mention", mention, marks="@"),
     Rule("hashtag", hashtag, marks="#"),

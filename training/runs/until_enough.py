@@ -95,7 +95,7 @@ def check_prefixes(bot: Bot) -> None:
     """
     context = Context(bot.filter)
     for prefix in bot.sample.prefixes if context.enabled("characters") else ():
-        if reason := characters(Text(prefix), context):
+        if reason := characters(Text(prefix.replace("\n", " ")), context):
             raise WrongUse(
                 f"No text that starts with {prefix!r} can pass: it {reason}, which [filter] characters does not allow."
             )
