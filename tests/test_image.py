@@ -228,7 +228,7 @@ def test_a_run_is_the_caller_s_with_his_folders_and_no_value_of_a_secret(machine
     pairs = list(itertools.pairwise(called))
     assert ("--user", f"{os.getuid()}:{os.getgid()}") in pairs and ("--gpus", "all") in pairs
     assert all(("--env", name) in pairs for name in hidden)
-    for folder in ("data", "runs", "models", "pool"):
+    for folder in ("data", "runs", "models", "pool", "pools"):
         assert ("--volume", f"{machine.root / folder}:/deepproverbs/{folder}") in pairs
         assert (machine.root / folder).is_dir()
     assert machine.image("jupyter", IMAGE_KIND="tensorflow").returncode == 0
@@ -337,7 +337,7 @@ def test_the_image_s_steps_outside_docker(kind: str, environments: list[str], tm
     asked = (image / "asked").read_text().splitlines()
     assert asked == [f"/opt/python/bin/python3.12 setup {names}" for names in environments]
     assert run("bash", "-ec", folders, cwd=image).returncode == 0
-    assert all((image / name).stat().st_mode & 0o777 == 0o777 for name in ("runs", "models", "pool"))
+    assert all((image / name).stat().st_mode & 0o777 == 0o777 for name in ("runs", "models", "pool", "pools"))
     # The entry point, on the copied files alone: a job places the bot's corpus.
     (entry,) = [json.loads(rest) for what, rest in image_steps(kind) if what == "ENTRYPOINT"]
     assert entry == ["/deepproverbs/.venvs/project/bin/deepproverbs"]
