@@ -19,8 +19,8 @@ from training.settings import SECTIONS, Bot, Setting, find, load, override, plai
 ALL = [about for section in ("", *SECTIONS) for about in settings_of(section).values()]
 PLAIN = """
 {"corpus": {"file": "corpus.txt", "prepare": "prepare.py", "reference": ["kjv.txt"], "form": "", "delimiter": "",
-"field": "", "encoding": "", "drop": ["reposts", "replies"], "links": "drop", "mentions": "drop", "style": "keep",
-"hold_out": 0.1, "seed": 1}, "finetune": {"trainer": "auto", "recipe": "texts", "epochs": 0, "batch_size": 0,
+"field": "", "encoding": "", "author": "", "drop": ["reposts", "replies"], "links": "drop", "mentions": "drop",
+"style": "keep", "hold_out": 0.1, "seed": 1}, "finetune": {"trainer": "auto", "recipe": "texts", "epochs": 0, "batch_size": 0,
 "learning_rate": 0.0, "layers": "auto", "memory_saving": "auto", "seed": 1}, "sample": {"budget": 0,
 "temperatures": [0.8], "top_k": 0,
 "top_p": 0.9, "prefixes": [""], "max_tokens": 96, "seed": 1, "engine": "auto", "device": "auto", "compute_type": "auto",

@@ -44,12 +44,13 @@ class CorpusSettings:
     )
     field: str = setting("", "The column or key that holds the text in tables and JSON. Empty: found.")
     encoding: str = setting("", "The file's encoding, such as cp1252. Empty: UTF-8, or UTF-16 where that is certain.")
-    drop: tuple[str, ...] = setting(
+    author: str = setting("", 'Whose messages of a chat are the texts. Empty: of the only one who writes. "*": all.')
+    drop: tuple[Literal["reposts", "replies"], ...] = setting(
         ("reposts", "replies"), "Posts to leave out, where the file tells them: reposts, replies."
     )
     links: Literal["drop", "keep"] = setting("drop", "Links in texts: drop takes them out, the rest of the text stays.")
     mentions: Literal["drop", "keep"] = setting(
-        "drop", "@names in texts: drop takes them out, the rest of the text stays."
+        "drop", "@names and addresses of e-mail in texts: drop takes them out, the rest stays."
     )
     style: Literal["keep", "plain"] = setting(
         "keep", "keep: as written. plain: lower case, no marks but , . ' and -, one full stop at the end."

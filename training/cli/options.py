@@ -16,7 +16,10 @@ from training.settings import Bot, Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-READ = ("corpus.form", "corpus.delimiter", "corpus.field", "corpus.encoding")
+READ = (
+    *("corpus.form", "corpus.delimiter", "corpus.field", "corpus.encoding", "corpus.author"),
+    *("corpus.drop", "corpus.links", "corpus.mentions"),
+)
 """Settings of [corpus] that say how a file is read."""
 TUNED = ("finetune.trainer", "finetune.recipe", "finetune.epochs", "finetune.batch_size", "finetune.learning_rate")
 SHAPED = ("sample.temperatures", "sample.prefixes")

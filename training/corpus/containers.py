@@ -61,13 +61,13 @@ class Plain:
     """The temporary file behind `path`, which vanishes when nothing refers to it any more."""
 
 
-def plain_file(path: Path) -> Plain:
-    """The text file that `path` stands for.
+def plain_file(path: Path, called: str = "") -> Plain:
+    """The text file that `path` stands for. `called`: its name for people, where it is a copy.
 
     Raises:
         DeepproverbsError: it cannot be read, is empty, or is something that holds texts in a way that is not read.
     """
-    called = str(path)
+    called = called or str(path)
     try:
         if called == "-":
             return Plain(*_copied(sys.stdin.buffer, "standard input"))

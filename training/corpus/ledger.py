@@ -25,7 +25,7 @@ class Count:
 
 @dataclass
 class Ledger:
-    """Counted while a file is read. A key reads on from its number: "12 reposts", "3 texts with links taken out"."""
+    """Counted while a file is read. A key reads on from its number: "12 reposts", "3 of them with links taken out"."""
 
     read: int = 0
     """Texts that the file holds, whatever became of them."""

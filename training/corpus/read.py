@@ -8,18 +8,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from training.common.errors import DeepproverbsError
+from training.corpus import members
 from training.corpus.clean import clean
 from training.corpus.containers import Plain, plain_file, with_ordinary_ends
 from training.corpus.encoding import REPAIR, Encoding, find_encoding
-from training.corpus.forms import form_of
+from training.corpus.forms import archive_of, form_of
 from training.corpus.forms.choice import excerpt
 from training.corpus.forms.delimited import DELIMITED
 from training.corpus.forms.form import Form, Found, Raw, Source
 from training.corpus.ledger import Ledger
+from training.corpus.posts import learnable
 from training.settings import NOTHING_SAID, CorpusSettings
 
 TWICE = re.compile("[ÂÃâÄÅÐÑÎÏØÙãåæçèéìíðŸ√‚][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ©®§°∂¬≠Äàãåç]")
 """What text in UTF-8 looks like, read as cp1252 or Mac Roman; ftfy then says whether it is."""
+
+AS_IT_IS = CorpusSettings(drop=(), links="keep", mentions="keep")
+"""Nothing is taken out of what is compared or judged."""
 
 
 @dataclass
@@ -43,15 +48,16 @@ class Reading:
         self.garbled, self.garbled_count = [], 0
         count = 0
         for raw in self.form.read(self.source, self.found, ledger):
-            count += 1
-            yield self._decoded(raw, ledger)
+            if post := learnable(self._decoded(raw, ledger), self.source.settings, ledger):
+                count += 1
+                yield post
         ledger.read += count + sum(each.count for each in ledger.dropped.values())
 
     def _decoded(self, raw: Raw, ledger: Ledger) -> Raw:
         text = raw.text
         if "\0" in text:
             ledger.alter("with zero bytes (NUL) taken out", excerpt(text.replace("\0", "␀")), raw.line)
-            raw = Raw(text.replace("\0", ""), raw.line)
+            raw = replace(raw, text=text.replace("\0", ""))
         if not text.isascii() and TWICE.search(text):
             from ftfy import fix_encoding
 
@@ -59,7 +65,7 @@ class Reading:
             if meant != text:
                 if self.source.encoding.endswith("+" + REPAIR):
                     ledger.alter("whose encoding was repaired", excerpt(text), raw.line)
-                    return Raw(meant, raw.line)
+                    return replace(raw, text=meant)
                 self.garbled_count += 1
                 if len(self.garbled) < 3:
                     self.garbled.append(_pair(text, meant))
@@ -89,7 +95,13 @@ def open_corpus(path: Path, settings: CorpusSettings = NOTHING_SAID) -> Reading:
             to be read in two ways.
         WrongUse: what was said by hand cannot be.
     """
-    plain = plain_file(path)
+    if members.kind(path):
+        archive = Source(path, settings=settings)
+        if export := archive_of(archive):
+            return Reading(archive, *export)
+        plain = members.only_text(path)
+    else:
+        plain = plain_file(path)
     encoding = find_encoding(plain.path, settings.encoding, plain.called)
     if encoding.other_ends:
         plain = with_ordinary_ends(plain)
@@ -104,7 +116,8 @@ def open_beside(path: Path, settings: CorpusSettings) -> Reading:
 
     Raises: as `open_corpus`.
     """
-    if settings.form or settings.delimiter or settings.field:
+    settings = replace(settings, drop=())
+    if settings.form or settings.delimiter or settings.field or settings.author:
         try:
             said = open_corpus(path, settings)
         except DeepproverbsError as error:
@@ -112,7 +125,7 @@ def open_beside(path: Path, settings: CorpusSettings) -> Reading:
         if said and not said.form.weak:
             return said
         try:
-            proven = open_corpus(path, replace(settings, form="", delimiter="", field=""))
+            proven = open_corpus(path, replace(settings, form="", delimiter="", field="", author=""))
         except DeepproverbsError:
             proven = None
         if said and (not proven or proven.form.weak):
@@ -125,13 +138,13 @@ def open_beside(path: Path, settings: CorpusSettings) -> Reading:
     return open_corpus(path, settings)
 
 
-def read_texts(path: Path, settings: CorpusSettings = NOTHING_SAID) -> Iterator[str]:
+def read_texts(path: Path, settings: CorpusSettings = AS_IT_IS) -> Iterator[str]:
     """The raw texts of a file. Raises as `open_corpus`."""
     reading = open_corpus(path, settings)
     return (raw.text for raw in reading.texts())
 
 
-def load_corpus(path: Path, settings: CorpusSettings = NOTHING_SAID) -> list[str]:
+def load_corpus(path: Path, settings: CorpusSettings = AS_IT_IS) -> list[str]:
     """The texts of a file that needs no cleaning: a corpus.txt or a reference. `settings`: what the bot says."""
     return [text for raw in open_beside(path, settings).texts() if (text := clean(raw.text))]
 

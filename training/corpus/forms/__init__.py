@@ -9,24 +9,41 @@ import dataclasses
 
 from training.common.errors import DeepproverbsError, WrongUse
 from training.corpus.forms.blocks import BLOCKS, PARAGRAPHS, POEMS
+from training.corpus.forms.chats import DISCORD, TELEGRAM
 from training.corpus.forms.delimited import DELIMITED, SEPARATED
+from training.corpus.forms.export_tables import EXPORT_TABLES
 from training.corpus.forms.form import Form, Found, Source
 from training.corpus.forms.fortune import FORTUNE
 from training.corpus.forms.get_old_tweets import GET_OLD_TWEETS
 from training.corpus.forms.json_lines import JSON_LINES
+from training.corpus.forms.json_values import JSON
 from training.corpus.forms.lines import LINES
 from training.corpus.forms.lists import LIST
 from training.corpus.forms.marked import CARDS, GUTENBERG_BOOK, LYRIC_LINES, SUBTITLES, VERSES
 from training.corpus.forms.markers import MARKERS
+from training.corpus.forms.mastodon import MASTODON
+from training.corpus.forms.mtgjson import MTGJSON
 from training.corpus.forms.table import TABLE
+from training.corpus.forms.tumblr import TUMBLR
+from training.corpus.forms.whatsapp import WHATSAPP
+from training.corpus.forms.x_archive import X_ARCHIVE
 
 FORMS: list[Form] = [
+    X_ARCHIVE,
+    MASTODON,
+    TELEGRAM,
+    DISCORD,
+    WHATSAPP,
+    TUMBLR,
+    MTGJSON,
     JSON_LINES,
+    JSON,
     MARKERS,
     CARDS,
     SUBTITLES,
     GUTENBERG_BOOK,
     GET_OLD_TWEETS,
+    EXPORT_TABLES,
     DELIMITED,
     FORTUNE,
     TABLE,
@@ -40,6 +57,8 @@ FORMS: list[Form] = [
     LINES,
 ]
 """The first that recognises a file reads it: what is certain before what is likely; the last one takes any text."""
+ARCHIVES: list[Form] = [X_ARCHIVE, MASTODON, DISCORD, TUMBLR]
+"""Those that are read from an archive or folder of files."""
 
 
 def form_of(source: Source) -> tuple[Form, Found]:
@@ -50,7 +69,7 @@ def form_of(source: Source) -> tuple[Form, Found]:
         DeepproverbsError: the file has not the form that was said, or is broken, or could have two.
     """
     said = source.settings
-    for name in ("field", "delimiter"):
+    for name in ("field", "delimiter", "author"):
         if value := getattr(said, name):
             form = next((form for form in FORMS if form.name == said.form), None)
             if form and name not in form.takes:
@@ -63,12 +82,20 @@ def form_of(source: Source) -> tuple[Form, Found]:
         assert found, "a form that takes a delimiter accepts or refuses it"
         return form, found
     form, found = next((form, found) for form in FORMS if (found := form.recognise(source)))
-    if said.field and "field" not in form.takes:
-        raise DeepproverbsError(
-            f"{source.name} has no field {said.field!r}: it is read as {form.title} ({found.evidence}); leave out "
-            "--field, or say another --form."
-        )
+    for name in ("field", "author"):
+        if getattr(said, name) and name not in form.takes:
+            raise DeepproverbsError(
+                f"{source.name} has no {name} {getattr(said, name)!r}: it is read as {form.title} ({found.evidence}); "
+                f"leave out --{name}, or say another --form."
+            )
     return form, found
+
+
+def archive_of(source: Source) -> tuple[Form, Found] | None:
+    """The export that an archive or folder is; None: it is none."""
+    said = source.settings.form
+    forms = [form for form in ARCHIVES if said in ("", form.name)]
+    return next(((form, found) for form in forms if (found := form.recognise(source))), None)
 
 
 def _is_line(delimiter: str) -> bool:
@@ -83,7 +110,7 @@ def _said(source: Source) -> tuple[Form, Found]:
         raise WrongUse(f"There is no form {name!r}; known are {', '.join(form.name for form in FORMS)}.")
     found = (form.said or form.recognise)(source)
     if found is None:
-        nothing = dataclasses.replace(source.settings, form="", delimiter="", field="")
+        nothing = dataclasses.replace(source.settings, form="", delimiter="", field="", author="")
         other, why = form_of(dataclasses.replace(source, settings=nothing))
         raise DeepproverbsError(
             f"{source.name} is not {form.title}, as --form {name} says, but {other.title}: {why.evidence}; "

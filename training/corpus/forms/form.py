@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from training.corpus import members
 from training.corpus.encoding import open_text
 from training.corpus.ledger import Ledger
 from training.settings import NOTHING_SAID, CorpusSettings
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """A text file to be read, as often as it is wanted."""
+    """A text file to be read, as often as it is wanted; or an archive or folder of files."""
 
     path: Path
     encoding: str = "utf-8-sig"
@@ -31,9 +32,21 @@ class Source:
     def name(self) -> str:
         return self.called or str(self.path)
 
-    def open(self, newline: str | None = None) -> TextIO:
-        """The file from its beginning. `newline=""` leaves line ends as they are."""
+    def open(self, newline: str | None = None, name: str = "") -> TextIO:
+        """The file from its beginning; of an archive or folder the one of that name. `newline=""` leaves line ends as
+        they are."""
+        if self.container:
+            return members.open_member(self.path, name, self.encoding, newline)
         return open_text(self.path, self.encoding, newline)
+
+    @cached_property
+    def container(self) -> members.Kind:
+        """What holds several files; "" is a file alone."""
+        return members.kind(self.path)
+
+    def names(self) -> list[str]:
+        """The files in an archive or folder."""
+        return members.names(self.path)
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """(number, line without its end): split at LF, CRLF and CR alone, without the marks that begin a file."""
@@ -56,6 +69,10 @@ class Raw:
     text: str
     line: int = 0
     """Where it begins; 0: nobody knows."""
+    kind: Literal["", "repost", "reply", "deleted"] = ""
+    """What it is in its network, where the file tells."""
+    plain: bool = False
+    """Its entities are unescaped already: what looks like one was typed so."""
 
 
 @dataclass(frozen=True)
@@ -87,4 +104,4 @@ class Form:
     weak: bool = False
     """Every text can be read so; a file that proves another form is not of this one."""
     takes: frozenset[str] = frozenset({"field"})
-    """Which of the settings `field` and `delimiter` mean something to it."""
+    """Which of the settings `field`, `delimiter` and `author` mean something to it."""
