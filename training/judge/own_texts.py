@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from training.common.text import normal_form
 from training.judge import rates, rules
+from training.judge.judge import Judge, Reference
 from training.judge.rule import Context, Rule, Text
 from training.settings import FilterSettings
 
@@ -36,17 +37,18 @@ class OwnTexts:
 
     def __init__(self, texts: Sequence[str], more: Sequence[str] = ()) -> None:
         # What is said twice is one text: a copy of itself says nothing of the rules.
-        unique = {normal_form(text): text for text in reversed(texts)}
-        self.normals = [*reversed(unique), *map(normal_form, more)]
-        self.texts = [Text(text) for text in [*reversed(unique.values())][:ASKED]]
+        unique = [*{normal_form(text): text for text in texts}.values()]
+        nothing = FilterSettings(common_words=0, skip=("blocked",))  # no word list is read yet
+        self._context = Judge(nothing, Reference(unique, more)).context
+        self.texts = [Text(text) for text in unique[:ASKED]]
 
     def rejected(self, settings: FilterSettings, rule: Rule) -> NDArray[np.bool_]:
         """Which of the texts the rule rejects under these settings."""
-        return self._asked(rule, Context(settings, self.normals))
+        return self._asked(rule, self._under(settings))
 
     def by_rule(self, settings: FilterSettings, asked: Sequence[Rule] = rules.RULES) -> dict[str, NDArray[np.bool_]]:
         """The same for all rules that reject texts and are not skipped."""
-        context = Context(settings, self.normals)
+        context = self._under(settings)
         return {rule.name: self._asked(rule, context) for rule in asked if context.enabled(rule.name) and rule.rejects}
 
     def share(self, settings: FilterSettings, rule: Rule) -> float:
@@ -64,9 +66,12 @@ class OwnTexts:
 
     def words_blocked(self, settings: FilterSettings, numbers: Sequence[int], most: int = 5) -> list[str]:
         """The blocked words of some of the texts, the most frequent first."""
-        context = Context(settings, self.normals)
+        context = self._under(settings)
         found = Counter(rules.blocked(self.texts[number], context) or "" for number in numbers)
         return [word for word, _ in found.most_common(most) if word]
+
+    def _under(self, settings: FilterSettings) -> Context:
+        return replace(self._context, settings=settings, _made={})
 
     def _asked(self, rule: Rule, context: Context) -> NDArray[np.bool_]:
         found = rates.asked(rule, self.texts, context) if self.texts else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import string
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,11 @@ def fit(look: Look, model: str = "") -> list[Fit]:
     """The settings for a corpus, in the order of the file. `model`: the base that was chosen by hand."""
     fits = [_model(look, model), _count(look), *_hold_out(look), *_max_tokens(look)]
     own = OwnTexts(look.sample)
-    fits += _filter(look, own, apply(Bot(), fits).filter)
+    return in_order([*fits, *_filter(look, own, apply(Bot(), fits).filter)])
+
+
+def in_order(fits: Iterable[Fit]) -> list[Fit]:
+    """As a bot.toml has them."""
     order = [setting.key for section in ("", *config.SECTIONS) for setting in config.settings_of(section).values()]
     return sorted(fits, key=lambda fit: order.index(fit.key))
 
