@@ -37,9 +37,7 @@ OPENINGS = (1, 2, 3, 4, 5)
 """Words that are counted as an opening."""
 _SENTENCE_END = re.compile(r"[.!?…:;\n\"“”«»„()\[\]–—-]\s*$")
 _CALENDAR = frozenset(
-    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february", "march"]
-    + ["april", "may", "june", "july", "august", "september", "october", "november", "december"]
-    + ["christmas", "easter", "english"]
+    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "christmas", "easter", "english"]
 )
 """Capitalised in English, and nobody's name."""
 

@@ -202,7 +202,7 @@ def what(rule: str, settings: FilterSettings) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
+    return "None" if not share else f"{share:.0%}" if share >= 0.1 else f"{share:.1%}"
 
 
 def _language(look: Look) -> Iterator[tuple[str, Any, str]]:
@@ -232,8 +232,8 @@ def _tighten(look: Look, own: OwnTexts, settings: FilterSettings, add: Any) -> N
             add(
                 "closed_vocabulary",
                 True,
-                f"Only {share:.1%} of your texts hold a word that neither another text nor the "
-                f"{closed.common_words:,} most common ones of the language have",
+                f"{_percent(share)} of your texts hold a word that is neither in another one nor among the "
+                f"{closed.common_words:,} most common of the language",
             )
     if words := dangling_words(look, settings.language):
         add("dangling", words, "Words that none of your texts ends on, because another must follow")
