@@ -113,5 +113,5 @@ def test_an_own_rule_is_asked_too(tmp_path: Path) -> None:
         "no-winter",
         round(sum("winter" in t for t in corpus) / 150, 3),
     )
-    with pytest.raises(WrongUse, match="rules.py:fails failed on"):
+    with pytest.raises(WrongUse, match=r"rules\.py:fails failed on"):
         preflight.check(replace(own, filter=replace(own.filter, own=("rules.py:fails",))), corpus)

@@ -36,9 +36,11 @@ SHOWN = 40
 OPENINGS = (1, 2, 3, 4, 5)
 """Words that are counted as an opening."""
 _SENTENCE_END = re.compile(r"[.!?…:;\n\"“”«»„()\[\]–—-]\s*$")
-_CALENDAR = frozenset(
-    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december", "christmas", "easter", "english"]
-)
+_CALENDAR = {
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february", "march",
+    "april", "may", "june", "july", "august", "september", "october", "november", "december", "christmas", "easter",
+    "english",
+}  # fmt: skip
 """Capitalised in English, and nobody's name."""
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
