@@ -22,7 +22,7 @@ from training.common.paths import ROOT
 
 PROGRAM = "deepproverbs"
 COMMANDS = {
-    "run", "demo", "job", "corpus", "base", "finetune", "convert", "export", "sample", "filter", "fill", "pool", "post",
+    "new", "run", "demo", "job", "corpus", "base", "finetune", "convert", "export", "sample", "filter", "fill", "pool", "post",
     "cloud", "report", "review", "settings", "completion",
 }  # fmt: skip
 

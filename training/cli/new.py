@@ -47,7 +47,7 @@ def new(name: str, files: tuple[Path, ...], yes: bool) -> None:
 
     $ deepproverbs new tweets ~/Downloads/twitter-archive.zip
     $ deepproverbs new sayings sayings.csv --field quote --yes
-    $ grep -v '^#' notes.txt | deepproverbs new notes - --yes
+    $ deepproverbs new notes - --yes                # what is piped in
     """
     from training.corpus.look import look
     from training.runs import new_bot, preflight
