@@ -32,24 +32,29 @@ class OwnTexts:
 
     Args:
         texts: the corpus in random order; the first ASKED of them are asked about.
-        more: what else nothing may copy, and whose words are known.
+        more: references, whose words are known, too. What own texts share with them says nothing of the rules.
     """
 
     def __init__(self, texts: Sequence[str], more: Sequence[str] = ()) -> None:
         # What is said twice is one text: a copy of itself says nothing of the rules.
         unique = [*{normal_form(text): text for text in texts}.values()]
         nothing = FilterSettings(common_words=0, skip=("blocked",))  # no word list is read yet
-        self._context = Judge(nothing, Reference(unique, more)).context
+        self._context = Judge(nothing, Reference(unique)).context
+        self._more = list(map(normal_form, more))
         self.texts = [Text(text) for text in unique[:ASKED]]
 
     def rejected(self, settings: FilterSettings, rule: Rule) -> NDArray[np.bool_]:
         """Which of the texts the rule rejects under these settings."""
-        return self._asked(rule, self._under(settings))
+        return self._asked(rule, self._under(settings, rule.name))
 
     def by_rule(self, settings: FilterSettings, asked: Sequence[Rule] = rules.RULES) -> dict[str, NDArray[np.bool_]]:
         """The same for all rules that reject texts and are not skipped."""
         context = self._under(settings)
-        return {rule.name: self._asked(rule, context) for rule in asked if context.enabled(rule.name) and rule.rejects}
+        return {
+            rule.name: self.rejected(settings, rule) if rule.name == "vocabulary" else self._asked(rule, context)
+            for rule in asked
+            if context.enabled(rule.name) and rule.rejects
+        }
 
     def share(self, settings: FilterSettings, rule: Rule) -> float:
         return float(self.rejected(settings, rule).mean()) if self.texts else 0.0
@@ -70,8 +75,9 @@ class OwnTexts:
         found = Counter(rules.blocked(self.texts[number], context) or "" for number in numbers)
         return [word for word, _ in found.most_common(most) if word]
 
-    def _under(self, settings: FilterSettings) -> Context:
-        return replace(self._context, settings=settings, _made={})
+    def _under(self, settings: FilterSettings, rule: str = "") -> Context:
+        more = self._more if rule == "vocabulary" else []
+        return replace(self._context, settings=settings, originals=[*self._context.originals, *more], _made={})
 
     def _asked(self, rule: Rule, context: Context) -> NDArray[np.bool_]:
         found = rates.asked(rule, self.texts, context) if self.texts else None

@@ -28,12 +28,13 @@ from training.judge.rule import Rule
 from training.runs.fit import what
 from training.settings import Bot
 
-MOST = 0.05
-"""Share of the own texts that a rule may reject without a word."""
+MOST, MOST_NEW = 0.05, 0.1
+"""Share of the own texts that a rule may reject without a word; and the rule `vocabulary`, since new texts bring new
+words: 7 % of the Proverbs have one that the rest of the Bible lacks."""
 LEAST = 0.5
 """Share of the wanted texts that must be possible."""
 ORIGINALS = 20_000
-"""Texts of the corpus, and of its references, that the asked ones are compared with."""
+"""Texts of the corpus that the asked ones are compared with."""
 SHOWN = 100
 """Characters of an example."""
 
@@ -79,7 +80,7 @@ def check(
         WrongUse: `skip` names no rule, there is no word list for the language, or an own rule does not load or fails.
     """
     order = random.Random(1).sample(range(len(corpus)), min(len(corpus), ORIGINALS))
-    own = OwnTexts([corpus[at] for at in order], references[:ORIGINALS])
+    own = OwnTexts([corpus[at] for at in order], references)
     rules = Judge(bot.filter, Reference(), bot.folder).rules
     hits = own.by_rule(bot.filter, rules)
     if count_tokens:
@@ -87,7 +88,9 @@ def check(
     objections = [
         _objection(bot, rule, hits[rule.name], own)
         for rule in rules
-        if rule.name in hits and hits[rule.name].size and hits[rule.name].mean() > MOST
+        if rule.name in hits
+        and hits[rule.name].size
+        and hits[rule.name].mean() > (MOST_NEW if rule.name == "vocabulary" else MOST)
     ]
     rejected = np.logical_or.reduce([*hits.values(), np.zeros(len(own.texts), bool)])
     passed = [text.normal for text, no in zip(own.texts, rejected.tolist(), strict=True) if not no]
