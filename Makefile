@@ -21,8 +21,8 @@ PYTHON_FILES := training functions infra tests data benchmarks
 MYPY := training functions infra tests/simulation $(filter-out benchmarks/plot.py,$(wildcard benchmarks/*.py))
 
 # What may be given on the command line. The programs that make starts know the defaults.
-VARIABLES := ARGS BASE BOT BUDGET CHECKPOINT_DIR COUNT CUBLAS DASHBOARD DRY_RUN EMAIL ENABLE ENGINE FLEXIBLE HOURS IMAGE \
-  IMAGE_KIND LOW_DAYS MODEL POOL PYTHON SCHEDULE SHARDS SLOT TF1_PYTHON TIME_ZONE TWITTER_CREDS UV YES
+VARIABLES := ARGS BASE BOT BUDGET CHECKPOINT_DIR COUNT CUBLAS DASHBOARD DRY_RUN EMAIL ENABLE ENGINE FILE FLEXIBLE HOURS \
+  IMAGE IMAGE_KIND LOW_DAYS MODEL NAME POOL PYTHON SCHEDULE SHARDS SLOT TF1_PYTHON TIME_ZONE TWITTER_CREDS UV YES
 ENVIRONMENT := AWS_% DEEPPROVERBS_% PIP_% UV_% SHELL
 
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
@@ -57,7 +57,7 @@ YES_WORDS := 1 y yes Y Yes YES t true True TRUE on On ON
 bot := $(call option,--bot,BOT)
 pool := $(call option,--pool,POOL)
 
-.PHONY: help setup demo train-and-fill report review tweet status check test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
+.PHONY: help setup demo new train-and-fill report review tweet status check test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +67,9 @@ setup:  ## the environments of the project and of TensorFlow 1.15
 
 demo: $(PROJECT)  ## the Proverbs: 1,000 texts in a local pool, ten of them shown, one posted dry [MODEL=nano|smollm2-135m]
 	@$(BIN)/deepproverbs demo --setup $(call option,--model,MODEL)
+
+new: $(PROJECT)  ## a bot of your own texts, with settings that fit them [NAME= FILE= MODEL=]
+	@$(BIN)/deepproverbs new $(call option,--model,MODEL) -- "$$NAME" "$$FILE"
 
 train-and-fill:  ## corpus to filled pool, on a GPU image if one runs [BOT= MODEL= POOL= COUNT= ENGINE=image|local]
 	@scripts/train-and-fill $(bot) $(call option,--model,MODEL) $(pool) $(call option,--count,COUNT)

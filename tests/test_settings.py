@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from training.cli import describe
 from training.cli.main import main
 from training.common.errors import WrongUse
 from training.common.paths import DEFAULT_BOT, ROOT
+from training.common.toml import toml
 from training.settings import SECTIONS, Bot, Setting, find, load, override, plain, settings_of
 
 ALL = [about for section in ("", *SECTIONS) for about in settings_of(section).values()]
@@ -73,14 +73,14 @@ def test_every_setting_is_described(about: Setting, tmp_path: Path) -> None:
     assert about.help.endswith((".", '.")', "%")) and "  " not in about.help
     assert about.many or about.item in (int, float, str, bool) or about.choices
     section = f"[{about.section}]\n" if about.section else ""
-    file = write(tmp_path, f"{section}{about.name} = {describe.toml(about.default)}\n")
+    file = write(tmp_path, f"{section}{about.name} = {toml(about.default)}\n")
     assert dataclasses.replace(load(file), name="") == Bot(folder=tmp_path)
     for bound in about.between if about.bounds else ():
         for value, fits in ((bound, True), (bound + (1 if bound == about.between[1] else -1), False)):
             value = about.item(value)
             if about.many:
                 value = [value]
-            line = f"{section}{about.name} = {describe.toml(tuple(value) if about.many else value)}\n"
+            line = f"{section}{about.name} = {toml(tuple(value) if about.many else value)}\n"
             if fits:
                 load(write(tmp_path, line))
             else:
@@ -152,8 +152,8 @@ def test_the_printed_bot_toml_is_that_bot(
 
 def test_texts_survive_as_toml() -> None:
     for text in ("", 'a "b"', "back\\slash", "tab\tnew\nline", "ünï — 😀", "\x7f\x01", "'"):
-        assert tomllib.loads(f"x = {describe.toml(text)}") == {"x": text}
-        assert tomllib.loads(f"x = {describe.toml((text, text))}") == {"x": [text, text]}
+        assert tomllib.loads(f"x = {toml(text)}") == {"x": text}
+        assert tomllib.loads(f"x = {toml((text, text))}") == {"x": [text, text]}
 
 
 def test_the_page_of_settings_is_what_the_program_says(capsys: pytest.CaptureFixture[str]) -> None:

@@ -227,6 +227,11 @@ class Bot:
     filter: FilterSettings = FilterSettings()
 
     @property
+    def budget(self) -> int:
+        """Most candidates that may be sampled."""
+        return self.sample.budget or 20 * self.count
+
+    @property
     def corpus_file(self) -> Path:
         return self.folder / self.corpus.file
 

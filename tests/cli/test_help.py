@@ -22,8 +22,8 @@ from training.common.paths import ROOT
 
 PROGRAM = "deepproverbs"
 COMMANDS = {
-    "run", "demo", "job", "corpus", "base", "finetune", "convert", "export", "sample", "filter", "fill", "pool", "post",
-    "cloud", "report", "review", "settings", "completion",
+    "new", "run", "demo", "job", "corpus", "base", "finetune", "convert", "export", "sample", "filter", "fill", "pool",
+    "post", "cloud", "report", "review", "settings", "completion",
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from training.common.paths import ROOT
 VARIABLES = {
     "BOT", "MODEL", "POOL", "COUNT", "TWITTER_CREDS", "CHECKPOINT_DIR", "DRY_RUN", "SLOT", "ARGS", "SCHEDULE",
     "TIME_ZONE", "FLEXIBLE", "ENABLE", "EMAIL", "LOW_DAYS", "DASHBOARD", "HOURS", "YES", "SHARDS", "BUDGET", "ENGINE",
-    "BASE", "CUBLAS", "IMAGE", "IMAGE_KIND", "PYTHON", "TF1_PYTHON", "UV",
+    "BASE", "CUBLAS", "IMAGE", "IMAGE_KIND", "PYTHON", "TF1_PYTHON", "UV", "NAME", "FILE",
 }  # fmt: skip
 NASTY = [
     "$(touch x)", "$(shell touch x)", "${shell touch x}", "'; touch x;'", '"; touch x; "', "`touch x`", "; touch x",
@@ -66,6 +66,7 @@ def test_a_variable_is_text(text: str, checkout: Path) -> None:
     assert make(checkout, "status", POOL=text, BOT=text)[0] == wanted
     assert make(checkout, "secrets", f"TWITTER_CREDS={text}")[0] == ["cloud", "secrets", "--", text]
     assert make(checkout, "train-and-fill", f"MODEL={text}", f"COUNT={text}")[0] == ["--model", text, "--count", text]
+    assert make(checkout, "new", f"NAME={text}", f"FILE={text}")[0] == ["new", "--", text, text]
     assert make(checkout, "pause", f"AWS_PROFILE={text}")[0] == ["cloud", "pause"]
     assert sorted({path.name for path in checkout.iterdir()} - {"called"}) == before
 

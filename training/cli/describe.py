@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from training import settings
 from training.cli.command import command, json_option, option
 from training.cli.console import result, show
 from training.cli.options import BotFile
+from training.common.toml import toml
 from training.settings import SECTIONS, Bot, Setting, settings_of
 
 MARKS = str.maketrans({"|": "\\|", "*": "\\*"})
@@ -71,15 +71,6 @@ def _entry(about: Setting, value: Any) -> str:
         inner = textwrap.fill(items, 116, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
         text = f"{about.name} = [\n{inner},\n]"
     return f"{comment}\n{text}"
-
-
-def toml(value: Any) -> str:
-    """A value as TOML writes it."""
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(toml, value))}]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def settings_table() -> str:

@@ -15,7 +15,7 @@ import click
 from click.exceptions import Exit, NoArgsIsHelpError, NoSuchCommand, NoSuchOption
 from post_tweet.errors import PostError
 
-from training.cli import completion, describe, fill, job, pool, post, run, stages
+from training.cli import completion, describe, fill, job, new, pool, post, run, stages
 from training.cli.command import COMMON, Group, Lazy, Option
 from training.cli.console import colour, console, detail, log_to_stderr, reset
 from training.common.errors import DeepproverbsError
@@ -23,11 +23,13 @@ from training.common.errors import DeepproverbsError
 PROGRAM = """Fine-tune GPT-2 on short texts, fill a pool with new ones, post from it.
 
 $ deepproverbs demo                          # everything once, on a small model: a minute
+$ deepproverbs new mybot sayings.txt         # a bot of your own texts
 $ deepproverbs run --bot data/mybot          # your corpus to a filled pool
 $ deepproverbs post --dry-run                # what would be posted
 """
 program = Group(completion.PROGRAM, help=PROGRAM)
 for command in (
+    new.new,
     run.run,
     run.demo,
     job.group,

@@ -36,8 +36,9 @@ setup_option = option("--setup", is_flag=True, help="Install what fine-tunes thi
 @run_option
 @setting_options("model", "count", "pool", *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
 @setup_option
+@option("--force", is_flag=True, help="Start even if the rules let through too few texts to fill the pool.")
 @json_option
-def run(bot: Path, run: Path | None, setup: bool) -> None:
+def run(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
     """Go from the corpus to a filled pool.
 
     What is done for the same texts and settings is skipped.
@@ -47,10 +48,10 @@ def run(bot: Path, run: Path | None, setup: bool) -> None:
     $ deepproverbs run --model 124M --count 20000 --pool pool
     $ deepproverbs run --bot data/mybot --model nano
     """
-    run_all(bot, run, setup)
+    run_all(bot, run, setup, force)
 
 
-def run_all(bot: Path, run: Path | None, setup: bool) -> None:
+def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False) -> None:
     from training.curate.fill import history
     from training.runs import stages
     from training.runs.until_enough import sample_and_filter
@@ -59,7 +60,7 @@ def run_all(bot: Path, run: Path | None, setup: bool) -> None:
     folder = run_folder(run, settings)
     with locked(folder):
         known = history(settings.pool)
-        model, base = stages.train(settings, folder, say, setup)
+        model, base = stages.train(settings, folder, say, setup, force)
         texts = sample_and_filter(settings, folder, model, known, say, base)
         fill_pool(texts, settings.pool, settings.name)
     say(f"Next: deepproverbs pool status --pool {shlex.quote(settings.pool)}")

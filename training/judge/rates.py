@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 
 from training.judge.judge import Judge
-from training.judge.rule import Rule, Text
+from training.judge.rule import Context, Rule, Text
 from training.sample.candidates import Candidate
 
 BATCH = 2048
@@ -40,7 +40,7 @@ def people(judge: Judge, texts: Sequence[str], logprobs: Sequence[float] = ()) -
     shares: dict[str, float] = {}
     rejected = np.zeros(len(some), bool)
     for rule in judge.rules:
-        if (hits := _leave_one_out(judge, rule, some)) is not None:
+        if (hits := asked(rule, some, judge.context)) is not None:
             shares[rule.name] = sum(hits) / len(some)
             if rule.rejects:
                 rejected |= np.array(hits, bool)
@@ -50,12 +50,12 @@ def people(judge: Judge, texts: Sequence[str], logprobs: Sequence[float] = ()) -
     return Rates(len(some), {**shares, "all": float(rejected.mean())})
 
 
-def _leave_one_out(judge: Judge, rule: Rule, texts: Sequence[Text]) -> Sequence[bool] | None:
-    """Which of the texts the rule rejects; None where it is not asked of people."""
+def asked(rule: Rule, texts: Sequence[Text], context: Context) -> Sequence[bool] | None:
+    """Which of the first originals the rule rejects, leave one out; None where it is not asked of people."""
     if rule.leave_one_out:
-        return rule.leave_one_out(texts, judge.context)
+        return rule.leave_one_out(texts, context)
     if rule.question and not rule.of_sampling:
-        return [bool(rule.question(text, judge.context)) for text in texts]
+        return [bool(rule.question(text, context)) for text in texts]
     return None
 
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +25,7 @@ from training.model import base as base_model
 from training.model import convert, finetune, trainers
 from training.model.converted import Converted
 from training.model.trainers import choose_trainer
+from training.runs import preflight
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
 from training.sample.engine import Plan
@@ -124,14 +125,27 @@ def convert_model(bot: Bot, run: Path, checkpoint: Path, say: Say = print) -> Pa
     return convert.convert(run, checkpoint, say, originals, bot.sample)
 
 
-def finetune_model(bot: Bot, run: Path, say: Say = print, set_up: bool = False) -> tuple[base_model.BaseModel, Path]:
+def check_corpus(bot: Bot, run: Path, tokenizer_folder: Path, say: Say, force: bool) -> None:
+    """Ask every rule of the run's corpus before hours are spent on it. `force`: only tell."""
+    tokenizer, reference = load_tokenizer(tokenizer_folder), reference_of(bot, run)
+
+    def count_tokens(texts: Sequence[str]) -> list[int]:
+        return [len(each.ids) for each in tokenizer.encode_batch(list(texts))]
+
+    preflight.tell(preflight.check(bot, reference.corpus, reference.more, count_tokens), bot, say, force)
+
+
+def finetune_model(
+    bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bool = True
+) -> tuple[base_model.BaseModel, Path]:
     """`corpus`, `base`, `finetune`. Returns the base model and the checkpoint. `set_up`: install the trainer, if it is
-    missing."""
+    missing. `force`: also if the pool cannot be filled."""
     layouts = base_model.layouts_of(bot.model)
     choice = choose_trainer(bot.finetune.trainer, layouts, bot.finetune.recipe, trainers.install if set_up else None)
     prepare(bot, say)
     base = base_model.locate(bot.model, MODELS, choice.trainer.bases)
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
+    check_corpus(bot, run, base.folder, say, force)
     keep: set[int] = set()
     if bot.sample.vocabulary != "full":
         texts = [*reference_of(bot, run).originals, *bot.sample.prefixes]
@@ -160,10 +174,10 @@ def exact_plan(bot: Bot, run: Path, model: Path, say: Say = print) -> Plan:
             return plan
 
 
-def train(bot: Bot, run: Path, say: Say = print, set_up: bool = False) -> tuple[Path, Path | None]:
+def train(bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bool = True) -> tuple[Path, Path | None]:
     """`corpus`, `base`, `finetune`, `convert`: everything up to a model. Returns its folder, and that of the base
-    model in the same form unless the filters want no second opinion. `set_up`: as in `finetune_model`."""
-    base, checkpoint = finetune_model(bot, run, say, set_up)
+    model in the same form unless the filters want no second opinion. `set_up`, `force`: as in `finetune_model`."""
+    base, checkpoint = finetune_model(bot, run, say, set_up, force)
     model = convert_model(bot, run, checkpoint, say)
     exact_plan(bot, run, model, say)
     wanted = bot.filter.ratio and "band" not in bot.filter.skip

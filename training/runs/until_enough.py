@@ -103,7 +103,7 @@ def check_prefixes(bot: Bot) -> None:
 
 def budget_of(bot: Bot) -> int:
     """Most candidates that the bot may sample."""
-    return bot.sample.budget or 20 * bot.count
+    return bot.budget
 
 
 @dataclass(frozen=True)

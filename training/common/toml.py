@@ -1,0 +1,15 @@
+"""Values as TOML writes them; Python reads TOML, but does not write it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def toml(value: Any) -> str:
+    """A text, a number, true or false, or a tuple of these."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool) else repr(value)
