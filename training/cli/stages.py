@@ -17,6 +17,7 @@ from training.cli.options import (
     SHAPED,
     TUNED,
     bot_option,
+    force_option,
     given,
     load_bot,
     run_folder,
@@ -105,7 +106,8 @@ def base(bot: Path, run: Path | None) -> None:
 @bot_option
 @run_option
 @setting_options("model", *TUNED)
-def finetune(bot: Path, run: Path | None) -> None:
+@force_option
+def finetune(bot: Path, run: Path | None, force: bool) -> None:
     """Fine-tune the base model on the bot's corpus.
 
     The best epoch by the held-out loss is kept.
@@ -118,7 +120,7 @@ def finetune(bot: Path, run: Path | None) -> None:
     settings = load_bot(bot)
     folder = run_folder(run, settings)
     with locked(folder):
-        stages.finetune_model(settings, folder, say)
+        stages.finetune_model(settings, folder, say, force=force)
 
 
 @command("convert", section=ROAD)

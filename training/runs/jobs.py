@@ -69,7 +69,7 @@ def fetch_bot(work: Workspace, folder: Path) -> Bot:
 def model_key(bot: Bot) -> str:
     """Hash of all that a model depends on."""
     sampled = (bot.sample.vocabulary, bot.sample.temperatures, bot.sample.prefixes)
-    settings = [plain(bot.corpus), plain(bot.finetune), bot.model, sampled, bot.filter.ratio]
+    settings = [plain(bot.corpus), plain(bot.finetune), bot.model, sampled, stages.wants_base(bot)]
     return key_of(settings, bot.corpus_file, *bot.reference_files)
 
 
@@ -88,7 +88,7 @@ def train(bot: Bot, folder: Path, work: Workspace, say: Say) -> None:
     if stored_key(work) == key:
         say(f"There is a model in {work.url}/run already; nothing to do.")
         return
-    model, base = stages.train(bot, folder, say)
+    model, base = stages.train(bot, folder, say, force=True)
     found = [*model.rglob("*"), *(base.rglob("*") if base else [])]
     files = [path for path in found if path.is_file() and path.name != "calibration.json"]
     work.put_all([folder / name for name in MADE], folder, "run")

@@ -20,12 +20,13 @@ from training.common.progress import Progress, Say
 from training.corpus import build as corpus
 from training.corpus.read import load_built, load_corpus
 from training.corpus.tokenizer import end_of_text, load_tokenizer, tokenizer_files
+from training.judge import base_like
 from training.judge.judge import Reference
 from training.model import base as base_model
 from training.model import convert, finetune, trainers
 from training.model.converted import Converted
 from training.model.trainers import choose_trainer
-from training.runs import preflight
+from training.runs import nano, preflight
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
 from training.sample.engine import Plan
@@ -136,16 +137,18 @@ def check_corpus(bot: Bot, run: Path, tokenizer_folder: Path, say: Say, force: b
 
 
 def finetune_model(
-    bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bool = True
+    bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bool = False
 ) -> tuple[base_model.BaseModel, Path]:
     """`corpus`, `base`, `finetune`. Returns the base model and the checkpoint. `set_up`: install the trainer, if it is
-    missing. `force`: also if the pool cannot be filled."""
+    missing. `force`: also if the pool cannot be filled, and nano on whatever the corpus is."""
     layouts = base_model.layouts_of(bot.model)
     choice = choose_trainer(bot.finetune.trainer, layouts, bot.finetune.recipe, trainers.install if set_up else None)
     prepare(bot, say)
     base = base_model.locate(bot.model, MODELS, choice.trainer.bases)
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
     check_corpus(bot, run, base.folder, say, force)
+    if not force:
+        nano.check(bot, run, base.folder)
     keep: set[int] = set()
     if bot.sample.vocabulary != "full":
         texts = [*reference_of(bot, run).originals, *bot.sample.prefixes]
@@ -174,11 +177,17 @@ def exact_plan(bot: Bot, run: Path, model: Path, say: Say = print) -> Plan:
             return plan
 
 
-def train(bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bool = True) -> tuple[Path, Path | None]:
+def train(
+    bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bool = False
+) -> tuple[Path, Path | None]:
     """`corpus`, `base`, `finetune`, `convert`: everything up to a model. Returns its folder, and that of the base
     model in the same form unless the filters want no second opinion. `set_up`, `force`: as in `finetune_model`."""
     base, checkpoint = finetune_model(bot, run, say, set_up, force)
     model = convert_model(bot, run, checkpoint, say)
     exact_plan(bot, run, model, say)
-    wanted = bot.filter.ratio and "band" not in bot.filter.skip
-    return model, convert.convert_base(run, base.folder, model) if wanted else None
+    return model, convert.convert_base(run, base.folder, model) if wants_base(bot) else None
+
+
+def wants_base(bot: Bot) -> bool:
+    """Whether the filters ask the base model for a second opinion."""
+    return base_like.wanted(bot.filter) or (bot.filter.ratio and "band" not in bot.filter.skip)
