@@ -9,7 +9,7 @@ from pathlib import Path
 
 from training.cli.command import command, json_option, option
 from training.cli.console import result
-from training.cli.fill import fill_pool
+from training.cli.fill import show_added
 from training.cli.options import (
     JUDGED,
     SAMPLED,
@@ -39,7 +39,7 @@ setup_option = option("--setup", is_flag=True, help="Install what fine-tunes thi
 def run(bot: Path, run: Path | None, setup: bool) -> None:
     """Go from the corpus to a filled pool.
 
-    What is done for the same texts and settings is skipped.
+    Each run adds --count texts; training that is done for the same texts and settings is skipped.
 
     After Ctrl-C or a crash the same command goes on from there.
 
@@ -49,18 +49,23 @@ def run(bot: Path, run: Path | None, setup: bool) -> None:
     run_all(bot, run, setup)
 
 
-def run_all(bot: Path, run: Path | None, setup: bool) -> None:
-    from training.curate.fill import history
-    from training.runs import stages
+def run_all(bot: Path, run: Path | None, setup: bool, more: bool = True) -> None:
+    """`more`: after a run whose texts are in the pool, add as many again."""
+    from training.runs import owner, rounds, stages
     from training.runs.until_enough import sample_and_filter
 
     settings = load_bot(bot)
     folder = run_folder(run, settings)
+    owner.check(folder, settings, bot)  # before a lock makes the folder
     with locked(folder):
-        known = history(settings.pool)
+        owner.claim(folder, settings, bot, say)
+        settings, known = owner.claim_pool(folder, settings, bot, given().get("pool"), say)
         model, base = stages.train(settings, folder, say, setup)
-        texts = sample_and_filter(settings, folder, model, known, say, base)
-        fill_pool(texts, settings.pool, settings.name)
+        texts = sample_and_filter(settings, folder, model, known, say, base, more)
+        added = rounds.fill_round(folder, texts, settings.pool, settings.name)
+    show_added(settings.pool, added)
+    if more and not added.added:
+        say(f"An interrupted run had added them; the same command again adds {settings.count:,} more.")
     say(f"Next: deepproverbs pool status --pool {shlex.quote(settings.pool)}")
 
 
@@ -72,7 +77,7 @@ def run_all(bot: Path, run: Path | None, setup: bool) -> None:
 def demo(bot: Path, run: Path | None, setup: bool) -> None:
     """Show it all on a small model: 1,000 texts, one posted dry.
 
-    The defaults are --model nano and --count 1000 here; the pool is in the run's folder.
+    The defaults are --model nano and --count 1000 here; the pool is in the run's folder. A second time shows it again.
 
     $ deepproverbs demo
     $ deepproverbs demo --model smollm2-135m
@@ -84,7 +89,7 @@ def demo(bot: Path, run: Path | None, setup: bool) -> None:
     model = given().setdefault("model", "nano")
     folder = run or Path("runs") / ("demo" if model == "nano" else f"demo-{re.sub('[^A-Za-z0-9.]+', '-', model)}")
     given()["pool"] = str(folder / "pool")
-    run_all(bot, folder, setup)
+    run_all(bot, folder, setup, more=False)
     result("\nTen texts of the pool:")
     for record in read_pool(folder / "pool.jsonl")[:10]:
         result(f"  {record['text']}")
