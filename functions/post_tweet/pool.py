@@ -17,19 +17,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from post_tweet.errors import BadInput, PoolBroken, Unreachable
+from post_tweet.numbers import Numbers
 from post_tweet.state import Batch, PostRecord, State
 from post_tweet.store import Conflict, Missing, Store
 
 T = TypeVar("T")
+
+RANGED = 100
+"""Up to so many texts are read one by one, each a request; more by whole batches."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,13 @@ class Appended:
     batch: str
     added: int
     already: int
+
+
+@dataclass(frozen=True)
+class Restored:
+    restored: int
+    passed: int
+    """Withdrawn or not, they lie before the next text or before the one that is claimed: they cannot come back."""
 
 
 class Pool:
@@ -166,6 +178,7 @@ class Pool:
             "paused": state.paused,
             "withdrawn": len(state.withdrawn),
             "batches": len(state.batches),
+            "runs": sorted({batch.run for batch in state.batches}),
             "claim": dataclasses.asdict(state.claim) if state.claim else None,
             "last_post": dataclasses.asdict(posted[-1]) if posted else None,
             "recent": {
@@ -175,18 +188,65 @@ class Pool:
         }
 
     def withdraw(self, indexes: Iterable[int]) -> int:
-        """Take texts out, for ever; returns how many were new. Those already settled are left as they are."""
-        wanted = set(indexes)
+        """Take texts out; returns how many were new. Those already settled are left as they are."""
+        wanted = Numbers.of(indexes)
 
         def change(state: State) -> tuple[State | None, int]:
-            if wrong := sorted(index for index in wanted if not 0 <= index < state.total):
-                raise BadInput(f"There is no text {wrong[0]} in {self.store.url}; it holds {state.total:,}, from 0 on.")
-            fresh = {index for index in wanted if index >= state.next} - set(state.withdrawn)
+            self._check(state, wanted)
+            waiting = state.withdrawn.within(state.next, state.total)
+            fresh = wanted.within(state.next, state.total) - waiting
             # Marks that `next` has passed are dropped, to keep the list short.
-            kept = {index for index in state.withdrawn if index >= state.next} | fresh
-            return (replace(state, withdrawn=tuple(sorted(kept))) if fresh else None), len(fresh)
+            return (replace(state, withdrawn=waiting | fresh) if fresh else None), len(fresh)
 
         return self._update(change)
+
+    def restore(self, indexes: Iterable[int]) -> Restored:
+        """Let withdrawn texts be posted after all, those that come after the next text and after one that is claimed:
+        a claim that is settled moves `next` past all that lie before it."""
+        wanted = Numbers.of(indexes)
+
+        def change(state: State) -> tuple[State | None, Restored]:
+            self._check(state, wanted)
+            first = state.claim.index + 1 if state.claim else state.next
+            back = wanted.within(first, state.total) & state.withdrawn
+            result = Restored(len(back), len(wanted.within(0, first)))
+            return (replace(state, withdrawn=state.withdrawn - back) if back else None), result
+
+        return self._update(change)
+
+    def _check(self, state: State, wanted: Numbers) -> None:
+        """Raises BadInput: the pool has no such text."""
+        if beyond := wanted - Numbers(((0, state.total),) if state.total else ()):
+            raise BadInput(
+                f"There is no text {next(iter(beyond))} in {self.store.url}; it holds {state.total:,}, from 0 on."
+            )
+
+    def batch(self, name: str) -> Numbers:
+        """The texts of the batch whose id begins with `name`. Raises BadInput: there is no such batch, or several."""
+        state, first = self.load()[0], 0
+        found = []
+        for batch in state.batches:
+            if batch.id.startswith(name):
+                found.append(Numbers(((first, first + batch.count),)))
+            first += batch.count
+        if not name or len(found) != 1:
+            raise BadInput(
+                f"{'Several batches' if found else 'No batch'} of {self.store.url} begin{'s' * (not found)} with "
+                f"{name!r}; `deepproverbs pool batches` lists them."
+            )
+        return found[0]
+
+    def batches(self) -> list[dict[str, Any]]:
+        """What was filled in, in order: id, run, created, first and last text, and how many are unused and withdrawn."""
+        state, first, found = self.load()[0], 0, []
+        for batch in state.batches:
+            end = first + batch.count
+            waiting = max(0, end - max(first, state.next))
+            taken = len(state.withdrawn.within(max(first, state.next), end))
+            about = {"id": batch.id, "run": batch.run, "created": batch.created, "first": first, "last": end - 1}
+            found.append({**about, "unused": waiting - taken, "withdrawn": taken})
+            first = end
+        return found
 
     def pause(self, now: datetime) -> bool:
         """Stop posting until `resume`; returns whether that is new. A claim stays as it is."""
@@ -209,23 +269,29 @@ class Pool:
     def show(self, index: int) -> dict[str, Any]:
         """The record of a text, its index and what became of it: waiting, claimed, withdrawn, posted, …"""
         state, _ = self.load()
-        if not 0 <= index < state.total:
-            raise BadInput(f"There is no text {index} in {self.store.url}; it holds {state.total:,}, from 0 on.")
-        settled = next((entry for entry in reversed(state.recent) if entry.index == index), None)
-        notes = [key for key in self.store.list(self.posts) if key.endswith(f"/{index}.json")]
-        status = "claimed" if state.claim and state.claim.index == index else "waiting"
-        if index in state.withdrawn:
-            status = "withdrawn"
-        elif index < state.next:
-            status = settled.outcome if settled else "posted" if notes else "settled, not posted"
-        post = json.loads(self.store.get(notes[-1])[0]) if notes and index < state.next else None
-        return {"index": index, "fate": status, **self.record(state, index), "post": post}
+        self._check(state, Numbers(((index, index + 1),)))
+        notes = self._notes()
+        fate, key = fate_of(state, index, notes), notes.get(index)
+        post = json.loads(self.store.get(key)[0]) if key and index < state.next else None
+        return {"index": index, "fate": fate, **self.record(state, index), "post": post}
 
-    def listing(self, start: int | None = None, count: int = 20) -> list[dict[str, Any]]:
-        """`count` records with their indexes, from `start` or from the next text on."""
+    def _notes(self) -> dict[int, str]:
+        """Index → key of the latest record of its post."""
+        keys = ((key.rpartition("/")[2].removesuffix(".json"), key) for key in self.store.list(self.posts))
+        return {int(name): key for name, key in keys if name.isdigit()}
+
+    def listing(self, start: int | None = None, count: int | None = 20) -> list[dict[str, Any]]:
+        """`count` records (None: all) with their indexes and what became of them, from `start` or from the next text
+        on."""
         state, _ = self.load()
         first = state.next if start is None else max(0, start)
-        return [{"index": i, **self.record(state, i)} for i in range(first, min(state.total, first + count))]
+        end = state.total if count is None else min(state.total, first + count)
+        notes = self._notes() if first < state.next else {}
+        if end - first > RANGED:
+            some = itertools.islice(self.records(state), first, end)
+        else:
+            some = (self.record(state, index) for index in range(first, end))
+        return [{"index": i, "fate": fate_of(state, i, notes), **record} for i, record in enumerate(some, first)]
 
     def verify(self) -> list[str]:
         """What is wrong with the pool's files, a sentence each. Reads every batch, and the records of recent posts."""
@@ -297,6 +363,19 @@ def _spelling(text: str) -> str:
     """What stays the same when only spaces, capitals and the bytes of accents differ. Never 16 hex digits alone: an id
     cannot be taken for it."""
     return f" {' '.join(unicodedata.normalize('NFC', text).casefold().split())}"
+
+
+def fate_of(state: State, index: int, notes: Collection[int]) -> str:
+    """What became of a text: waiting, claimed, withdrawn, posted, refused, abandoned, or settled, not posted.
+
+    `notes`: the texts whose posts are recorded.
+    """
+    if index >= state.next:
+        claimed = state.claim and state.claim.index == index
+        return "withdrawn" if index in state.withdrawn else "claimed" if claimed else "waiting"
+    if settled := next((entry for entry in reversed(state.recent) if entry.index == index), None):
+        return settled.reason if settled.reason == "withdrawn" else settled.outcome
+    return "posted" if index in notes else "withdrawn" if index in state.withdrawn else "settled, not posted"
 
 
 def pack(records: list[dict[str, Any]], run: str) -> tuple[Batch, bytes]:

@@ -106,8 +106,8 @@ def posting(call: Call) -> Effects:
         claim = state.claim
         if claim and -CLOCK_TOLERANCE <= now - when(claim.since) < call.lease:
             raise Busy(
-                f"Another invocation holds text {claim.index} since {claim.since}; retry after its lease "
-                f"of {call.lease.total_seconds():.0f} s."
+                f"Text {claim.index} is claimed since {claim.since}, by a call that is at work or by an earlier try that "
+                f"was cut short; retry after its lease of {call.lease.total_seconds():.0f} s."
             )
         if call.dry_run and claim:
             return outcome("dry-run", call, state, claim.index, None, claim.text)
@@ -295,7 +295,8 @@ def release(call: Call, state: State, kept: Claim | None) -> Generator[Effect, A
 def settle(call: Call, state: State, entry: Settled) -> Generator[Effect, Any, State]:
     """Move `next` past the text and drop the claim. Refills and withdrawals may be written in between.
 
-    The claim in the state is on this text, ours or another call's; an unfit text has none.
+    The claim in the state is on this text, ours or another call's; an unfit text has none. While there is none, an
+    earlier text may be restored: then nothing is settled, and the caller starts again with that one.
     """
     held = state.claim and (state.claim.index, state.claim.owner)
     for _ in range(MAX_RACES):
@@ -305,9 +306,11 @@ def settle(call: Call, state: State, entry: Settled) -> Generator[Effect, Any, S
         state = yield Load()
         if state.next > entry.index:
             return state
+        if held is None and state.withdrawn.after(state.next) < entry.index:
+            return state
         if (state.claim and (state.claim.index, state.claim.owner)) != held:
             break
-    raise Busy(f"Another invocation took over text {entry.index} and will settle it; retry after its lease.")
+    raise Busy(f"Another call took over text {entry.index} and will settle it; retry after its lease.")
 
 
 def abandoned(call: Call, slots: tuple[str, ...], index: int, posted: bool = False) -> Abandoned:
@@ -351,9 +354,7 @@ def successor(state: State, call: Call, **values: Any) -> State:
 
 def next_index(state: State) -> int:
     """The index of the next text that nobody withdrew."""
-    index = state.next
-    while index in state.withdrawn:
-        index += 1
+    index = state.withdrawn.after(state.next)
     if index >= state.total:
         raise EmptyPool("The pool holds no unused text; run `make train-and-fill` with the same POOL.")
     return index

@@ -13,10 +13,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from post_tweet.errors import PoolBroken
+from post_tweet.numbers import Numbers
 
-FORMAT = 3
-"""The newest format that this version knows: 2 has `paused`, 3 `others` and `forgotten`. A state is written in the
-oldest that can express it, so that an older function can read the pool as long as it loses nothing."""
+FORMAT = 4
+"""The newest format that this version knows: 2 has `paused`, 3 `others` and `forgotten`, 4 `withdrawn` as ranges. A
+state is written in the oldest that can express it, so that an older function can read the pool as long as it loses
+nothing."""
+LISTED = 1000
+"""Withdrawn texts that are listed one by one, as older versions read them: 10 kB. More are written as ranges, or a
+batch of 100,000 that is taken out would add a megabyte to every read and write of the state."""
 RECENT = 64
 """Posted texts that the state remembers."""
 
@@ -102,7 +107,7 @@ class State:
     next: int = 0
     claim: Claim | None = None
     recent: tuple[Settled, ...] = ()
-    withdrawn: tuple[int, ...] = ()
+    withdrawn: Numbers = Numbers()
     paused: str | None = None
     """Since when the owner wants nothing posted; None: the pool is open."""
     forgotten: str | None = None
@@ -114,7 +119,7 @@ class State:
 
     @property
     def remaining(self) -> int:
-        return self.total - self.next - sum(1 for index in self.withdrawn if index >= self.next)
+        return self.total - self.next - len(self.withdrawn.within(self.next, self.total))
 
     @property
     def days_left(self) -> float:
@@ -129,6 +134,8 @@ class State:
 
     def dump(self) -> bytes:
         values = {"format": 1, **dataclasses.asdict(self)}
+        many = len(self.withdrawn) > LISTED
+        values["withdrawn"] = str(self.withdrawn) if many else [*self.withdrawn]
         entries = [*values["recent"], *filter(None, [values["claim"]])]
         for version, holders, name in ((2, [values], "paused"), (3, [values], "forgotten"), (3, entries, "others")):
             for holder in holders:
@@ -136,6 +143,8 @@ class State:
                     values["format"] = version
                 else:
                     del holder[name]
+        if many:
+            values["format"] = 4
         return (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode()
 
     @classmethod
@@ -156,7 +165,7 @@ class State:
                 batches=tuple(Batch(**batch) for batch in raw["batches"]),
                 claim=Claim(**named(raw["claim"], "released")) if raw["claim"] else None,
                 recent=tuple(Settled(**named(entry)) for entry in raw["recent"]),
-                withdrawn=tuple(int(index) for index in raw["withdrawn"]),
+                withdrawn=listed(raw["withdrawn"]),
                 paused=raw.get("paused"),
                 forgotten=raw.get("forgotten"),
             )
@@ -173,6 +182,11 @@ class State:
                 f"{where} is no pool state ({type(error).__name__}: {error}); restore its last good "
                 "version, nothing was changed."
             ) from error
+
+
+def listed(raw: Any) -> Numbers:
+    """Withdrawn texts from JSON: a list of numbers, or ranges in a string."""
+    return Numbers.read(raw) if isinstance(raw, str) else Numbers.of(int(index) for index in raw)
 
 
 def named(raw: dict[str, Any], *dropped: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import post_tweet
 
 FOLDER = Path(post_tweet.__file__).parent
-PURE = ["errors", "state", "place", "effects", "recent", "lost_answer", "protocol"]
+PURE = ["errors", "numbers", "state", "place", "effects", "recent", "lost_answer", "protocol"]
 LAYERS = [*PURE, "telemetry", "store", "pool", "runtime", "xtext", "deadline", "x", "app"]
 ADAPTERS = {"boto3", "botocore", "fcntl", "http", "os", "pathlib", "requests", "socket", "time", "tweepy", "urllib3"}
 

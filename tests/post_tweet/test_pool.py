@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from post_tweet.errors import BadInput, PoolBroken
-from post_tweet.pool import Pool, pack
-from post_tweet.state import Claim, PostRecord, Settled, State, texts_a_day
+from post_tweet.numbers import Numbers
+from post_tweet.pool import Pool, Restored, pack
+from post_tweet.state import LISTED, Claim, PostRecord, Settled, State, texts_a_day
 
 from tests.helpers.fakes import Crash, MemoryStore, records, refill
 
@@ -102,7 +103,7 @@ def test_a_damaged_batch_is_said_so() -> None:
 def test_status() -> None:
     pool = filled(10)
     state, etag = pool.load()
-    pool.save(replace(state, next=4, withdrawn=(1, 7)), etag)
+    pool.save(replace(state, next=4, withdrawn=Numbers.of((1, 7))), etag)
     status = pool.status()
     assert (status["texts"], status["remaining"], status["withdrawn"], status["last_post"]) == (10, 5, 2, None)
     assert Pool(MemoryStore()).status()["exists"] is False
@@ -113,7 +114,7 @@ def test_withdraw_once_and_only_what_waits() -> None:
     state, etag = pool.load()
     pool.save(replace(state, seq=9, next=4), etag)
     assert pool.withdraw([2, 5, 6, 6]) == 2 and pool.withdraw([5]) == 0
-    assert pool.load()[0].withdrawn == (5, 6) and pool.status()["remaining"] == 4
+    assert pool.load()[0].withdrawn == Numbers.of((5, 6)) and pool.status()["remaining"] == 4
     with pytest.raises(BadInput, match="no text 10"):
         pool.withdraw([10])
 
@@ -122,7 +123,78 @@ def test_withdrawing_during_a_refill_keeps_both() -> None:
     pool = filled(5)
     store_of(pool).before["state.json"] = refill(pool, 5)
     assert pool.withdraw([3]) == 1
-    assert pool.load()[0].withdrawn == (3,) and pool.load()[0].total == 10
+    assert pool.load()[0].withdrawn == Numbers.of((3,)) and pool.load()[0].total == 10
+
+
+numbers = st.frozensets(st.integers(0, 40))
+
+
+@given(numbers, numbers, st.integers(0, 45), st.integers(0, 45))
+def test_numbers_are_a_set(one: frozenset[int], other: frozenset[int], first: int, end: int) -> None:
+    a, b = Numbers.of(one), Numbers.of(other)
+    assert (set(a), set(a | b), set(a - b), set(a & b)) == (one, one | other, one - other, one & other)
+    assert list(a) == sorted(one) and len(a) == len(one) and Numbers.read(str(a)) == a
+    assert set(a.within(first, end)) == {number for number in one if first <= number < end}
+    assert a.after(first) == next(number for number in range(first, 90) if number not in one)
+    for found in (a | b, a - b, a & b, a.within(first, end)):
+        assert Numbers.of(set(found)) == found, "one set has one form"
+
+
+@pytest.mark.parametrize("text", ["x", "3-", "-3", "3-x", "20-3", "3--5", "1.5", "٣"])
+def test_what_is_no_number_of_a_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="neither a number|ends before"):
+        Numbers.read(text)
+
+
+def test_half_a_million_withdrawn_texts_weigh_nothing() -> None:
+    state = replace(filled(3).load()[0], withdrawn=Numbers.read("0 2"))
+    big = replace(state, batches=(replace(state.batches[0], count=10**6),), withdrawn=Numbers.read("7-500006 600000"))
+    assert len(big.dump()) < len(state.dump()) + 40 and State.parse(big.dump(), "here") == big
+    assert big.remaining == 10**6 - 500_001
+    broken = big.dump().replace(b"7-500006", b"7-x")
+    with pytest.raises(PoolBroken, match="restore its last good version"):
+        State.parse(broken, "here")
+
+
+def test_what_was_withdrawn_comes_back_until_it_is_passed() -> None:
+    pool = filled(10, 10)
+    assert pool.withdraw(Numbers.read("3-15")) == 13
+    state, etag = pool.load()
+    pool.save(replace(state, seq=9, next=5), etag)
+    assert pool.restore([2, 4, 5, 6, 19]) == Restored(2, 2)
+    assert pool.load()[0].withdrawn.within(5, 20) == Numbers.read("7-15") and pool.restore([6]) == Restored(0, 0)
+    claim = Claim("s", "o", 8, "t", NOON, NOON)
+    state, etag = pool.load()
+    pool.save(replace(state, seq=19, claim=claim), etag)
+    # A claim that is settled moves `next` past 7, and 8 may be on its way.
+    assert pool.restore([7, 8, 9]) == Restored(1, 2)
+    with pytest.raises(BadInput, match="no text 20"):
+        pool.restore(Numbers.read("3-30"))
+
+
+def test_a_batch_is_named_by_the_beginning_of_its_id() -> None:
+    pool = filled(10, 5)
+    one, two = pool.batches()
+    assert (one["first"], one["last"], two["first"], two["last"]) == (0, 9, 10, 14)
+    assert pool.withdraw(pool.batch(two["id"][:9])) == 5
+    assert [(b["unused"], b["withdrawn"]) for b in pool.batches()] == [(10, 0), (0, 5)]
+    for wrong in ("", "x"):
+        with pytest.raises(BadInput, match="pool batches"):
+            pool.batch(wrong)
+
+
+def test_a_long_listing_reads_whole_batches_and_says_what_became_of_each() -> None:
+    pool = filled(200, 100)
+    pool.withdraw([6])
+    state, etag = pool.load()
+    pool.note(PostRecord(0, "s", "t", "7", NOON))
+    gone = Settled("s", 2, "refused", None, NOON, "withdrawn")
+    pool.save(replace(state, seq=9, next=5, claim=Claim("s", "o", 5, "t", NOON, NOON), recent=(gone,)), etag)
+    before = pool.store.requests
+    found = pool.listing(0, None)
+    assert pool.store.requests == before + 3 and [record["id"] for record in found] == [r["id"] for r in records(300)]
+    fates = ["posted", "settled, not posted", "withdrawn", *2 * ["settled, not posted"], "claimed", "withdrawn"]
+    assert [record["fate"] for record in found] == [*fates, *293 * ["waiting"]]
 
 
 def test_show_tells_what_became_of_a_text() -> None:
@@ -132,7 +204,7 @@ def test_show_tells_what_became_of_a_text() -> None:
     pool.note(note)
     claim = Claim("s", "o", 2, "t", NOON, NOON)
     refused = Settled("s", 1, "refused", None, NOON, "too-long")
-    pool.save(replace(state, seq=9, next=2, claim=claim, recent=(refused,), withdrawn=(4,)), etag)
+    pool.save(replace(state, seq=9, next=2, claim=claim, recent=(refused,), withdrawn=Numbers.of((4,))), etag)
     assert [pool.show(i)["fate"] for i in range(5)] == ["posted", "refused", "claimed", "waiting", "withdrawn"]
     assert pool.show(0)["post"] == asdict(note) and pool.show(3)["text"] == records(4)[3]["text"]
     with pytest.raises(BadInput, match="no text 5"):
@@ -175,7 +247,7 @@ def test_a_fill_whose_answer_was_lost_under_another_is_counted() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"format": 4}, "newer version"),
+        ({"format": 5}, "newer version"),
         ({"colour": "red"}, "unknown: colour"),
         *(({"next": value}, "no pool state") for value in (-1, 4, "x")),
         ({"batches": [{}]}, "no pool state"),
@@ -217,6 +289,8 @@ def test_pause_and_resume_say_what_they_changed() -> None:
         ({"forgotten": NOON}, 3),
         ({"claim": Claim("monday", "me", 0, "a text", NOON, NOON, 2, ("sunday", "saturday"))}, 3),
         ({"recent": (Settled("monday", 0, "posted", "1", NOON, None, ("sunday",)),), "next": 1, "paused": NOON}, 3),
+        ({"withdrawn": Numbers(((0, LISTED),))}, 1),
+        ({"withdrawn": Numbers(((0, LISTED + 1),)), "forgotten": NOON}, 4),
     ],
 )
 def test_a_state_is_written_in_the_oldest_format_that_can_say_it(values: dict[str, Any], version: int) -> None:

@@ -47,7 +47,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Act:
-    """What people do: refill, withdraw, pause, resume, post by themselves, forbid reading or allow it."""
+    """What people do: refill, withdraw, restore, pause, resume, post by themselves, forbid reading or allow it."""
 
     time: float
     what: str
@@ -147,4 +147,11 @@ def history(seed: int, slots: int = 100) -> History:
     for _ in range(rng.randrange(3)):
         start = rng.uniform(0, end)
         acts += [Act(start, "forbid"), Act(start + 9 * interval * rng.random(), "allow")]
+    # Of numbers of their own: the lives are what they were before there was a way back.
+    back = random.Random(f"restore {seed}")
+    acts += [
+        Act(act.time + 2 * interval * back.random(), "restore", back.randrange(4))
+        for act in acts
+        if act.what == "withdraw" and back.random() < 0.5
+    ]
     return History(seed, world, tuple(deliveries), tuple(acts), faults)

@@ -15,7 +15,7 @@ from typing import Any
 
 from post_tweet import lost_answer, protocol, recent
 
-from tests.simulation.search import old_claims, one_slot, random_runs, sleepers, two_heirs, two_slots
+from tests.simulation.search import old_claims, one_slot, random_runs, restored, sleepers, two_heirs, two_slots
 from tests.simulation.world import Protocol, Run
 
 
@@ -63,6 +63,7 @@ def hunt(mutation: Mutation, histories: int = 20_000) -> Caught:
         two_heirs(protocol, 1, every=201),
         old_claims(protocol),
         sleepers(protocol, 0),
+        restored(protocol, 0),
         random_runs(range(histories), protocol),
     )
     for number, run in enumerate(islice(runs, histories), 1):
@@ -184,7 +185,12 @@ MUTATIONS = (
     ),
     Mutation.of("settle whoever holds the claim", HELD, "        if (state.claim is None) != (held is None):\n"),
     Mutation.of("let a claim go whoever holds it", "            if state.claim != held:\n", "            if False:\n"),
-    Mutation.of("post withdrawn texts", "    while index in state.withdrawn:\n", "    while False:\n"),
+    Mutation.of("post withdrawn texts", "    index = state.withdrawn.after(state.next)\n", "    index = state.next\n"),
+    Mutation.of(
+        "pass over a text restored meanwhile",
+        "        if held is None and state.withdrawn.after(state.next) < entry.index:\n",
+        "        if False:\n",
+    ),
     Mutation.of(
         "post again a text withdrawn meanwhile", 'return "refused" if withdrawn else "again"', 'return "again"'
     ),

@@ -24,6 +24,7 @@ from tests.simulation.search import (
     old_claims,
     one_slot,
     random_runs,
+    restored,
     shrink,
     sleepers,
     story,
@@ -79,6 +80,10 @@ def rare(_: int) -> tuple[Counter[str], Run | None]:
     return summed(chain(old_claims(depth=2), sleepers(depth=1)))
 
 
+def back(_: int) -> tuple[Counter[str], Run | None]:
+    return summed(restored(depth=1))
+
+
 def report(name: str, results: Iterable[tuple[Counter[str], Run | None]]) -> bool:
     started = time.monotonic()
     total: Counter[str] = Counter()
@@ -130,5 +135,6 @@ def main() -> int:
         good &= report("Two calls at once, up to two faults", pool.imap_unordered(side_by_side, range(PARTS)))
         good &= report("Two heirs of one claim, one more fault", pool.imap_unordered(heirs, range(PARTS)))
         good &= report("Old claims, wrong clocks and sleepers", pool.imap_unordered(rare, range(1)))
+        good &= report("A text restored at any moment, one fault", pool.imap_unordered(back, range(1)))
         good &= table(pool)
     return 0 if good else 1

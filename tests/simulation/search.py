@@ -131,6 +131,19 @@ def sleepers(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]
         yield from explore(base, depth, protocol)
 
 
+def restored(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]:
+    """A slot that finds its text withdrawn, and posts the next one or finds that one unfit; just before its call i the
+    text is restored. A lost answer may leave a claim on a text after it."""
+    for number, i, readable, left in product((4, 6), MORE, (True, False), (None, *LEFT)):
+        times = [600.0 * slot for slot in range(number + 2)]
+        deliveries = tuple(Delivery(time, named(f"slot {n}", time)) for n, time in enumerate(times))
+        faults: dict[FaultKey, str | float] = {(number, 0, POST + 3 * (number == 6)): left} if left else {}
+        at = times[number] + 0.2 * i + 0.05 + (60 if left and i % 2 else 0)
+        acts = (Act(times[number] - 60, "withdraw"), Act(at, "restore"))
+        base = History(life(readable), World(texts=12, readable=readable), deliveries, acts, faults, calm=1)
+        yield from explore(base, depth, protocol)
+
+
 def shrink(run: Run, protocol: Protocol = post.posting) -> Run:
     """A smaller history with the same kind of violation, told in its log: nothing in it can be left out."""
     kind = run.violations[0].split(":")[0]

@@ -18,7 +18,17 @@ from post_tweet.x import X
 
 from tests.simulation.history import START, History, history
 from tests.simulation.mutations import MUTATIONS, hunt
-from tests.simulation.search import old_claims, one_slot, random_runs, shrink, sleepers, story, two_heirs, two_slots
+from tests.simulation.search import (
+    old_claims,
+    one_slot,
+    random_runs,
+    restored,
+    shrink,
+    sleepers,
+    story,
+    two_heirs,
+    two_slots,
+)
 from tests.simulation.world import Run, Simulation
 from training.common.paths import ROOT
 
@@ -86,6 +96,15 @@ def test_two_heirs_of_one_claim() -> None:
 @pytest.mark.slow
 def test_old_claims_wrong_clocks_and_sleepers() -> None:
     assert len(clean(old_claims(depth=1))) > 400 and len(clean(sleepers(depth=1))) > 4_000
+
+
+def test_a_text_restored_at_any_moment() -> None:
+    assert len(clean(restored(depth=0))) == 336
+
+
+@pytest.mark.slow
+def test_a_text_restored_at_any_moment_and_every_fault() -> None:
+    assert len(clean(restored(depth=1))) > 35_000
 
 
 @pytest.mark.slow

@@ -315,6 +315,8 @@ class Simulation:
                 self.pool.fill(act.number)
             case "withdraw" if state.next + act.number < state.total:
                 self.pool.withdraw([state.next + act.number])
+            case "restore" if waiting := [*state.withdrawn.within(state.next, state.total)]:
+                self.pool.restore([waiting[act.number % len(waiting)]])
             case "pause":
                 self.open_since = 1e12
                 self.pool.pause(START + timedelta(seconds=self.time))

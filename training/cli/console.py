@@ -59,6 +59,12 @@ def show(facts: Any, text: str) -> None:
     result(json.dumps(facts, ensure_ascii=False, default=str) if console.json else text)
 
 
+def warn(text: str | None) -> None:
+    """What a person should know beside the result: on standard error, unless -q."""
+    if text and not console.quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
 def detail(text: str) -> None:
     """For those who want to know more: on standard error, with -v."""
     if console.verbose:

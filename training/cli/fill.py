@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from training.cli.command import argument, command, json_option
-from training.cli.console import result, show
-from training.cli.options import bot_option, load_bot, run_folder, run_option, setting_options
+from training.cli.console import result, show, warn
+from training.cli.options import bot_option, given, load_bot, run_folder, run_option, setting_options
+from training.cli.pool import low
 from training.cli.stages import PATH, ROAD
 from training.common.progress import say
+
+if TYPE_CHECKING:
+    from post_tweet.pool import Appended
 
 READ = "Read what came out"
 
@@ -34,12 +39,25 @@ def fill_pool(path: Path, url: str, name: str) -> None:
     """Append the file's texts to the pool and say how many they were. `name`: what the batch is called."""
     from training.curate import fill
 
-    added = fill.fill(path, url, name)
+    show_added(url, fill.fill(path, url, name))
+
+
+def show_added(url: str, added: Appended) -> None:
+    """Say what came into the pool and what it holds now."""
+    from post_tweet.pool import Pool
+    from post_tweet.store import open_store
+
+    pool = Pool(open_store(url)).status()
     if added.added:
-        text = f"Added {added.added:,} texts to {url}" + (f"; {added.already:,} were there." if added.already else ".")
+        text = f"Added {added.added:,} text{'s' * (added.added != 1)} to {url}" + (
+            f"; {added.already:,} were there" * (added.already > 0)
+        )
     else:
-        text = f"Nothing added to {url}: all {added.already:,} texts are already there."
-    show({"pool": url, "added": added.added, "already": added.already}, text)
+        text = f"Nothing added to {url}: all {added.already:,} texts are already there"
+    text += f"; the pool now holds {pool['texts']:,}, {pool['remaining']:,} unused."
+    facts = {"pool": url, "added": added.added, "already": added.already}
+    show({**facts, "texts": pool["texts"], "unused": pool["remaining"]}, text)
+    warn(low(pool))
 
 
 @command("report", section=READ)
@@ -55,9 +73,11 @@ def report(bot: Path, run: Path | None) -> None:
     $ deepproverbs report --run runs/demo --json
     """
     from training.curate import report
+    from training.runs import owner
 
     settings = load_bot(bot)
     folder = run_folder(run, settings)
+    owner.check(folder, settings, bot)
     found = report.report(settings, folder)
     show(found, report.table(found))
     say(f"Written: {folder / 'quality.json'}")
@@ -70,14 +90,17 @@ def report(bot: Path, run: Path | None) -> None:
 def review(bot: Path, run: Path | None) -> None:
     """Read the texts that were set apart; publish or refuse each.
 
-    They name a people or a religion.
+    They name a people or a religion. What is published goes to the run's pool.
 
     $ deepproverbs review
     $ deepproverbs review --run runs/demo --pool runs/demo/pool
     """
     from training.curate import review
+    from training.runs import owner
 
     settings = load_bot(bot)
-    approved = review.review(run_folder(run, settings), sys.stdin, result)
+    folder = run_folder(run, settings)
+    pool = owner.pool_of(folder, settings, bot, given().get("pool"))
+    approved = review.review(folder, sys.stdin, result)
     if approved:
-        fill_pool(approved, settings.pool, f"{settings.name} review")
+        fill_pool(approved, pool, f"{settings.name} review")

@@ -106,7 +106,7 @@ def _main(words: list[str]) -> int:
     except OSError as error:
         # A fault of the disk for which no stage has a message.
         where = f" ({error.filename})" if error.filename else ""
-        advice = "free some space or choose another folder with --run, then start again: finished work is kept."
+        advice = "free some space or choose another folder, then start again: finished work is kept."
         return _failed(error, f"{error.strerror or error}{where}; {advice}", 1)
     detail(f"Took {time.monotonic() - started:.1f} s.")
     return 0

@@ -9,15 +9,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.cli.command import Group, argument, json_option
-from training.cli.console import result, show
+import click
+
+from training.cli.command import Group, argument, json_option, option
+from training.cli.console import console, result, show, warn
 from training.cli.options import bot_option, load_bot, setting_options
-from training.cli.post import POOL
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.text import indented
 
 if TYPE_CHECKING:
+    from post_tweet.numbers import Numbers
     from post_tweet.pool import Pool
+
+    from training.settings import Bot
+
+POOL = "The pool"
+LOW_DAYS = 30
+"""With fewer days left the pool is low: as the alarm in AWS, by default."""
+LOW_TEXTS = 10
+"""With fewer texts it is low at any pace."""
 
 HELP = """Look at the pool, take texts out, pause it.
 
@@ -37,11 +47,35 @@ def open_pool(bot: Path) -> Pool:
     from post_tweet.pool import Pool
     from post_tweet.store import open_store
 
-    url = load_bot(bot).pool
-    pool = Pool(open_store(url))
+    settings = load_bot(bot)
+    pool = Pool(open_store(settings.pool))
     if pool.load()[1] is None:
-        raise WrongUse(f"There is no pool at {url}; `make train-and-fill {shlex.quote(f'POOL={url}')}` makes one.")
+        raise no_pool(settings, bot)
     return pool
+
+
+def no_pool(settings: Bot, bot: Path) -> WrongUse:
+    """What to say where there is no pool. If the bot's run has filled another one, that is named."""
+    from training.runs import owner
+
+    url, run = settings.pool, Path("runs") / settings.name
+    known = owner.Owner.read(run)
+    if known and known.pool and known.is_same(owner.Owner.of(run, settings, bot)):
+        other = owner.from_here(run, known.pool)
+        if owner.place_of(other) != owner.place_of(url):
+            return WrongUse(f"There is no pool at {url}; {run} fills {other}: add --pool {shlex.quote(other)}.")
+    return WrongUse(f"There is no pool at {url}; `make train-and-fill {shlex.quote(f'POOL={url}')}` makes one.")
+
+
+def low(status: dict[str, Any]) -> str | None:
+    """What to say of a pool that will soon be empty."""
+    left, days = status["remaining"], status["days_left"]
+    if days >= LOW_DAYS and left >= LOW_TEXTS:
+        return None
+    return (
+        f"The pool runs low: {left:,} text{'s' * (left != 1)}, for {days:,.0f} day{'s' * (round(days) != 1)} at the "
+        "present pace; `deepproverbs run` with the same --bot and --pool adds more."
+    )
 
 
 @command("status")
@@ -52,17 +86,20 @@ def status(bot: Path) -> None:
     """
     found = open_pool(bot).status()
     show(found, status_text(found))
+    warn(low(found))
 
 
 def status_text(status: dict[str, Any]) -> str:
     """A pool's status for people."""
-    last, claim = status["last_post"], status["claim"]
+    last, claim, days = status["last_post"], status["claim"], status["days_left"]
     lines = [
-        f"{status['pool']}: {status['remaining']:,} of {status['texts']:,} texts left, "
-        f"for {status['days_left']:,.0f} days at the present pace, "
-        f"{status['batches']} batch{'es' * (status['batches'] != 1)}, {status['withdrawn']} withdrawn",
+        f"{status['pool']}: {status['remaining']:,} of {status['texts']:,} text{'s' * (status['texts'] != 1)} left, "
+        f"for {days:,.0f} day{'s' * (round(days) != 1)} at the present pace, "
+        f"{status['batches']} batch{'es' * (status['batches'] != 1)}, {status['withdrawn']:,} withdrawn",
         f"last post: {last['time']} for {last['slot']} (id {last['tweet_id']})" if last else "no post yet",
     ]
+    if status["runs"]:
+        lines.append(f"filled by {', '.join(status['runs'])}")
     if status["paused"]:
         lines.append(f"paused since {status['paused']}; `deepproverbs pool resume` opens it again")
     if claim:
@@ -72,50 +109,131 @@ def status_text(status: dict[str, Any]) -> str:
 
 @command("list")
 @argument("start", type=int, required=False, help="Number of the first text to list. [default: the next one]")
-def list_(start: int | None, bot: Path) -> None:
+@option("--count", type=click.IntRange(1), default=20, metavar="N", help="How many texts to list. [default: 20]")
+@option("--all", "everything", is_flag=True, help="List all texts from there on.")
+def list_(start: int | None, count: int, everything: bool, bot: Path) -> None:
     """List the next twenty texts with their numbers.
 
+    Those that will not be posted next are marked: withdrawn, claimed, posted, …
+
     $ deepproverbs pool list 100 --pool pool
+    $ deepproverbs pool list 0 --all --pool pool
     """
-    records = open_pool(bot).listing(start)
-    show(
-        records,
-        "\n".join(f"{record['index']:>8}  {indented(record['text'], 10)}" for record in records) or "no unused text",
-    )
+    pool = open_pool(bot)
+    records = pool.listing(start, None if everything else count)
+    lines = [
+        f"{r['index']:>8}  {'' if r['fate'] == 'waiting' else r['fate']:<9}  {indented(r['text'], 21)}" for r in records
+    ]
+    show(records, "\n".join(lines) or "no unused text")
+    status = pool.status()
+    following = records[-1]["index"] + 1 if records else status["texts"]
+    if following < status["texts"]:
+        more = shlex.join(["deepproverbs", "pool", "list", str(following), "--pool", pool.store.url])
+        warn(f"{status['texts'] - following:,} more: `{more}` goes on, --all lists them all.")
+    warn(low(status))
 
 
-def _numbers(indexes: tuple[int, ...], what: str, pool: Pool) -> tuple[int, ...]:
-    if not indexes:
+@command("batches")
+def batches(bot: Path) -> None:
+    """List what was filled in: its texts' numbers, how many are unused.
+
+    $ deepproverbs pool batches --pool pool
+    """
+    found = open_pool(bot).batches()
+    rows = [
+        f"{b['id']}  {b['created'][:16].replace('T', ' ')}  texts {b['first']:,} to {b['last']:,}, {b['unused']:,} "
+        f"unused, {b['withdrawn']:,} withdrawn, by {b['run']}"
+        for b in found
+    ]
+    show(found, "\n".join(rows) or "no batch")
+
+
+def _numbers(words: tuple[str, ...], batch: str | None, what: str, pool: Pool) -> Numbers:
+    """The texts that are named by their numbers, ranges or batch. Raises WrongUse: none is."""
+    from post_tweet.numbers import Numbers
+
+    try:
+        found = Numbers.read(" ".join(words))
+    except ValueError as error:
+        raise WrongUse(f"{error}; `deepproverbs pool list` shows the numbers.") from error
+    if batch is not None:
+        found |= pool.batch(batch)
+    if not found:
+        example = "17 --pool" if what == "show" else "17 20-25 --pool"
         raise WrongUse(
-            f"Name the texts by their numbers: deepproverbs pool {what} 17 --pool {shlex.quote(pool.store.url)}"
+            f"Name the texts by their numbers: deepproverbs pool {what} {example} {shlex.quote(pool.store.url)}"
         )
-    return indexes
+    return found
+
+
+numbers_argument = argument("numbers", nargs=-1, metavar="NUMBER…", help="Numbers or ranges: 17 20-25.")
+batch_option = option("--batch", metavar="ID", help="All texts of a batch, by the beginning of its id.")
 
 
 @command("show")
-@argument("index", type=int, nargs=-1, metavar="NUMBER…", help="Numbers of texts, as `pool list` shows them.")
-def show_(index: tuple[int, ...], bot: Path) -> None:
+@numbers_argument
+def show_(numbers: tuple[str, ...], bot: Path) -> None:
     """Show all that is known of some texts, as JSON.
 
-    $ deepproverbs pool show 17 18 --pool pool
+    $ deepproverbs pool show 17 20-25 --pool pool
     """
     pool = open_pool(bot)
-    for number in _numbers(index, "show", pool):
-        result(json.dumps(pool.show(number), ensure_ascii=False, indent=1))
+    found = [pool.show(number) for number in _numbers(numbers, None, "show", pool)]
+    show(found, "\n".join(json.dumps(each, ensure_ascii=False, indent=1) for each in found))
 
 
 @command("withdraw")
-@argument("index", type=int, nargs=-1, metavar="NUMBER…", help="Numbers of texts, as `pool list` shows them.")
-def withdraw(index: tuple[int, ...], bot: Path) -> None:
-    """Take texts out for ever.
+@numbers_argument
+@batch_option
+def withdraw(numbers: tuple[str, ...], batch: str | None, bot: Path) -> None:
+    """Take texts out: they will not be posted.
 
-    They will not be posted, and no new text may repeat them.
+    No new text may repeat them. `pool restore` takes it back, until the pool has gone past them.
 
-    $ deepproverbs pool withdraw 17 --pool pool
+    $ deepproverbs pool withdraw 17 20-25 --pool pool
+    $ deepproverbs pool withdraw --batch 3f9a --pool pool
     """
     pool = open_pool(bot)
-    count = pool.withdraw(_numbers(index, "withdraw", pool))
-    show({"withdrawn": count}, f"{count} texts withdrawn; they will never be posted.")
+    wanted = _numbers(numbers, batch, "withdraw", pool)
+    count, status = pool.withdraw(wanted), pool.status()
+    behind = len(wanted.within(0, status["next"]))
+    text = f"{count:,} text{'s' * (count != 1)} withdrawn; {status['remaining']:,} are left."
+    if behind:
+        text += f" {behind:,} lie before text {status['next']:,}, the next one: what became of them stays."
+    if count:
+        text += f" `{_back(numbers, batch, pool)}` takes it back."
+    show({"withdrawn": count, "settled": behind, "remaining": status["remaining"]}, text)
+    warn(low(status))
+
+
+def _back(numbers: tuple[str, ...], batch: str | None, pool: Pool) -> str:
+    named = [*numbers, *(["--batch", batch] if batch else [])]
+    return shlex.join(["deepproverbs", "pool", "restore", *named, "--pool", pool.store.url])
+
+
+@command("restore")
+@numbers_argument
+@batch_option
+def restore(numbers: tuple[str, ...], batch: str | None, bot: Path) -> None:
+    """Let withdrawn texts be posted after all.
+
+    Those that the pool has gone past stay out.
+
+    $ deepproverbs pool restore 17 20-25 --pool pool
+    """
+    pool = open_pool(bot)
+    found = pool.restore(_numbers(numbers, batch, "restore", pool))
+    status = pool.status()
+    past = (
+        f"{found.passed:,} cannot come back: they lie before text {status['next']:,}, the next one, or are claimed."
+        if found.passed
+        else ""
+    )
+    if past and not found.restored:
+        raise DeepproverbsError(f"Nothing was restored: {past}")
+    text = f"{found.restored:,} text{'s' * (found.restored != 1)} restored; {status['remaining']:,} are left. {past}"
+    facts = {"restored": found.restored, "passed": found.passed, "remaining": status["remaining"]}
+    show(facts, text.rstrip())
 
 
 @command("verify")
@@ -125,10 +243,14 @@ def verify(bot: Path) -> None:
     $ deepproverbs pool verify --pool s3://my-bucket/mybot
     """
     pool = open_pool(bot)
-    wrong = pool.verify()
+    wrong, url = pool.verify(), pool.store.url
+    if console.json:
+        show({"pool": url, "whole": not wrong, "wrong": wrong}, "")
     if wrong:
-        raise DeepproverbsError(f"{pool.store.url}: " + " ".join(wrong))
-    show({"pool": pool.store.url, "whole": True}, f"{pool.store.url}: every batch is whole.")
+        raise DeepproverbsError(f"{url}: " + " ".join(wrong))
+    if not console.json:
+        result(f"{url}: every batch is whole.")
+    warn(low(pool.status()))
 
 
 @command("pause")

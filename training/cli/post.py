@@ -14,13 +14,12 @@ from typing import Any
 from post_tweet.errors import Busy, Undecided, Unreachable
 
 from training.cli.command import command, option
-from training.cli.console import console, result
+from training.cli.console import console, result, warn
 from training.cli.options import bot_option, load_bot, setting_options
+from training.cli.pool import POOL, low, no_pool
 from training.cli.stages import PATH
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.progress import say
-
-POOL = "The pool"
 
 
 @command("post", section=POOL)
@@ -42,19 +41,27 @@ def post(
     $ deepproverbs post --pool pool --creds twitter.json
     $ deepproverbs post --checkpoint checkpoint/run1 --dry-run
     """
+    from post_tweet.pool import Pool
+    from post_tweet.store import open_store
+
     settings = load_bot(bot)
     slot = slot or f"manual {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
     url = settings.pool
     if checkpoint:
         from training.runs import from_checkpoint
 
-        url = from_checkpoint.pool_from(settings, checkpoint, run or Path(f"runs/{settings.name}-tweet"), say)
+        url = from_checkpoint.pool_from(settings, bot, checkpoint, run or Path(f"runs/{settings.name}-tweet"), say)
     # Its claim may stay in the pool. Another slot would settle it and then post a text of its own.
     again = (
         f"To repeat this post and not post another, wait a minute and add --slot {shlex.quote(slot)} (SLOT= for make)."
     )
+    pool = Pool(open_store(url))
+    if url == settings.pool and pool.load()[1] is None:
+        raise no_pool(settings, bot)
     try:
         result(json.dumps(post_once(url, creds, slot, dry_run), ensure_ascii=False))
+        if not checkpoint:  # its pool is filled up when it is used up
+            warn(low(pool.status()))
     except (Undecided, Unreachable, Busy) as error:
         raise type(error)(f"{error} {again}") if error.claimed else error from None
     except KeyboardInterrupt:

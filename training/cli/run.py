@@ -9,7 +9,7 @@ from pathlib import Path
 
 from training.cli.command import command, json_option, option
 from training.cli.console import result
-from training.cli.fill import fill_pool
+from training.cli.fill import show_added
 from training.cli.options import (
     JUDGED,
     SAMPLED,
@@ -43,7 +43,7 @@ setup_option = option("--setup", is_flag=True, help="Install what fine-tunes thi
 def run(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
     """Go from the corpus to a filled pool.
 
-    What is done for the same texts and settings is skipped.
+    Each run adds --count texts; training that is done for the same texts and settings is skipped.
 
     After Ctrl-C or a crash the same command goes on from there.
 
@@ -53,21 +53,26 @@ def run(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
     run_all(bot, run, setup, force)
 
 
-def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False) -> None:
-    from training.curate.fill import history
-    from training.runs import stages
+def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False, more: bool = True) -> None:
+    """`more`: after a run whose texts are in the pool, add as many again."""
+    from training.runs import owner, rounds, stages
     from training.runs.diagnosis import shortage
     from training.runs.until_enough import sample_and_filter
 
     settings = load_bot(bot)
     folder = run_folder(run, settings)
+    owner.check(folder, settings, bot)  # before a lock makes the folder
     with locked(folder):
-        known = history(settings.pool)
+        owner.claim(folder, settings, bot, say)
+        settings, known = owner.claim_pool(folder, settings, bot, given().get("pool"), say)
         model, base = stages.train(settings, folder, say, setup, force)
-        texts = sample_and_filter(settings, folder, model, known, say, base)
-        fill_pool(texts, settings.pool, settings.name)
-        if too_few := shortage(settings, folder):
-            raise DeepproverbsError(too_few)
+        texts = sample_and_filter(settings, folder, model, known, say, base, more)
+        added = rounds.fill_round(folder, texts, settings.pool, settings.name)
+    show_added(settings.pool, added)
+    if more and not added.added:
+        say(f"An interrupted run had added them; the same command again adds {settings.count:,} more.")
+    if too_few := shortage(settings, folder):
+        raise DeepproverbsError(too_few)
     say(f"Next: deepproverbs pool status --pool {shlex.quote(settings.pool)}")
 
 
@@ -80,7 +85,7 @@ def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False) -> No
 def demo(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
     """Show it all on a small model: 1,000 texts, one posted dry.
 
-    The defaults are --model nano and --count 1000 here; the pool is in the run's folder.
+    The defaults are --model nano and --count 1000 here; the pool is in the run's folder. A second time shows it again.
 
     $ deepproverbs demo
     $ deepproverbs demo --model smollm2-135m
@@ -92,7 +97,7 @@ def demo(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
     model = given().setdefault("model", "nano")
     folder = run or Path("runs") / ("demo" if model == "nano" else f"demo-{re.sub('[^A-Za-z0-9.]+', '-', model)}")
     given()["pool"] = str(folder / "pool")
-    run_all(bot, folder, setup, force)
+    run_all(bot, folder, setup, force, more=False)
     result("\nTen texts of the pool:")
     for record in read_pool(folder / "pool.jsonl")[:10]:
         result(f"  {indented(record['text'], 2)}")

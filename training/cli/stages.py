@@ -71,7 +71,7 @@ def corpus(files: tuple[Path, ...], out: Path | None, bot: Path) -> None:
     # nano's tokenizer is in the checkout; its model need not be built to count tokens.
     tokenizer = load_tokenizer(NANO if model == "nano" else base_model.locate(model, MODELS).folder)
     shown: list[str] = []
-    with locked(out):
+    with locked(out, "--out"):
         counts = build.build(
             list(files), out, settings, tokenizer, tell=lambda all: shown.extend(told.table() for told in all.told)
         )
@@ -115,11 +115,13 @@ def finetune(bot: Path, run: Path | None, force: bool) -> None:
     $ deepproverbs finetune
     $ deepproverbs finetune --bot data/proverbs --model nano --epochs 2
     """
-    from training.runs import stages
+    from training.runs import owner, stages
 
     settings = load_bot(bot)
     folder = run_folder(run, settings)
+    owner.check(folder, settings, bot)
     with locked(folder):
+        owner.claim(folder, settings, bot, say)
         stages.finetune_model(settings, folder, say, force=force)
 
 
@@ -136,12 +138,14 @@ def convert(checkpoint: Path | None, bot: Path, run: Path | None) -> None:
     $ deepproverbs convert
     $ deepproverbs convert --checkpoint checkpoint/run1 --run runs/mine
     """
-    from training.runs import from_checkpoint, stages
+    from training.runs import from_checkpoint, owner, stages
 
     settings = load_bot(bot)
     folder = run_folder(run, settings)
+    owner.check(folder, settings, bot)
     source = from_checkpoint.checkpoint_folder(checkpoint or folder / "checkpoint")
     with locked(folder):
+        owner.claim(folder, settings, bot, say)
         stages.prepare(settings, say)
         stages.build_corpus(settings, [settings.corpus_file], folder, source, say)
         stages.convert_model(settings, folder, source, say)
@@ -165,9 +169,11 @@ def export_(form: str, out: Path, bot: Path, run: Path | None) -> None:
     $ deepproverbs export --to openai --out checkpoint/run1 --run runs/mine
     """
     from training.model import export
+    from training.runs import owner
 
     settings = load_bot(bot)
     folder = run_folder(run, settings)
+    owner.check(folder, settings, bot)
     export.checkpoint_of(folder)  # before the lock makes the folder
     with locked(folder):
         export.export(folder, form, out, settings.name, settings.filter.language, MODELS)
@@ -189,12 +195,15 @@ def sample(bot: Path, run: Path | None) -> None:
     $ deepproverbs sample --prefix "thou shall not" --temperature 0.8
     """
     from training.model.converted import model_of
-    from training.runs import stages
+    from training.runs import owner, stages
 
     settings = load_bot(bot)
     folder = run_folder(run, settings)
+    owner.check(folder, settings, bot)
     with locked(folder):
-        stages.sample_only(settings, folder, model_of(folder), settings.count, say)
+        model = model_of(folder)
+        owner.claim(folder, settings, bot, say)
+        stages.sample_only(settings, folder, model, settings.count, say)
 
 
 @command("filter", section=ROAD)
@@ -222,10 +231,13 @@ def filter_(bot: Path, calibrate: bool, **files: Any) -> None:
     $ deepproverbs filter texts.txt --corpus corpus.txt --out pool.jsonl
     $ deepproverbs filter candidates.jsonl --corpus corpus.txt --corpus book.txt --run runs/mine --calibrate
     """
+    from training.runs import owner
     from training.runs.filter_file import FilterOptions, filter_candidates, rates_table, summary
 
     settings = load_bot(bot)
     options = FilterOptions(**files)
+    if options.run:
+        owner.check(options.run, settings, bot)
     if calibrate:
         result(rates_table(settings, options))
         return

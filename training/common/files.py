@@ -77,8 +77,8 @@ def lock(path: Path, on_wait: Callable[[], object] | None = None) -> Iterator[No
 
 
 @contextlib.contextmanager
-def locked(run: Path) -> Iterator[None]:
-    """Hold the run's folder: two runs that write the same files would spoil both.
+def locked(run: Path, option: str = "--run") -> Iterator[None]:
+    """Hold the run's folder: two runs that write the same files would spoil both. `option`: what names it.
 
     Raises:
         DeepproverbsError: another run holds it, or the folder cannot be made.
@@ -88,10 +88,10 @@ def locked(run: Path) -> Iterator[None]:
             held.enter_context(lock(run / ".lock"))
         except BlockingIOError as error:
             raise DeepproverbsError(
-                f"Another run is at work in {run}; wait for it or choose another folder with --run."
+                f"Another run is at work in {run}; wait for it or choose another folder with {option}."
             ) from error
         except OSError as error:
             raise DeepproverbsError(
-                f"Cannot write in the run's folder {run}: {error.strerror}; choose another with --run."
+                f"Cannot write in the run's folder {run}: {error.strerror}; choose another with {option}."
             ) from error
         yield

@@ -69,13 +69,16 @@ def value_at(file: BinaryIO, offset: int) -> Any:
 
 def number_at(path: Path, offset: int) -> int:
     """Which line, from 1, begins at `offset`."""
+    count = 1
     with path.open("rb") as file:
-        return file.read(offset).count(b"\n") + 1
+        while offset > 0:
+            count += file.read(min(offset, 1 << 20)).count(b"\n")
+            offset -= 1 << 20
+    return count
 
 
-def blocks(path: Path, size: int, about: int) -> Iterator[tuple[int, int]]:
-    """(start, stop) of blocks of whole lines, `about` bytes or a little more, that make up the first `size` bytes."""
-    start = 0
+def blocks(path: Path, size: int, about: int, start: int = 0) -> Iterator[tuple[int, int]]:
+    """(start, stop) of blocks of whole lines, `about` bytes or a little more, that make up the bytes `start` to `size`."""
     with path.open("rb") as file:
         while start < size:
             file.seek(min(size, start + about))

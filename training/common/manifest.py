@@ -69,4 +69,12 @@ class Manifest:
             "packages": versions,
             **facts,
         }
+        self._write()
+
+    def note(self, stage: str, **facts: Any) -> None:
+        """Add facts to a stage that has finished."""
+        self.stages[stage] |= facts
+        self._write()
+
+    def _write(self) -> None:
         write_whole(self.path, json.dumps(self.stages, indent=1, default=str) + "\n")

@@ -14,8 +14,10 @@ from training.common import jsonl
 from training.common.errors import WrongUse
 from training.common.progress import Say
 from training.common.text import indented
-from training.curate.fill import FIELDS, read_pool
+from training.curate.fill import read_pool
 
+NOTED = ("names", "round")
+"""What review.jsonl has beside a pool record."""
 YES, NO, STOP = ("y", "yes"), ("n", "no"), ("q", "quit")
 
 
@@ -45,7 +47,10 @@ def review(run: Path, answers: TextIO, say: Say) -> Path | None:
     say(f"\n{len(approved):,} approved, {sum(not yes for yes in known.values()):,} refused.")
     if not approved:
         return None
-    jsonl.write(run / "approved.jsonl", ({name: record[name] for name in sorted(FIELDS)} for record in approved))
+    jsonl.write(
+        run / "approved.jsonl",
+        ({name: value for name, value in sorted(record.items()) if name not in NOTED} for record in approved),
+    )
     return run / "approved.jsonl"
 
 

@@ -5,13 +5,14 @@ pool.jsonl: a `Record` a line, shuffled; review.jsonl: the same for the texts se
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO, TypedDict, TypeVar
+from typing import Any, TextIO, TypedDict, TypeVar
 
 import numpy as np
 from rapidfuzz import fuzz, process
@@ -55,6 +56,8 @@ class NotedRecord(Record, total=False):
     """The skipped rules that the function would check."""
     names: str
     """In review.jsonl: why a person must read the text."""
+    round: int
+    """In review.jsonl: which of the run's rounds has made it, from the second on."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,16 @@ class Filtered:
         return "\n".join([f"  {'verdict':<16}{'texts':>10}{'share':>8}", *rows, f"  {'all':<16}{total or 1:>10,}"])
 
 
-def write(chosen: Chosen, judging: Judging, pool: Path, verdicts: TextIO) -> Filtered:
-    """Write the pool, the texts for review beside it, and the verdicts on all that passed."""
+def write(
+    chosen: Chosen, judging: Judging, pool: Path, verdicts: TextIO, number: int = 1, waiting: Sequence[Any] = ()
+) -> Filtered:
+    """Write the pool, the texts for review beside it, and the verdicts on all that passed.
+
+    Args:
+        number: the run's round, from 1.
+        waiting: records for review of earlier rounds, which stay.
+    """
+    again = {"round": number} if number > 1 else {}
     names = ["", *Context(judging.bot.filter).names]
     some: dict[int, list[tuple[str, float, str]]] = {KEPT: [], SET_APART: []}
     """(text, score, name for which it is set apart)."""
@@ -109,7 +120,8 @@ def write(chosen: Chosen, judging: Judging, pool: Path, verdicts: TextIO) -> Fil
         rows = shuffled(some.pop(code), judging.bot.sample.seed)
         texts, scores = [text for text, _, _ in rows], [score for _, score, _ in rows]
         made = records(texts, scores, judging.reference.corpus, judging.bot.filter.skip)
-        jsonl.write(path, ({**r, "names": name} if name else r for r, (_, _, name) in zip(made, rows, strict=True)))
+        noted = ({**r, "names": name, **again} if name else r for r, (_, _, name) in zip(made, rows, strict=True))
+        jsonl.write(path, itertools.chain(waiting if code == SET_APART else (), noted))
     return Filtered(tally.counts + choice.counts(), tally.candidates, tally.tokens, tally.left_out)
 
 

@@ -172,18 +172,20 @@ class Block:
     stop: int
 
 
-def judge_file(path: Path, judging: Judging, size: int, workers: int = 0) -> Generator[Judged, None, None]:
-    """Judge the first `size` bytes of `path`; yield the results of each block, in file order.
+def judge_file(
+    path: Path, judging: Judging, size: int, workers: int = 0, start: int = 0
+) -> Generator[Judged, None, None]:
+    """Judge the bytes `start` to `size` of `path`; yield the results of each block, in file order.
 
-    `workers`: processes; 0: as many as pay.
+    `workers`: processes; 0: as many as pay. `start`: where a line begins.
 
     Raises:
         DeepproverbsError: a line is no candidate; the sentence names it.
     """
-    if not size:
+    if start >= size:
         return
-    blocks = (Block(path, start, stop) for start, stop in jsonl.blocks(path, size, BLOCK))
-    count = workers or (cores() if size > WORTH_A_PROCESS else 1)
+    blocks = (Block(path, first, stop) for first, stop in jsonl.blocks(path, size, BLOCK, start))
+    count = workers or (cores() if size - start > WORTH_A_PROCESS else 1)
     if count == 1:
         judge = judging.judge()
         yield from (judge_block(judge, judging.stop_id, block) for block in blocks)

@@ -6,14 +6,16 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+from post_tweet.numbers import Numbers
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
 from training.common.errors import WrongUse
 from training.common.files import locked
+from training.common.manifest import Manifest
 from training.curate import fill
 from training.model import convert
-from training.runs import stages
+from training.runs import owner, rounds, stages
 from training.runs.until_enough import sample_and_filter
 from training.settings import Bot
 
@@ -34,15 +36,27 @@ def checkpoint_folder(path: Path) -> Path:
     )
 
 
-def pool_from(bot: Bot, checkpoint: Path, folder: Path, say: Callable[[str], None]) -> str:
-    """A small pool sampled from `checkpoint` through the bot's filters; filled up when it is used up."""
+def pool_from(bot: Bot, file: Path, checkpoint: Path, folder: Path, say: Callable[[str], None]) -> str:
+    """A small pool sampled from `checkpoint` through the bot's filters; filled up when it is used up. `file`: the
+    bot's. What waits of another checkpoint is withdrawn."""
     url = str(folder / "pool")
+    owner.check(folder, bot, file)
     with locked(folder):
+        owner.claim(folder, bot, file, say)
         source = checkpoint_folder(checkpoint)
         stages.prepare(bot, say)
         model = convert.convert(folder, source, say)  # the whole vocabulary: trimming takes longer than 20 texts
         pool = Pool(open_store(url))
         state, _ = pool.load()
+        made_of = f"{source} {Manifest(folder).stages['convert']['key']}"
+        others, first = Numbers(), 0
+        for batch in state.batches:
+            if batch.run != made_of:
+                others |= Numbers(((first, first + batch.count),))
+            first += batch.count
+        if gone := pool.withdraw(others):
+            say(f"{gone} texts of another checkpoint are withdrawn from {url}.")
+            state, _ = pool.load()
         if state.remaining == 0:
             more = dataclasses.replace(
                 bot,
@@ -51,5 +65,5 @@ def pool_from(bot: Bot, checkpoint: Path, folder: Path, say: Callable[[str], Non
             )
             stages.build_corpus(bot, [bot.corpus_file], folder, model, say)
             texts = sample_and_filter(more, folder, model, fill.history(url), say)
-            fill.fill(texts, url, str(source))
+            rounds.fill_round(folder, texts, url, made_of)
     return url

@@ -177,9 +177,7 @@ def exact_plan(bot: Bot, run: Path, model: Path, say: Say = print) -> Plan:
             return plan
 
 
-def train(
-    bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bool = False
-) -> tuple[Path, Path | None]:
+def train(bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bool = False) -> tuple[Path, Path | None]:
     """`corpus`, `base`, `finetune`, `convert`: everything up to a model. Returns its folder, and that of the base
     model in the same form unless the filters want no second opinion. `set_up`, `force`: as in `finetune_model`."""
     base, checkpoint = finetune_model(bot, run, say, set_up, force)

@@ -1,7 +1,8 @@
 """Sampling and filtering, until the pool is full or the budget is spent.
 
 In:  RUN/model/, RUN/base/, RUN/corpus.txt, RUN/corpus.npz, and what there is of RUN/candidates.jsonl.
-Out: RUN/candidates.jsonl, RUN/verdicts.jsonl, RUN/pool.jsonl, RUN/review.jsonl.
+Out: RUN/candidates.jsonl, of all rounds (rounds.py); RUN/verdicts.jsonl and RUN/pool.jsonl, of this one;
+     RUN/review.jsonl, of all.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from training.common.files import part_file
 from training.common.manifest import Manifest, key_of
 from training.common.progress import Progress, Say
 from training.curate.choose import KEPT, Chooser, Chosen
-from training.curate.write import Filtered, write
+from training.curate.write import Filtered, review_file, write
 from training.judge import base_like
 from training.judge.band import measure
 from training.judge.blocks import Judged, Tally, judge_file, judge_some
@@ -27,8 +28,9 @@ from training.judge.judge import Judge, Judging
 from training.judge.own import own_files
 from training.judge.rule import Context, Text
 from training.judge.rules import characters
-from training.runs import stages
+from training.runs import owner, rounds, stages
 from training.runs.diagnosis import ASKED, LOOK, Diagnosis, main_reason
+from training.runs.rounds import next_round
 from training.sample.candidates import Candidate, Candidates
 from training.sample.stop_rules import StopRules
 from training.settings import Bot, plain
@@ -38,11 +40,19 @@ BATCH = 256
 
 
 def sample_and_filter(
-    bot: Bot, run: Path, model: Path, history: list[str], say: Say = print, base: Path | None = None
+    bot: Bot,
+    run: Path,
+    model: Path,
+    history: list[str],
+    say: Say = print,
+    base: Path | None = None,
+    more: bool = True,
 ) -> Path:
     """Sample until enough texts have passed to choose from, or the budget is spent; write verdicts and pool.jsonl.
 
-    `base`: the converted base model, for a second opinion on each text.
+    Args:
+        base: the converted base model, for a second opinion on each text.
+        more: after a round whose texts are in the pool, do another, even with the same settings.
 
     Raises:
         DeepproverbsError: no text passed.
@@ -51,9 +61,15 @@ def sample_and_filter(
     store = Candidates(run, model, bot.sample)
     inputs = [run / "corpus.txt", *bot.reference_files, *own_files(bot.filter, bot.folder)]
     key = key_of([store.key, plain(bot.filter), bot.count, bot.sample.budget, bot.pool, base is not None], *inputs)
-    if manifest.done("filter", key, pool, verdicts):
-        say(f"Pool: already done ({pool}); for more texts raise --count.")
+    judged = key_of([store.key, plain(bot.filter), base is not None], *inputs)
+    this = next_round(manifest, key, judged, more, pool, verdicts)
+    if this.done:
+        say(f"Pool: already done ({pool}).")
         return pool
+    if this.number > 1:
+        say(f"Earlier texts of this run are in the pool: {bot.count:,} more, from candidate {this.first:,} on.")
+    waiting = rounds.waiting(review_file(pool), this.number)
+    history = [*history, *(record["text"] for record in waiting)]
     check_prefixes(bot)
     started = time.monotonic()
     band = measure(bot.filter, model, run / "corpus.npz", base)
@@ -63,8 +79,9 @@ def sample_and_filter(
     rules = judge.stop_rules() if bot.sample.early_stop else None
     judging = replace(judging, stop_id=rules.id if rules else "")
     with part_file(verdicts) as out:
-        source = Source(store, run, judging, judge, rules)
-        filtered = write(until_enough(source, out), judging, pool, out)
+        source = Source(store, run, judging, judge, rules, this.first)
+        chosen = until_enough(source, out)
+        filtered = write(chosen, judging, pool, out, this.number, waiting)
     _say_result(filtered, judging, run, say)
     if not filtered.kept:
         raise DeepproverbsError(
@@ -75,6 +92,10 @@ def sample_and_filter(
         key,
         plain(bot.filter),
         started,
+        judged=judged,
+        round=this.number,
+        first=this.first,
+        used=rounds.used(chosen, this.first, filtered.candidates >= budget_of(bot)),
         candidates=filtered.candidates,
         tokens=filtered.tokens,
         kept=filtered.kept,
@@ -85,8 +106,7 @@ def sample_and_filter(
     say(f"Pool: {filtered.kept:,} texts in {pool}.")
     if filtered.set_apart:
         say(
-            f"{filtered.set_apart:,} more name a people or a religion: `deepproverbs review --run {run}` shows them to "
-            "you."
+            f"{filtered.set_apart:,} more name a people or a religion: `{owner.command('review', run)}` shows them to you."
         )
     return pool
 
@@ -118,12 +138,16 @@ class Source:
     judging: Judging
     judge: Judge
     rules: StopRules | None
+    first: int = 0
+    """The number of the candidate to begin with."""
 
     def judged(self, say: Say) -> Generator[Judged, None, None]:
         """Yield the results for some candidates at a time, until the budget is spent."""
         bot, stop_id = self.judging.bot, self.judging.stop_id
         left = budget_of(bot)
-        for judged in judge_file(self.store.path, self.judging, self.store.recover(left)):
+        stop = self.store.recover(self.first + left)
+        start = self.store.begins(self.first)
+        for judged in judge_file(self.store.path, self.judging, stop, start=start):
             left -= judged.candidates
             yield judged
         assert self.judging.model

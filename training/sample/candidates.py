@@ -118,6 +118,13 @@ class Candidates:
                         first += len(line)
         return first
 
+    def begins(self, number: int) -> int:
+        """Where the line of candidate `number` begins, bytes; the file's end if there are fewer."""
+        if not number or not self.path.exists():
+            return 0
+        with self.path.open("rb") as file:
+            return sum(len(line) for line, _ in zip(file, range(number), strict=False))
+
     def append(self, candidates: list[Candidate]) -> list[int]:
         """Write some candidates, all or none. Returns where each line begins, bytes."""
         lines = [candidate.line().encode() for candidate in candidates]
