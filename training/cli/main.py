@@ -47,7 +47,7 @@ for command in (
         "cloud",
         "infra.cloud.commands:group",
         missing="The commands for AWS are not here: infra/ is missing, as in the GPU image; call them from a checkout.",
-        section=post.POOL,
+        section=pool.POOL,
         help="Deploy the bot in AWS, look after it, train it on spot GPUs.",
     ),
     fill.report,
