@@ -43,10 +43,16 @@ class CorpusSettings:
         "", "What separates the columns of a table, or the line that separates texts. Empty: found."
     )
     field: str = setting("", "The column or key that holds the text in tables and JSON. Empty: found.")
-    encoding: str = setting("", "The file's encoding, such as cp1252. Empty: UTF-8, or UTF-16 where that is certain.")
+    encoding: str = setting(
+        "",
+        "The file's encoding, such as cp1252. utf-8+cp1252: what is not UTF-8 is cp1252. utf-8+repair: texts that were "
+        "encoded twice are mended. Empty: UTF-8, or UTF-16 where that is certain.",
+    )
     author: str = setting("", 'Whose messages of a chat are the texts. Empty: of the only one who writes. "*": all.')
-    drop: tuple[Literal["reposts", "replies"], ...] = setting(
-        ("reposts", "replies"), "Posts to leave out, where the file tells them: reposts, replies."
+    drop: tuple[Literal["reposts", "replies", "damaged"], ...] = setting(
+        ("reposts", "replies"),
+        "What to leave out, where the file tells it: reposts, replies; damaged: rows of a table with too many or too few "
+        "cells, which stop it else.",
     )
     links: Literal["drop", "keep"] = setting("drop", "Links in texts: drop takes them out, the rest of the text stays.")
     mentions: Literal["drop", "keep"] = setting(

@@ -12,6 +12,7 @@ from training.cli.console import result
 from training.cli.fill import show_added
 from training.cli.options import (
     JUDGED,
+    READ,
     SAMPLED,
     TUNED,
     bot_option,
@@ -36,7 +37,7 @@ setup_option = option("--setup", is_flag=True, help="Install what fine-tunes thi
 @command("run", section=ALL)
 @bot_option
 @run_option
-@setting_options("model", "count", "pool", *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
+@setting_options("model", "count", "pool", *READ, *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
 @setup_option
 @force_option
 @json_option

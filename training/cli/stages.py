@@ -207,14 +207,14 @@ def sample(bot: Path, run: Path | None) -> None:
 
 
 @command("filter", section=ROAD)
-@argument("candidates", type=PATH, help="candidates.jsonl, or any JSON Lines, CSV, or file with a text a line.")
+@argument("candidates", type=PATH, help="candidates.jsonl, or texts in any form that `corpus` reads.")
 @option(
     "--corpus",
     type=PATH,
-    required=True,
     multiple=True,
     metavar="FILE",
-    help="The corpus, then what else nothing may copy. [may be repeated]",
+    help="The corpus, then what else nothing may copy, besides the references of --bot. [may be repeated; default: the "
+    "bot's corpus and its references]",
 )
 @option("--out", type=PATH, metavar="FILE", help="The pool file to write; texts to be read first go beside it.")
 @option("--verdicts", type=PATH, metavar="FILE", help="Every verdict. [default: verdicts.jsonl beside --out]")
@@ -223,19 +223,26 @@ def sample(bot: Path, run: Path | None) -> None:
 @option("--workers", type=int, default=0, metavar="N", help="Processes that judge. [default: 0, as many as pay]")
 @option("--calibrate", is_flag=True, help="Print how often each rule rejects real texts, and the candidates.")
 @bot_option
-@setting_options("count")
+@setting_options("count", *READ)
 @json_option
 def filter_(bot: Path, calibrate: bool, **files: Any) -> None:
     """Judge a file of texts and write the best into a pool.jsonl.
 
     $ deepproverbs filter texts.txt --corpus corpus.txt --out pool.jsonl
+    $ deepproverbs filter tweets.csv --field tweet --bot data/mybot --calibrate
     $ deepproverbs filter candidates.jsonl --corpus corpus.txt --corpus book.txt --run runs/mine --calibrate
     """
-    from training.runs import owner
+    from training.runs import owner, stages
     from training.runs.filter_file import FilterOptions, filter_candidates, rates_table, summary
 
     settings = load_bot(bot)
-    options = FilterOptions(**files)
+    references = [file for file in settings.reference_files if file not in files["corpus"]]
+    if not files["corpus"]:
+        stages.prepare(settings, say)
+        files["corpus"] = [settings.corpus_file]
+    elif click.get_current_context().get_parameter_source("bot") == click.core.ParameterSource.DEFAULT:
+        references = []  # another bot's: this one's corpus was named
+    options = FilterOptions(**files, references=references, said=any(key in given() for key in READ))
     if options.run:
         owner.check(options.run, settings, bot)
     if calibrate:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
+from unicodedata import category
 
 from training.common.errors import DeepproverbsError, WrongUse
 
@@ -36,6 +36,8 @@ CYRILLIC = ("cp1251", "koi8-r", "mac-cyrillic", "iso8859-5", "cp866")
 """Of these charset-normalizer often takes the wrong one; the likeliest first."""
 OTHER_ENDS = ("\u0085", "\u2028", "\u2029")
 """What some programs end lines with. Everywhere else they are characters of a line."""
+NEW_EMOJI = frozenset(map(chr, range(0x1F000, 0x1FC00)))
+"""Those of the years after Python's tables are not assigned to it."""
 FEW_ZEROS = 1 / 1000
 """A text file with more zero bytes than this is none."""
 
@@ -95,15 +97,16 @@ def find_encoding(path: Path, said: str, called: str) -> Encoding:
             return Encoding(mark[1], f"{mark[2]}, by its byte order mark")
         zeros = _zeros(file)
         size = sum(zeros.places)
-        wide = _wide(file, zeros.places, zeros.zeros)
+        bad = _fault(file, "utf-8")
+        few = sum(zeros.zeros) <= max(2, size * FEW_ZEROS)
+        wide = _wide(file, zeros.places, zeros.zeros) if bad or not few else ""
         if wide:
             return Encoding(wide, f"{wide.upper()} without a byte order mark: every second or fourth byte is zero")
-        if sum(zeros.zeros) > max(2, size * FEW_ZEROS):
+        if not few:
             raise DeepproverbsError(
                 f"{called} is not text: {sum(zeros.zeros):,} of its {size:,} bytes are zero; "
                 "export it as text, CSV or JSON first."
             )
-        bad = _fault(file, "utf-8")
         if bad:
             raise DeepproverbsError(_not_utf8(file, bad, called))
         if zeros.shift:
@@ -172,9 +175,9 @@ def _wide(file: BinaryIO, places: list[int], zeros: list[int]) -> str:
     share = [zero / max(1, count) for zero, count in zip(zeros, places, strict=True)]
     even, odd = (share[0] + share[2]) / 2, (share[1] + share[3]) / 2
     names = []
-    if min(share[2:]) > 0.9 and share[0] < 0.1:
+    if share[3] > 0.99 and share[2] > 0.3 and share[0] < 0.1:  # emoji have a 1 in the third byte
         names.append("utf-32-le")
-    if min(share[:2]) > 0.9 and share[3] < 0.1:
+    if share[0] > 0.99 and share[1] > 0.3 and share[3] < 0.1:
         names.append("utf-32-be")
     # Japanese has 12 % zero high bytes, of line ends and spaces; a low byte is zero in a few of all characters.
     if odd > 0.02 and odd > 10 * even:
@@ -193,10 +196,10 @@ def _sane(file: BinaryIO, name: str) -> bool:
         text = decoder.decode(piece)
         sample = text if total == 0 else text[:4096]
         total += len(sample)
-        kinds = [unicodedata.category(c) for c in sample if c not in "\t\n\r\f"]
+        kinds = [category(c) for c in sample if c not in "\t\n\r\f"]
         if "Cc" in kinds:
             return False
-        odd += kinds.count("Cn") + kinds.count("Co")
+        odd += kinds.count("Cn") + kinds.count("Co") - sum(c in NEW_EMOJI and category(c) == "Cn" for c in sample)
     return odd <= total * 0.02
 
 
@@ -247,7 +250,7 @@ def _said(path: Path, said: str, called: str) -> Encoding:
                 "gb18030 and big5, and utf-8+cp1252 reads as cp1252 what is not UTF-8."
             ) from error
     first, _, second = said.partition("+")
-    if second and first not in ("utf-8", "utf8"):
+    if said.count("+") > 1 or (second and first not in ("utf-8", "utf8")):
         raise WrongUse(f"The encoding {said!r} cannot be: what follows a + is for the rest of a file in utf-8.")
     if second == REPAIR:
         return Encoding("utf-8+" + REPAIR, "UTF-8, as said; what was encoded twice is repaired")

@@ -11,7 +11,7 @@ from pathlib import Path
 from training.common import jsonl, progress
 from training.common.errors import WrongUse
 from training.common.files import part_file
-from training.corpus.read import load_corpus, read_texts
+from training.corpus.read import load_corpus, open_beside, open_corpus
 from training.curate import fill
 from training.curate.choose import Chooser, Chosen
 from training.curate.write import Filtered, review_file, write
@@ -21,7 +21,7 @@ from training.judge.blocks import Tally, judge_file, read_candidates
 from training.judge.judge import Judging, Reference
 from training.model.converted import model_of
 from training.model.score import of_held_out
-from training.settings import Bot
+from training.settings import Bot, CorpusSettings
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class FilterOptions:
     """A run's folder: its model measures real texts, and ranks the candidates."""
     workers: int = 0
     """Processes that judge. 0: as many as pay."""
+    references: Sequence[Path] = ()
+    """The bot's own references, which nothing may copy, either."""
+    said: bool = False
+    """Whether the command line says how the candidates are to be read: then it holds, even if their file proves to be
+    of another form."""
 
     @property
     def pool_file(self) -> Path:
@@ -85,7 +90,7 @@ def rates_table(bot: Bot, options: FilterOptions) -> str:
     judging = judging_of(bot, replace(options, history=None))
     judge, corpus = judging.judge(), judging.reference.corpus
     held_out = of_held_out(judging.model, options.run / "corpus.npz").tolist() if judging.model and options.run else ()
-    with as_candidates(options.candidates) as path:
+    with as_candidates(options.candidates, bot.corpus, options.said) as path:
         machine = rates.machine(judge, (candidate for _, candidate in read_candidates(path)))
     columns = {"real texts": rates.people(judge, corpus, held_out), "candidates": machine}
     return rates.table(columns, judge)
@@ -93,9 +98,10 @@ def rates_table(bot: Bot, options: FilterOptions) -> str:
 
 def judging_of(bot: Bot, options: FilterOptions) -> Judging:
     """What the candidates are judged by."""
-    more = [text for path in options.corpus[1:] for text in load_corpus(path)]
+    originals = [*options.corpus[1:], *options.references]
+    more = [text for path in originals for text in load_corpus(path, bot.corpus)]
     history = fill.history(options.history) if options.history else []
-    judging = Judging(bot, Reference(load_corpus(options.corpus[0]), more, history))
+    judging = Judging(bot, Reference(load_corpus(options.corpus[0], bot.corpus), more, history))
     if not options.run:
         return judging
     model, base = model_of(options.run), options.run / "base"
@@ -113,7 +119,8 @@ def filter_file(options: FilterOptions, judging: Judging) -> Filtered:
     """Judge a file of candidates by itself, and choose from all of them."""
     judging = replace(judging, stop_id=judging.judge().stop_rules().id)
     tally = Tally()
-    with as_candidates(options.candidates) as path, part_file(options.verdicts_file) as out:
+    settings, said = judging.bot.corpus, options.said
+    with as_candidates(options.candidates, settings, said) as path, part_file(options.verdicts_file) as out:
         size = path.stat().st_size
         with progress.bar(size, "judged", "B") as bar:
             for judged in judge_file(path, judging, size, options.workers):
@@ -126,15 +133,25 @@ def filter_file(options: FilterOptions, judging: Judging) -> Filtered:
 
 
 @contextmanager
-def as_candidates(path: Path) -> Iterator[Path]:
-    """A file of candidates: `path` itself if it is JSONL, else its texts as such a file, which is deleted after use."""
-    if path.suffix == ".jsonl":
-        if not path.exists() or not path.stat().st_size:
-            next(read_texts(path))  # says what is wrong
+def as_candidates(path: Path, settings: CorpusSettings, said: bool = False) -> Iterator[Path]:
+    """A file of candidates: `path` itself if it is JSON Lines with a "text" each, else its texts as such a file, which
+    is deleted after use. `settings` say how it is read: for certain with `said`, else where they fit."""
+    if not said and settings.field in ("", "text") and _is_candidates(path):
         yield path
         return
+    reading = open_corpus(path, settings) if said else open_beside(path, settings)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "candidates.jsonl"
         with part.open("w", encoding="utf-8") as file:
-            file.writelines(jsonl.line({"text": text.strip()}) for text in read_texts(path) if text.strip())
+            for raw in reading.texts():
+                if text := raw.text.strip():
+                    file.write(jsonl.line({"text": text}))
         yield part
+
+
+def _is_candidates(path: Path) -> bool:
+    """Whether it ends in .jsonl and its first line names a "text"."""
+    if path.suffix != ".jsonl" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return b'"text"' in file.readline(1 << 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -142,5 +143,5 @@ def _which(name: str, names: Sequence[str], columns: Sequence[Column], rivals: S
     lines = []
     for i in rivals:
         unique = names and names.count(names[i]) == 1 and names[i]
-        lines.append(f"\n  --field {names[i] if unique else i + 1!r}: {columns[i].example}")
+        lines.append(f"\n  --field {shlex.quote(names[i]) if unique else i + 1}: {columns[i].example}")
     return DeepproverbsError(f"{name} has {len(rivals)} columns that may hold the texts; say which:{''.join(lines)}")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 
 from training.common.errors import DeepproverbsError, WrongUse
@@ -61,8 +62,9 @@ def recognise_separated(source: Source) -> Found | None:
             return Found(_number(rule.count, repr(best)), {"delimiter": best})
         if (alike and rule.headings <= 0.6 * rule.count) or (rule.count >= 5 and rest <= 4 * (rule.count + 1)):
             raise _which(source, best, rule.count)
-    for text, count in shape.repeated.most_common(1):
-        if text in WORDS and count >= 3 and shape.filled <= LONGEST_TEXT * (count + 1):
+    for text in WORDS & shape.repeated.keys():
+        count = shape.repeated[text]
+        if count >= 3 and shape.filled <= LONGEST_TEXT * (count + 1):
             return Found(_number(count, repr(text)), {"delimiter": text})
     return None
 
@@ -79,7 +81,7 @@ def ask_of_words(source: Source) -> None:
 
 
 def _which(source: Source, line: str, count: int) -> DeepproverbsError:
-    said = f"separated --delimiter {line!r}"
+    said = f"separated --delimiter {shlex.quote(line)}"
     return ask(
         source,
         (said, f"about {count + 1:,} texts between the lines {line!r}", first_lines(source, line)),

@@ -73,10 +73,11 @@ def rows_of(source: Source, dialect: Dialect) -> Iterator[tuple[int, list[str]]]
         yield from _split(source, dialect)
         return
     csv.field_size_limit(LONGEST_CELL)
+    quote = "'" if dialect.quoting == "single" else '"'
     reader = csv.reader(
         _physical(source, dialect.quoting == "backslash"),
         delimiter=dialect.delimiter,
-        quotechar="'" if dialect.quoting == "single" else '"',
+        quotechar=quote,
         skipinitialspace=dialect.space,
         strict=True,
     )
@@ -93,6 +94,8 @@ def rows_of(source: Source, dialect: Dialect) -> Iterator[tuple[int, list[str]]]
             begun = f" in the row that begins in line {line:,}" * (line != last)
             raise BrokenRow(last, f"a quote mark is followed by something else than the delimiter{begun}") from error
         if row:
+            if len(row) > 1 and sum(cell.count(quote) % 2 for cell in row) > 1:
+                raise BrokenRow(before + 1, "quote marks that begin in one cell and end in another")
             yield before + 1, row
         before = reader.line_num
 
@@ -105,6 +108,8 @@ def _split(source: Source, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
             continue
         row = line.split(dialect.delimiter, most)
         if dialect.quoting == "last":
+            if sum(cell.count('"') % 2 for cell in row) > 1:
+                raise BrokenRow(number, "quote marks that begin in one cell and end in another")
             row = [_unquoted(cell, number) for cell in row]
         elif dialect.unwrapped >= 0 and len(row) > dialect.unwrapped:
             cell = row[dialect.unwrapped]
@@ -113,11 +118,11 @@ def _split(source: Source, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
 
 
 def _unquoted(cell: str, line: int) -> str:
-    """A cell in whole quotes without them; one that only begins with a quote mark as it is."""
+    """A cell in whole quotes without them; one without quotes at its beginning as it is."""
     if len(cell) > 1 and cell[0] == cell[-1] == '"':
         inner = cell[1:-1]
         if '"' not in inner.replace('""', ""):
             return inner.replace('""', '"')
-    if cell.startswith('"') and cell.count('"') % 2:
-        raise BrokenRow(line, "a quote mark that opens there is not closed in its line")
+    if cell.startswith('"'):
+        raise BrokenRow(line, "a quote mark that opens there is not closed at the end of its cell")
     return cell

@@ -6,12 +6,13 @@ of texts or one column is written by a machine and another is not. Prose with on
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from training.common.errors import DeepproverbsError, WrongUse
 from training.corpus.forms.choice import ask, excerpt
-from training.corpus.forms.columns import is_known_field, names_texts, text_column
+from training.corpus.forms.columns import Column, is_known_field, names_texts, text_column
 from training.corpus.forms.dialects import DELIMITERS, BrokenRow, Dialect, Quoting, rows_of, separator_line
 from training.corpus.forms.form import Form, Found, Raw, Source
 from training.corpus.forms.survey import Survey, one_column, survey
@@ -63,10 +64,7 @@ def _found(source: Source, said: bool) -> Found | None:
     if len(fits) > 1:
         raise ask(
             source,
-            *(
-                (f"table --delimiter {_spelled(each.dialect.delimiter)}", _evidence(each), " | ".join(each.second))
-                for each in fits
-            ),
+            *((f"table --delimiter {_shell(each)}", _evidence(each), " | ".join(each.second)) for each in fits),
         )
     if fits:
         return _described(source, fits[0])
@@ -196,11 +194,15 @@ def _last(source: Source, delimiter: str, said: bool) -> Survey | None:
         found = survey(source, Dialect(delimiter, "last", columns=len(cells)), False)
     except BrokenRow:
         return None
-    if not found or found.ragged or not all(column.numeric or column.few for column in found.columns[:-1]):
+    if not found or found.ragged or not all(_certain(column) for column in found.columns[:-1]):
         return None
     if found.moved:
         raise BrokenRow(found.moved, f"{len(cells) + 1} cells or more where the heading has {len(cells)}")
     return found if found.joined <= MOST_ROWS_JOINED * found.rows or said else None
+
+
+def _certain(column: Column) -> bool:
+    return column.few or column.filled == column.numbers > 0
 
 
 def _described(source: Source, found: Survey) -> Found:
@@ -240,6 +242,10 @@ def _one(source: Source, column: Survey) -> Found:
         {"field": name},
         Details(column.dialect, 0, column.heading, 1),
     )
+
+
+def _shell(found: Survey) -> str:
+    return shlex.quote(_spelled(found.dialect.delimiter))
 
 
 def _spelled(delimiter: str) -> str:
