@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from training.common.errors import DeepproverbsError
+from training.common.manifest import key_of
 from training.corpus import members
 from training.corpus.forms.html_text import text_of
 from training.corpus.forms.x_archive import CUT_AT
@@ -120,7 +121,6 @@ def test_x_s_archive(tmp_path: Path, name: str, root: str) -> None:
     assert texts(reading) == POSTS
     assert dropped(reading) == {"reposts": 1, "replies": 1, "only a link": 1}
     assert {what: count.count for what, count in reading.ledger.altered.items()} == {
-        "without the names before a reply": 1,
         "with links taken out": 1,
         "with names taken out": 1,
     }
@@ -145,7 +145,9 @@ def test_x_s_file_alone(tmp_path: Path, name: str, content: str) -> None:
 
 def test_replies_of_x_without_the_names_that_were_never_typed(tmp_path: Path) -> None:
     (tmp_path / "tweets.js").write_text(js("tweets", TWEETS))
-    found = texts(open_corpus(tmp_path / "tweets.js", KEEP_ALL))
+    reading = open_corpus(tmp_path / "tweets.js", KEEP_ALL)
+    found = texts(reading)
+    assert reading.ledger.altered["without the names before a reply"].example == "@friend @other that is true"
     assert found[1:5] == [
         "RT @friend: what others said…",
         "that is true",
@@ -767,3 +769,37 @@ def test_tumblr_is_refused_with_advice(tmp_path: Path) -> None:
     posts: dict[str, str | bytes] = {f"posts/html/{n}.html": "<p>a</p>" for n in range(3)}
     with pytest.raises(DeepproverbsError, match=r"Tumblr.*one a line"):
         open_corpus(archive(tmp_path / "a.zip", posts))
+
+
+@pytest.mark.parametrize("setting", ["field", "author"])
+def test_what_is_said_is_never_ignored(tmp_path: Path, setting: str) -> None:
+    said = CorpusSettings(field="nosuch") if setting == "field" else CorpusSettings(author="nosuch")
+    archive(tmp_path / "x.zip", {"data/tweets.js": js("tweets", TWEETS)})
+    (tmp_path / "tweets.js").write_text(js("tweets", TWEETS))
+    (tmp_path / "outbox.json").write_text(json.dumps(OUTBOX))
+    (tmp_path / "a.json").write_text(json.dumps([{"text": "a b"}]))
+    (tmp_path / "comments.csv").write_text(TABLES["comments.csv"][0])
+    (tmp_path / "lines.txt").write_text("one line\nanother line\n")
+    for name in ("x.zip", "tweets.js", "outbox.json", "a.json", "comments.csv", "lines.txt"):
+        with pytest.raises(DeepproverbsError, match=rf"(no {setting}|column) 'nosuch'"):
+            open_corpus(tmp_path / name, said)
+
+
+def test_bluesky_s_archive_is_refused_with_advice(tmp_path: Path) -> None:
+    (tmp_path / "repo.car").write_bytes(b"\x3a\xa2eroots\x81\xd8*X%\0\x01q\x12 " + bytes(32) + b"gversion\x01")
+    with pytest.raises(DeepproverbsError, match=r"Bluesky's archive \(.car\), not text: .*listRecords"):
+        open_corpus(tmp_path / "repo.car")
+
+
+def test_documents_are_no_archives(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.zip", {"[Content_Types].xml": "<x/>", "xl/workbook.xml": "<x/>", "a.txt": "no"})
+    with pytest.raises(DeepproverbsError, match=r"Excel"):
+        open_corpus(path)
+
+
+def test_a_folder_s_key_changes_with_what_is_in_it(tmp_path: Path) -> None:
+    folder = archive(tmp_path / "a", {"data/tweets.js": js("tweets", TWEETS)})
+    before = key_of({}, folder)
+    assert key_of({}, folder) == before
+    (folder / "data" / "tweets.js").write_text(js("tweets", TWEETS[1:]))
+    assert key_of({}, folder) != before

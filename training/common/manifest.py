@@ -32,8 +32,16 @@ def digest_of(texts: Iterable[str]) -> str:
 
 def key_of(settings: Any, *inputs: Path) -> str:
     """One hash over JSON-ready settings and the contents of the input files."""
-    text = json.dumps([settings, [digest(path) for path in inputs]], sort_keys=True, default=str)
+    text = json.dumps([settings, [_digest(path) for path in inputs]], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    """Of a folder, an unpacked archive of gigabytes: names, sizes and times of what is in it."""
+    if not path.is_dir():
+        return digest(path)
+    there = sorted((each.relative_to(path).as_posix(), each.stat()) for each in path.rglob("*") if each.is_file())
+    return digest_of(f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in there)
 
 
 class Manifest:

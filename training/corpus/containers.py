@@ -22,6 +22,7 @@ from training.corpus.encoding import OTHER_ENDS, open_text
 
 SHEET = "save its sheet as CSV (UTF-8) and give that"
 PLAIN = "save it as plain text (UTF-8) and give that"
+BLUESKY = "save the posts as JSON with com.atproto.repo.listRecords (collection app.bsky.feed.post) and give that"
 UNPACK = "unpack it and give the file in it"
 SIGNS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x1f\x8b", "gzip", UNPACK + ": gunzip FILE"),
@@ -43,8 +44,8 @@ SIGNS: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "a picture", "give the text itself"),
     (b"GIF8", "a picture", "give the text itself"),
     (b"\x7fELF", "a program", "give a file of texts"),
-    (b"\x0a\xa2\x65\x72\x6f\x6f\x74\x73", "Bluesky's archive (.car)", "export the posts as JSON and give that"),
-    (b"\x3a\xa2\x65\x72\x6f\x6f\x74\x73", "Bluesky's archive (.car)", "export the posts as JSON and give that"),
+    (b"\x0a\xa2\x65\x72\x6f\x6f\x74\x73", "Bluesky's archive (.car)", BLUESKY),
+    (b"\x3a\xa2\x65\x72\x6f\x6f\x74\x73", "Bluesky's archive (.car)", BLUESKY),
 )
 MOST_XML = 200 << 20
 """Bytes of a document's XML that are read; more is a mistake, or made to fill memory."""

@@ -82,10 +82,15 @@ def form_of(source: Source) -> tuple[Form, Found]:
         assert found, "a form that takes a delimiter accepts or refuses it"
         return form, found
     form, found = next((form, found) for form in FORMS if (found := form.recognise(source)))
+    return _takes(source, form, found)
+
+
+def _takes(source: Source, form: Form, found: Found) -> tuple[Form, Found]:
+    """The form, which must know what to do with what was said."""
     for name in ("field", "author"):
-        if getattr(said, name) and name not in form.takes:
+        if (value := getattr(source.settings, name)) and name not in form.takes:
             raise DeepproverbsError(
-                f"{source.name} has no {name} {getattr(said, name)!r}: it is read as {form.title} ({found.evidence}); "
+                f"{source.name} has no {name} {value!r}: it is read as {form.title} ({found.evidence}); "
                 f"leave out --{name}, or say another --form."
             )
     return form, found
@@ -95,7 +100,10 @@ def archive_of(source: Source) -> tuple[Form, Found] | None:
     """The export that an archive or folder is; None: it is none."""
     said = source.settings.form
     forms = [form for form in ARCHIVES if said in ("", form.name)]
-    return next(((form, found) for form in forms if (found := form.recognise(source))), None)
+    for form in forms:
+        if found := form.recognise(source):
+            return _takes(source, form, found)
+    return None
 
 
 def _is_line(delimiter: str) -> bool:

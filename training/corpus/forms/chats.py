@@ -59,10 +59,9 @@ def found_chat(messages: Iterator[Message], source: Source, evidence: str) -> Fo
     """A chat that was recognised, with the person whose words are read."""
     people = Counter(message.author for message in messages if not message.left_out and message.text.strip())
     author = author_of(people, source)
-    who = "of everybody" if author == EVERYBODY else f"of {author!r}"
-    return Found(
-        f"{evidence}; {people.total() if author == EVERYBODY else people[author]:,} messages {who}", {"author": author}
-    )
+    count = people.total() if author == EVERYBODY else people[author]
+    who = "everybody" if author == EVERYBODY else repr(author)
+    return Found(f"{evidence}; {count:,} message{'s' * (count != 1)} of {who}", {"author": author})
 
 
 def texts(messages: Iterator[Message], author: str, ledger: Ledger) -> Iterator[Raw]:
@@ -128,7 +127,9 @@ def _discord(source: Source) -> Iterator[Message]:
 def _recognise_discord(source: Source) -> Found | None:
     if source.container:
         channels = [name for name in source.names() if _PACKAGE.search(name)]
-        return Found(f"Discord's data package with {len(channels)} channels") if channels else None
+        if channels and source.settings.author not in ("", EVERYBODY):
+            raise DeepproverbsError(f"{source.name} holds the messages of its owner alone; leave out --author.")
+        return Found(f"it is a data package with {len(channels)} channels") if channels else None
     if not _begins(source, "guild", "channel", "messages"):
         return None
     return found_chat(_discord(source), source, "it has a guild, a channel and messages")

@@ -59,6 +59,11 @@ def recognise(source: Source) -> Found | None:
             evidence = f"its heading is that of {table.whose}; the texts are in {column!r}"
             details = (table, column, delimiter)
             if not table.author:
+                if source.settings.author:
+                    raise DeepproverbsError(
+                        f"{source.name} has no author {source.settings.author!r}: all in it is its owner's; leave out "
+                        "--author."
+                    )
                 return Found(evidence, {"field": column}, details)
             chat = found_chat(_chat(source, table, column, delimiter), source, evidence)
             return Found(chat.evidence, {"field": column, **chat.options}, details)

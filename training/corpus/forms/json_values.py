@@ -69,18 +69,20 @@ def recognise(source: Source) -> Found | None:
         {path: strings[key] for path, key in of_path.items()}, _records(groups, strings), source.settings.field, where
     )
     group, name = of_path[chosen]
-    what = _DESCRIBED[shape].format(count=groups.get(group, 0))
+    count = groups.get(group, 0)
+    many = f"more than {count:,}" if count == LOOKED_AT and shape in ("list", "objects") else f"{count:,}"
+    what = _DESCRIBED[shape].format(count=many)
     place = f"; the texts are in {chosen!r} ({why})" if chosen else ""
     return Found(f"{what}{place}", {"field": chosen} if chosen else {}, Plan(shape, group, name))
 
 
 _DESCRIBED = {
-    "list": "a list of {count:,} entries",
-    "lists": "lists in an object, this one of {count:,} entries",
-    "names": "{count:,} names, each with its text",
-    "columns": "a table by columns, this one of {count:,} entries",
-    "records": "{count:,} named objects",
-    "objects": "{count:,} objects, one after the other",
+    "list": "a list of {count} entries",
+    "lists": "lists in an object, this one of {count} entries",
+    "names": "{count} names, each with its text",
+    "columns": "a table by columns, this one of {count} entries",
+    "records": "{count} named objects",
+    "objects": "{count} objects, one after the other",
 }
 
 

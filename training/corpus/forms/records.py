@@ -36,7 +36,7 @@ def whole(text: str, line: int, ledger: Ledger) -> str:
 
 def kind_of(record: Any) -> Literal["", "repost", "reply", "deleted"]:
     """What the fields that networks and scrapers add say about a post."""
-    if not isinstance(record, Mapping):
+    if not isinstance(record, Mapping) or _SIGNS.isdisjoint(record):
         return ""
     if "subreddit" in record and record.get("body", record.get("selftext")) in _DELETED:
         return "deleted"
@@ -79,6 +79,12 @@ _REPLY_KEYS = (
         "isReply",
         "is_reply",
     ),
+)
+_SIGNS = frozenset(
+    [
+        *(*_REPOST_KEYS, *_REPLY_KEYS),
+        *("referenced_tweets", "reply", "conversation_id", "subreddit", "value", "tweet", "node"),
+    ]
 )
 
 

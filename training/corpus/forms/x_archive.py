@@ -68,7 +68,7 @@ def read(source: Source, found: Found, ledger: Ledger) -> Iterator[Raw]:
                     ledger.drop("cut off by X (the whole is in note-tweet.js, not found)", raw.text, item.line)
                     continue
                 text = _without_media(text, post)
-                if raw.kind == "reply":
+                if raw.kind == "reply" and "replies" not in source.settings.drop:
                     text = _without_names(text, item.line, ledger)
                 raw = Raw(text, item.line, raw.kind, plain=True)
             yield raw
