@@ -42,7 +42,12 @@ class Text:
     @cached_property
     def units(self) -> list[str]:
         """What runs of words are counted in."""
-        return units_of(self.normal)
+        return self.words if self.normal.isascii() else units_of(self.normal)
+
+    @cached_property
+    def spaced(self) -> list[str]:
+        """What stands between spaces: in most scripts the words."""
+        return self.words if self.normal.isascii() else self.normal.split()
 
     @cached_property
     def id(self) -> int:

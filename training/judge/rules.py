@@ -112,7 +112,7 @@ def link(text: Text, context: Context) -> str | None:
 
 def too_short(text: Text, context: Context) -> str | None:
     """Two words are no saying. Where no spaces are written, words are reckoned from the graphemes."""
-    count = count_words(text.words)
+    count = len(text.words) if text.normal.isascii() else count_words(text.words)
     return f"{count:.3g} words" if count < context.settings.min_words else None
 
 
@@ -152,8 +152,8 @@ def unbalanced(text: Text, context: Context) -> str | None:
 
 def dangling(text: Text, context: Context) -> str | None:
     """It stops in mid-sentence: on a comma, a dash, or a word that needs another after it ("and", "of")."""
-    end = _LAST_SMILEY.sub("", text.text).rstrip("\"'”’»)]}」』）】》〉 \n")
-    if end.endswith(_GOES_ON):
+    end = text.text.rstrip(_CLOSING)
+    if end.endswith(_GOES_ON) and (end := _LAST_SMILEY.sub("", text.text).rstrip(_CLOSING)).endswith(_GOES_ON):
         return f"ends on {end[-1]}"
     if text.words and context.dangling:
         last = text.words[-1]
@@ -164,6 +164,7 @@ def dangling(text: Text, context: Context) -> str | None:
     return None
 
 
+_CLOSING = "\"'”’»)]}」』）】》〉 \n"
 _LAST_SMILEY = re.compile(r"(?:[:;=]'?-?[()\[\]{}/\\|]+|-[_.]+-)\s*$")
 _GOES_ON = (*",;:-–—&([/", *"،؛、，；：（「『【《〈・", "־")
 """Marks after which more must come, in any script."""
@@ -203,7 +204,7 @@ def vocabulary_of_others(texts: Sequence[Text], context: Context) -> Sequence[bo
 def blocked(text: Text, context: Context) -> str | None:
     """A word of the blocklist, in any spelling."""
     blocklist = context.words.blocklist
-    return blocklist.find(text.text, text.normal.split()) or None if blocklist else None
+    return blocklist.find(text.text, text.spaced) or None if blocklist else None
 
 
 def band(text: Text, context: Context) -> str | None:
@@ -213,9 +214,7 @@ def band(text: Text, context: Context) -> str | None:
 
 def set_apart(text: Text, context: Context) -> str | None:
     """It names a people or a religion: no list can tell malice without slurs, so a person must read it."""
-    words = text.normal.split()
-    if not text.text.isascii():
-        words = list(map(fold, words))
+    words = text.spaced if text.text.isascii() else list(map(fold, text.spaced))
     if not context.names.keys().isdisjoint(words):
         return next(word for word in words if word in context.names)
     if not context.first_words.isdisjoint(words):
