@@ -32,6 +32,7 @@ from training.settings import Bot, FinetuneSettings, load
 QUIET: list[str] = []
 DEFAULT = {
     "epochs": 2,
+    "most": 2,
     "batch_size": 32,
     "learning_rate": 3e-4,
     "layers": "all",

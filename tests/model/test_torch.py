@@ -3,9 +3,13 @@ that CTranslate2 computes what transformers does from its checkpoints."""
 
 from __future__ import annotations
 
+import ast
+import math
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +21,7 @@ from training.corpus.read import load_corpus
 from training.corpus.tokenizer import load_tokenizer
 from training.model import convert
 from training.model.converted import Converted
-from training.model.events import Done, Epoch, Event, Step, Trimmed
+from training.model.events import Done, Epoch, Event, Resumed, Step, Trimmed
 from training.model.finetune import finetune
 from training.model.trainers import TENSORFLOW, TORCH, Trainer
 from training.sample.engines.ctranslate2 import forward
@@ -44,6 +48,73 @@ def test_the_losses_are_tensorflow_s(line: Line, torch_line: Line) -> None:
         found.append([*(event.loss for event in steps), *held_out, *(event.tokens for event in steps)])
     assert found[0] == pytest.approx(found[1], abs=1e-3)
     assert found[0][25] < found[0][0] - 0.1  # it learns
+
+
+def schedule(trainer: Trainer) -> dict[str, Any]:
+    """The functions of a trainer's program that decide on rates and epochs, which can be called without its library."""
+    tree = ast.parse((trainer.programs / "finetune_texts.py").read_text())
+    wanted = [x for x in tree.body if getattr(x, "name", "") in ("rate_at", "put_off") or "FAST" in ast.unparse(x)[:4]]
+    found: dict[str, Any] = {"math": math}
+    exec(compile(ast.Module(wanted, []), "schedule", "exec"), found)
+    return found
+
+
+def test_both_trainers_have_one_schedule() -> None:
+    """And its figures: a warm-up of 10 steps or a third of the run, a cosine to a tenth; what puts the end off."""
+    ours, theirs = schedule(TORCH), schedule(TENSORFLOW)
+    for steps in (1, 4, 18, 104, 500):
+        for step in range(steps):
+            assert ours["rate_at"](step, steps, 3e-4) == theirs["rate_at"](step, steps, 3e-4)
+    rates = [ours["rate_at"](step, 104, 1.0) for step in range(105)]
+    assert rates[:11] == pytest.approx([*(n / 10 for n in range(1, 11)), 1.0]) and rates[104] == pytest.approx(0.1)
+    assert rates[10:] == sorted(rates[10:], reverse=True) and rates[57] == pytest.approx(0.55)
+    assert [ours["rate_at"](step, 18, 1.0) for step in range(7)] == pytest.approx(
+        [n / 6 for n in (1, 2, 3, 4, 5, 6, 6)]
+    )
+    for each in (ours, theirs):
+        cases = [
+            (1, 0, 4.0, 1.0, 0),
+            (2, 0, 4.0, 3.79, 1),
+            (2, 0, 4.0, 3.81, 0),
+            (5, 3, 4.0, 3.0, 4),
+            (9, 6, 4.0, 3.0, 6),
+        ]
+        for epoch, already, last, now, expected in cases:
+            place = {"epoch": epoch, "put_off": already, "lines": [{"held_out": last}]}
+            assert each["put_off"](place, {"epochs": 4, "most": 10}, now) == expected
+
+
+@pytest.fixture(scope="module")
+def strange(line: Line) -> Path:
+    """A corpus that nano has never seen the like of: other tokens for all that there are. Its loss falls for long."""
+    path = line.folder.parent / "strange.npz"
+    with np.load(line.folder / "corpus.npz") as corpus:
+        arrays = dict(corpus)
+    for part in ("train", "held_out"):
+        other = (arrays[part].astype(np.int64) * 7 + 3) % 4095
+        arrays[part] = np.where(arrays[part] == arrays["end"], arrays["end"], other).astype(arrays[part].dtype)
+    np.savez(path, **arrays)
+    return path
+
+
+def test_the_end_is_put_off_while_the_loss_falls_fast(line: Line, torch_line: Line, strange: Path) -> None:
+    """The same epochs with both trainers, more than planned; killed in one of them, the run comes to the same end."""
+    changed = {"corpus": strange, "epochs": 2, "most": 4, "batch_size": 32, "learning_rate": 1e-3}
+    found: list[list[float]] = []
+    for each in (line, torch_line):
+        events = events_of(each, "put-off", **changed)
+        steps = [event for event in events if isinstance(event, Step)]
+        assert [step.step for step in steps] == [*range(1, 29)]
+        assert [step.steps for step in steps] == [14] * 14 + [21] * 7 + [28] * 7
+        found.append([event.held_out for event in events if isinstance(event, Epoch)])
+    assert found[0] == pytest.approx(found[1], abs=2e-2)
+    assert all(after < 0.95 * before for before, after in pairwise(found[0][:4]))
+    killed = torch_line.arguments("put-off-killed", **changed)
+    torch_line.kill_after(18, killed)
+    resumed, *events = TORCH.events("finetune_texts", killed, torch_line.folder / "killed.log")
+    assert isinstance(resumed, Resumed) and resumed.epoch == 3 and resumed.batch >= 3
+    done = events[-1]
+    assert isinstance(done, Done) and [x.held_out for x in done.epochs] == pytest.approx(found[1], abs=2e-3)
 
 
 def test_the_logits_are_tensorflow_s(line: Line, torch_line: Line, torch: Path, tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def test_tweets_from_the_corpus_to_the_pool(
     """nano, fine-tuned on tweets with emoji, links, names and hashtags: what it learnt of those stays out."""
     monkeypatch.setattr(stages, "MODELS", models)
     settings = bot(tmp_path, "tweets.jsonl", 'choose_from = 1.2\nskip = ["set-apart", "band"]\n')
-    line = ["run", "--bot", settings, "--count", "40", "--run", str(tmp_path / "run"), "--pool", str(tmp_path / "pool")]
+    line = ["run", "--force", "--bot", settings, "--count", "40"]
+    line += ["--run", str(tmp_path / "run"), "--pool", str(tmp_path / "pool")]
     assert cli.main(line) == 0
     out = capsys.readouterr().out
     assert "Added 40 texts" in out and "  kept                    40" in out

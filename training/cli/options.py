@@ -68,6 +68,7 @@ def run_option_in(folder: str) -> Callable[[F], F]:
 
 
 run_option = run_option_in("runs/NAME")
+force_option = option("--force", is_flag=True, help="Start even where the corpus or the settings promise little.")
 
 
 def setting_option(key: str) -> Option:

@@ -15,6 +15,7 @@ from training.cli.options import (
     SAMPLED,
     TUNED,
     bot_option,
+    force_option,
     given,
     load_bot,
     run_folder,
@@ -23,6 +24,7 @@ from training.cli.options import (
     setting_options,
 )
 from training.cli.post import post_once
+from training.common.errors import DeepproverbsError
 from training.common.files import locked
 from training.common.progress import say
 from training.common.text import indented
@@ -36,7 +38,7 @@ setup_option = option("--setup", is_flag=True, help="Install what fine-tunes thi
 @run_option
 @setting_options("model", "count", "pool", *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
 @setup_option
-@option("--force", is_flag=True, help="Start even if the rules let through too few texts to fill the pool.")
+@force_option
 @json_option
 def run(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
     """Go from the corpus to a filled pool.
@@ -54,6 +56,7 @@ def run(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
 def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False) -> None:
     from training.curate.fill import history
     from training.runs import stages
+    from training.runs.diagnosis import shortage
     from training.runs.until_enough import sample_and_filter
 
     settings = load_bot(bot)
@@ -63,6 +66,8 @@ def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False) -> No
         model, base = stages.train(settings, folder, say, setup, force)
         texts = sample_and_filter(settings, folder, model, known, say, base)
         fill_pool(texts, settings.pool, settings.name)
+        if too_few := shortage(settings, folder):
+            raise DeepproverbsError(too_few)
     say(f"Next: deepproverbs pool status --pool {shlex.quote(settings.pool)}")
 
 
@@ -71,7 +76,8 @@ def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False) -> No
 @run_option_in("runs/demo, or runs/demo-MODEL")
 @setting_options("model", "count", *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
 @setup_option
-def demo(bot: Path, run: Path | None, setup: bool) -> None:
+@force_option
+def demo(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
     """Show it all on a small model: 1,000 texts, one posted dry.
 
     The defaults are --model nano and --count 1000 here; the pool is in the run's folder.
@@ -86,7 +92,7 @@ def demo(bot: Path, run: Path | None, setup: bool) -> None:
     model = given().setdefault("model", "nano")
     folder = run or Path("runs") / ("demo" if model == "nano" else f"demo-{re.sub('[^A-Za-z0-9.]+', '-', model)}")
     given()["pool"] = str(folder / "pool")
-    run_all(bot, folder, setup)
+    run_all(bot, folder, setup, force)
     result("\nTen texts of the pool:")
     for record in read_pool(folder / "pool.jsonl")[:10]:
         result(f"  {indented(record['text'], 2)}")

@@ -91,4 +91,4 @@ def measure(settings: FilterSettings, model: Path, corpus: Path, base: Path | No
     settings do not ask for a band."""
     if "band" in settings.skip:
         return None
-    return Band.of(settings, of_held_out(model, corpus), of_held_out(base, corpus) if base else None)
+    return Band.of(settings, of_held_out(model, corpus), of_held_out(base, corpus) if base and settings.ratio else None)

@@ -74,6 +74,8 @@ class Judged:
     passed: Passed = field(default_factory=Passed)
     verdicts: str = ""
     """Lines of verdicts.jsonl for the rejected ones."""
+    broken: int = 0
+    """Candidates that the model ended and in which bytes make no character."""
     size: int = 0
     """Bytes of the file that were read for them; 0: they have just been sampled."""
 
@@ -86,6 +88,7 @@ class Tally:
     candidates: int = 0
     tokens: int = 0
     left_out: int = 0
+    broken: int = 0
     parts: list[Passed] = field(default_factory=list)
     repeated: int = 0
     """Duplicates found among those that passed."""
@@ -95,6 +98,7 @@ class Tally:
         self.candidates += judged.candidates
         self.tokens += judged.tokens
         self.left_out += judged.left_out
+        self.broken += judged.broken
         self.parts.append(judged.passed)
 
     @property
@@ -135,6 +139,7 @@ def judge_some(judge: Judge, stop_id: str, candidates: Sequence[Candidate], offs
             np.array([number_of[verdict.detail] if verdict.detail else 0 for _, verdict in passed], np.uint32),
         ),
         verdict_lines(rejected),
+        broken=sum(candidates[i].finished and "\ufffd" in candidates[i].text for i in places),
     )
 
 

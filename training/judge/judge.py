@@ -14,6 +14,7 @@ from pathlib import Path
 from training.common.errors import WrongUse
 from training.common.text import normal_form
 from training.judge.band import Band
+from training.judge.base_like import BaseLike
 from training.judge.rule import Context, Text
 from training.judge.rules import PASSED, lines_of, rules_of
 from training.sample.candidates import Candidate
@@ -49,6 +50,8 @@ class Judging:
     """The converted model: scores what came without a log-probability."""
     base: Path | None = None
     """The base model, converted with the same tokens: a second opinion on each text."""
+    base_like: BaseLike | None = None
+    """What tells the base model's own texts; without it none is looked for."""
     stop_id: str = ""
     """Id of the stop rules in force; texts given up under others are left out."""
 

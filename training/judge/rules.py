@@ -284,6 +284,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("copy", comparison=copies.copy, leave_one_out=copies.copy_of_others),
     Rule("near-duplicate", comparison=copies.near_history),
+    Rule("base-like"),
     Rule("opening"),
     Rule("set-apart", set_apart, rejects=False),
 )

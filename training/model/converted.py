@@ -115,12 +115,13 @@ class Converted:
         ]
 
 
-def held_out(converted: Converted, corpus: Path) -> list[list[str]]:
-    """The held-out texts of a corpus.npz as token names, the end token before and after each."""
+def held_out(converted: Converted, corpus: Path, part: str = "held_out") -> list[list[str]]:
+    """The held-out texts of a corpus.npz, or those of its part `train`, as token names, the end token before and after
+    each."""
     names = {int(i): name for i, name in zip(converted.ids, converted.token_names(), strict=True)}
     with np.load(corpus) as arrays:
-        held, offsets, end = arrays["held_out"], arrays["held_out_offsets"], int(arrays["end"])
-    return [[names[end], *(names[int(t)] for t in held[a:b])] for a, b in pairwise(offsets)]
+        tokens, offsets, end = arrays[part], arrays[f"{part}_offsets"], int(arrays["end"])
+    return [[names[end], *(names[int(t)] for t in tokens[a:b])] for a, b in pairwise(offsets)]
 
 
 def byte_of_character() -> dict[str, int]:

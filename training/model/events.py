@@ -36,7 +36,7 @@ class Step:
     step: int
     """From 1, over all epochs."""
     steps: int
-    """Of the whole run."""
+    """Of the whole run, as far as is known: the end may be put off."""
     loss: float
     """Nats a token."""
     tokens: int

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,9 @@ from training.model.trainers import TENSORFLOW, Choice, choose_trainer
 from training.settings import FinetuneSettings
 
 WINDOW = 1024
-PASSED_ON = ("epochs", "batch_size", "learning_rate", "layers", "memory_saving", "seed")
+MOST = 30
+"""Most epochs where the settings leave their number open."""
+PASSED_ON = ("epochs", "most", "batch_size", "learning_rate", "layers", "memory_saving", "seed")
 """Of the training arguments: what the trainer's program is given."""
 
 
@@ -41,6 +44,9 @@ class TrainingArguments:
 
     recipe: str
     epochs: int
+    """Over which the rate falls."""
+    most: int
+    """Epochs at most: those above are put off while the held-out loss falls fast."""
     batch_size: int
     learning_rate: float
     layers: str
@@ -56,8 +62,15 @@ class TrainingArguments:
         return (
             f"{self.texts:,} texts, {self.tokens:,} tokens; {self.batch_size} {each} a step = "
             f"{self.steps_per_epoch} steps an epoch x {self.epochs} epochs = "
-            f"{self.steps_per_epoch * self.epochs} steps at most"
+            f"{self.steps_per_epoch * self.epochs} steps"
+            + (" at most" if self.most == self.epochs else ", more while the held-out loss falls fast")
         )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the stage's key. A number of epochs that is fixed leaves no trace of `most`, as in the keys of old
+        runs."""
+        return {k: v for k, v in asdict(self).items() if k != "most" or self.most > self.epochs}
 
 
 def training_arguments(settings: FinetuneSettings, base: BaseModel, corpus: Path) -> TrainingArguments:
@@ -66,7 +79,10 @@ def training_arguments(settings: FinetuneSettings, base: BaseModel, corpus: Path
     A width of 256 (nano) tolerates a rate of 1e-3; 124M takes gpt-2-simple's 1e-4, larger models less. From 355M on the
     embeddings stay fixed and activations are recomputed, as in gpt-2-simple: otherwise 16 GB on a GPU are too few. A
     model that has read as much as SmolLM2 learns the texts by heart after two epochs: the held-out loss is lowest
-    there, with 400 texts and with 800.
+    there, with 400 texts and with 800. Texts that are far from what the base has read, or few, take more epochs than
+    planned: the programs put the end off after each one but the first that lowers the held-out loss by a twentieth. On
+    40 modern sayings that gave 3.27 instead of 3.36 nats a token with SmolLM2, on 300 German ones 3.78 instead of 3.96
+    with nano; on the Proverbs it changes nothing.
 
     Raises:
         DeepproverbsError: the corpus is too small for the recipe.
@@ -92,9 +108,12 @@ def training_arguments(settings: FinetuneSettings, base: BaseModel, corpus: Path
     usual_rate = {256: 3e-4, 768: 1e-4, 1024: 5e-5, 1280: 3e-5, 1600: 2e-5}.get(width, 1e-4)
     rate = settings.learning_rate or usual_rate
     epochs = settings.epochs or (4 if base.hparams.architecture == "gpt2" else 2)
+    most = epochs if settings.epochs or settings.recipe != "texts" else MOST
     layers = settings.layers if settings.layers != "auto" else ("transformer" if large else "all")
     saving = large if settings.memory_saving == "auto" else settings.memory_saving == "on"
-    return TrainingArguments(settings.recipe, epochs, batch, rate, layers, saving, settings.seed, texts, tokens, steps)
+    return TrainingArguments(
+        settings.recipe, epochs, most, batch, rate, layers, saving, settings.seed, texts, tokens, steps
+    )
 
 
 def finetune(
@@ -118,7 +137,7 @@ def finetune(
     trainer = chosen.trainer
     todo = training_arguments(settings, base, corpus)
     manifest = Manifest(run)
-    facts = asdict(todo) | {"base": base.name, "base_sha": base.sha}
+    facts = todo.facts | {"base": base.name, "base_sha": base.sha}
     if trainer is not TENSORFLOW:  # it was the only one at first, so the keys of old runs lack it
         facts |= {"trainer": trainer.name, "keep": digest_of(map(str, keep))}
     key = key_of(facts, corpus)
@@ -146,6 +165,7 @@ def finetune(
         done = trainer.result(
             trainer.recipes[todo.recipe], arguments, run / trainer.log, Done, lambda event: _show(event, bar, measure)
         )
+        bar.total = bar.n  # it may have ended early
     epochs = [asdict(epoch) | {"bits": round(measure.bits(epoch.held_out), 4)} for epoch in done.epochs]
     jsonl.write(metrics, epochs)
     before, *trained = done.epochs
@@ -195,6 +215,7 @@ def _discard_other(run: Path, key: str) -> None:
 def _show(event: Event, bar: progress.Bar, measure: Measure) -> None:
     match event:
         case Step():
+            bar.total = event.steps  # the end may be put off
             bar.update(event.step - bar.n)
             bar.set_postfix_str(f"loss={event.loss:.2f}", refresh=False)
         case Epoch(epoch=0):

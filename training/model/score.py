@@ -7,6 +7,7 @@ Out: nats a token, the end token included.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +66,23 @@ class Scorer:
 
 def of_held_out(model: Path, corpus: Path) -> Floats:
     """Scores of the held-out texts of a corpus.npz."""
+    stamps = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in (model / "model.bin", corpus))
+    return _of_held_out(model, corpus, stamps)
+
+
+@lru_cache(maxsize=4)
+def _of_held_out(model: Path, corpus: Path, stamps: object) -> Floats:
+    """Several rules ask. `stamps` tell files that have changed."""
     scorer = Scorer(model)
-    return scorer.rows(held_out(scorer.converted, corpus))
+    scores = scorer.rows(held_out(scorer.converted, corpus))
+    scores.flags.writeable = False
+    return scores
+
+
+def of_training(model: Path, corpus: Path, most: int) -> Floats:
+    """Scores of the first training texts of a corpus.npz, up to `most`."""
+    scorer = Scorer(model)
+    return scorer.rows(held_out(scorer.converted, corpus, "train")[:most])
 
 
 def text_scores(model: Path, texts: Sequence[str]) -> Floats:

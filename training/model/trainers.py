@@ -4,11 +4,11 @@ A program takes one JSON object as its argument and writes events to its standar
 (training/model/events.py); whatever else it prints goes to a log, whose end is quoted when it fails. To add a trainer,
 write its programs and add a `Trainer` to TRAINERS.
 
-Its fine-tuning programs are given {base, corpus, checkpoint, resume, keep, epochs, batch_size, learning_rate, layers,
-memory_saving, seed, save_seconds}; `keep`, a .npy file, has the tokens that must stay if a program trims the output
-layer. They leave the checkpoint of the best epoch in the folder `checkpoint`, and in
-`resume` what they need to continue; they send `step` and `epoch` as they go, `resumed` first when they continue,
-`interrupted` after SIGINT, and `done` at the end.
+Its fine-tuning programs are given {base, corpus, checkpoint, resume, keep, epochs, most, batch_size, learning_rate,
+layers, memory_saving, seed, save_seconds}; `keep`, a .npy file, has the tokens that must stay if a program trims the
+output layer; where `most` is more than `epochs`, a program may go on as long as that helps. They leave the checkpoint
+of the best epoch in the folder `checkpoint`, and in `resume` what they need to continue; they send `step` and `epoch`
+as they go, `resumed` first when they continue, `interrupted` after SIGINT, and `done` at the end.
 """
 
 from __future__ import annotations

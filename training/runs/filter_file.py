@@ -15,7 +15,7 @@ from training.corpus.read import load_corpus, read_texts
 from training.curate import fill
 from training.curate.choose import Chooser, Chosen
 from training.curate.write import Filtered, review_file, write
-from training.judge import rates
+from training.judge import base_like, rates
 from training.judge.band import measure
 from training.judge.blocks import Tally, judge_file, read_candidates
 from training.judge.judge import Judging, Reference
@@ -99,9 +99,13 @@ def judging_of(bot: Bot, options: FilterOptions) -> Judging:
     if not options.run:
         return judging
     model, base = model_of(options.run), options.run / "base"
-    second = base if bot.filter.ratio and (base / "model.bin").exists() else None
+    second, corpus = base if (base / "model.bin").exists() else None, options.run / "corpus.npz"
     return replace(
-        judging, model=model, base=second, band=measure(bot.filter, model, options.run / "corpus.npz", second)
+        judging,
+        model=model,
+        base=second,
+        band=measure(bot.filter, model, corpus, second),
+        base_like=base_like.measure(bot.filter, model, corpus, second),
     )
 
 

@@ -69,7 +69,7 @@ def fetch_bot(work: Workspace, folder: Path) -> Bot:
 def model_key(bot: Bot) -> str:
     """Hash of all that a model depends on."""
     sampled = (bot.sample.vocabulary, bot.sample.temperatures, bot.sample.prefixes)
-    settings = [plain(bot.corpus), plain(bot.finetune), bot.model, sampled, bot.filter.ratio]
+    settings = [plain(bot.corpus), plain(bot.finetune), bot.model, sampled, stages.wants_base(bot)]
     return key_of(settings, bot.corpus_file, *bot.reference_files)
 
 

@@ -20,12 +20,13 @@ from training.common.progress import Progress, Say
 from training.corpus import build as corpus
 from training.corpus.read import load_built, load_corpus
 from training.corpus.tokenizer import end_of_text, load_tokenizer, tokenizer_files
+from training.judge import base_like
 from training.judge.judge import Reference
 from training.model import base as base_model
 from training.model import convert, finetune, trainers
 from training.model.converted import Converted
 from training.model.trainers import choose_trainer
-from training.runs import preflight
+from training.runs import nano, preflight
 from training.sample.candidates import Candidate, Candidates
 from training.sample.draw import sample
 from training.sample.engine import Plan
@@ -145,6 +146,7 @@ def finetune_model(
     prepare(bot, say)
     base = base_model.locate(bot.model, MODELS, choice.trainer.bases)
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
+    nano.check(bot, run, base.folder, say, force)
     check_corpus(bot, run, base.folder, say, force)
     keep: set[int] = set()
     if bot.sample.vocabulary != "full":
@@ -180,5 +182,9 @@ def train(bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bo
     base, checkpoint = finetune_model(bot, run, say, set_up, force)
     model = convert_model(bot, run, checkpoint, say)
     exact_plan(bot, run, model, say)
-    wanted = bot.filter.ratio and "band" not in bot.filter.skip
-    return model, convert.convert_base(run, base.folder, model) if wanted else None
+    return model, convert.convert_base(run, base.folder, model) if wants_base(bot) else None
+
+
+def wants_base(bot: Bot) -> bool:
+    """Whether the filters ask the base model for a second opinion."""
+    return base_like.wanted(bot.filter) or (bot.filter.ratio and "band" not in bot.filter.skip)

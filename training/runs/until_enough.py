@@ -20,6 +20,7 @@ from training.common.manifest import Manifest, key_of
 from training.common.progress import Progress, Say
 from training.curate.choose import KEPT, Chooser, Chosen
 from training.curate.write import Filtered, write
+from training.judge import base_like
 from training.judge.band import measure
 from training.judge.blocks import Judged, Tally, judge_file, judge_some
 from training.judge.judge import Judge, Judging
@@ -27,6 +28,7 @@ from training.judge.own import own_files
 from training.judge.rule import Context, Text
 from training.judge.rules import characters
 from training.runs import stages
+from training.runs.diagnosis import ASKED, LOOK, Diagnosis, main_reason
 from training.sample.candidates import Candidate, Candidates
 from training.sample.stop_rules import StopRules
 from training.settings import Bot, plain
@@ -55,7 +57,8 @@ def sample_and_filter(
     check_prefixes(bot)
     started = time.monotonic()
     band = measure(bot.filter, model, run / "corpus.npz", base)
-    judging = Judging(bot, stages.reference_of(bot, run, history), band, model, base)
+    second = base_like.measure(bot.filter, model, run / "corpus.npz", base)
+    judging = Judging(bot, stages.reference_of(bot, run, history), band, model, base, second)
     judge = judging.judge()
     rules = judge.stop_rules() if bot.sample.early_stop else None
     judging = replace(judging, stop_id=rules.id if rules else "")
@@ -65,7 +68,7 @@ def sample_and_filter(
     _say_result(filtered, judging, run, say)
     if not filtered.kept:
         raise DeepproverbsError(
-            f"No text passed the filters; see {verdicts} for the reasons, or widen [filter] in the bot's settings."
+            f"No text passed the filters; {main_reason(filtered.counts, filtered.candidates)} (see {verdicts})."
         )
     manifest.record(
         "filter",
@@ -144,6 +147,7 @@ def until_enough(source: Source, verdicts: TextIO) -> Chosen:
     from the same ones.
     """
     bot, tally, chooser = source.judging.bot, Tally(), Chooser(source.store.path, source.judging)
+    diagnosis, looked = Diagnosis(bot, source.run), False
     wanted, budget = math.ceil(bot.count * bot.filter.choose_from), budget_of(bot)
     with Progress(wanted, "passed") as progress, closing(source.judged(progress.say)) as found:
         while True:
@@ -152,10 +156,14 @@ def until_enough(source: Source, verdicts: TextIO) -> Chosen:
                 verdicts.write(judged.verdicts)
                 tally.add(judged)
                 progress.update(tally.count_passed, *(() if judged.size else (judged.candidates, judged.tokens)))
+                if not looked and tally.candidates >= LOOK:
+                    looked = True
+                    diagnosis.look(tally, chooser.share_of_base(tally.passed().first(ASKED)), progress.say)
             passed = passed or tally.passed()
             choice = chooser.choose(passed)
             missing = bot.count - len(choice.numbers(KEPT))
             if missing <= 0 or tally.candidates >= budget:
+                diagnosis.look(tally, chooser.share_of_base(passed.first(ASKED)), progress.say)
                 return Chosen(source.store.path, tally, passed, choice)
             # At least 5 % more: choosing again costs as much as before.
             wanted += math.ceil(max(missing * bot.filter.choose_from, wanted / 20))

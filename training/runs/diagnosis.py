@@ -1,0 +1,118 @@
+"""What is wrong with a run whose texts are no good, and what to change: one sentence a cause, told once.
+
+In:  what became of the candidates so far, RUN/manifest.json, RUN/corpus.npz.
+Out: sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from training.common.errors import DeepproverbsError
+from training.common.manifest import Manifest
+from training.common.progress import Say
+from training.judge.blocks import Tally
+from training.settings import Bot
+
+LOOK = 500
+"""Candidates after which a run is looked at for the first time: some seconds, and a share is known to 5 %."""
+ASKED = 64
+"""Texts of which the base model is asked then whether they are its own."""
+BROKEN, UNFINISHED, OWN, MOST = 0.2, 0.3, 0.2, 0.5
+"""Shares from which it is told, and that of the base model's own texts from which nothing more is sampled."""
+RULES = {
+    "characters": 'list more in [filter] characters, or set it to "" to allow all',
+    "vocabulary": "set [filter] closed_vocabulary to false, or raise common_words",
+    "digits": 'put "digits" into [filter] skip to allow them',
+    "too-short": "lower [filter] min_words",
+    "length": "take shorter texts for the corpus",
+    "band": "train longer with --epochs",
+    "opening": "raise [filter] opening_share",
+    "near-duplicate": "sample hotter with --temperature, or add texts to the corpus",
+    "copied-run": "train for fewer epochs with --epochs, or add texts to the corpus",
+    "copy": "train for fewer epochs with --epochs, or add texts to the corpus",
+    "duplicate": "train for fewer epochs with --epochs, or add texts to the corpus",
+    "base-like": "add texts to the corpus, or take another --model",
+    "set-apart": "read them with `deepproverbs review`",
+}
+"""What to do when a rule takes too many texts."""
+
+
+@dataclass
+class Diagnosis:
+    """Of one run."""
+
+    bot: Bot
+    run: Path
+    told: set[str] = field(default_factory=set)
+    """The causes that were told before."""
+
+    def look(self, tally: Tally, own: float, say: Say) -> None:
+        """Tell what is wrong so far. own: share of the base model's texts among those that pass.
+
+        Raises:
+            DeepproverbsError: most of them are the base model's.
+        """
+        count = tally.candidates or 1
+        for cause, share, least, text in (
+            ("broken", tally.broken / count, BROKEN, self._broken()),
+            ("unfinished", tally.counts["unfinished"] / count, UNFINISHED, self._unfinished()),
+            ("own", own, OWN, self._own()),
+        ):
+            if share > least and cause not in self.told:
+                self.told.add(cause)
+                sentence = f"{share:.0%} of the {'texts that pass' if cause == 'own' else 'candidates'} {text}"
+                if cause == "own" and own > MOST:
+                    raise DeepproverbsError(f"{sentence[:-1]}; the pool is not filled with them.")
+                say(sentence)
+
+    def _broken(self) -> str:
+        return f"break characters: the model has not learnt this script yet; {self._cure()}."
+
+    def _unfinished(self) -> str:
+        most = self.bot.sample.max_tokens
+        corpus = self.run / "corpus.npz"
+        lengths = np.diff(np.load(corpus)["train_offsets"]) if corpus.exists() else np.zeros(1)
+        if (lengths > most).mean() > UNFINISHED / 2:
+            enough = min(1023, int(np.quantile(lengths, 0.99)))
+            return f"have no end after {most} tokens, nor have many of the corpus; set [sample] max_tokens to {enough}."
+        return f"have no end after {most} tokens: the model has not learnt yet where texts end; {self._cure()}."
+
+    def _own(self) -> str:
+        return f"are the base model's own, not of this corpus: there were too few texts or epochs; {self._cure()}."
+
+    def _cure(self) -> str:
+        """More epochs only where the last was still the best."""
+        if self.bot.model == "nano":
+            return "nano has read the King James Bible alone: take --model smollm2-135m, or another (hf:NAME)"
+        other = "a base that has read more of this language (--model hf:NAME)"
+        losses = [line["held_out"] for line in Manifest(self.run).stages.get("finetune", {}).get("metrics", [])[1:]]
+        if losses and min(losses) == losses[-1]:
+            return f"train longer (--epochs {2 * len(losses)}), or take {other}"
+        return f"add texts to the corpus, or take {other}"
+
+
+def main_reason(verdicts: Mapping[str, int], candidates: int) -> str:
+    """The rule that took most, and what to change: `45 % of the candidates fell to "characters": …`."""
+    lost = {name: count for name, count in verdicts.items() if name not in ("kept", "spare") and count}
+    if not lost or not candidates:
+        return "raise --budget to sample more"
+    name = max(lost, key=lambda rule: lost[rule])
+    cure = RULES.get(name, f'see verdicts.jsonl for the texts; "{name}" in [filter] skip allows them')
+    return f'{lost[name] / candidates:.0%} of the candidates fell to the rule "{name}": {cure}'
+
+
+def shortage(bot: Bot, run: Path) -> str | None:
+    """One sentence if the run kept fewer than half of the texts that were wanted; None if it did well."""
+    entry = Manifest(run).stages.get("filter", {})
+    kept, wanted = entry.get("kept", bot.count), bot.count
+    if kept >= wanted / 2:
+        return None
+    return (
+        f"Only {kept:,} of the {wanted:,} texts that were wanted are good; they are in the pool. "
+        f"{main_reason(entry['verdicts'], entry['candidates'])}."
+    )
