@@ -146,6 +146,7 @@ def finetune_model(
     prepare(bot, say)
     base = base_model.locate(bot.model, MODELS, choice.trainer.bases)
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
+    nano.check(bot, run, base.folder, say, force)
     check_corpus(bot, run, base.folder, say, force)
     if not force:
         nano.check(bot, run, base.folder)
