@@ -169,7 +169,8 @@ def secret(parameter: str) -> Secret:
 def from_file(path: Path) -> Secret:
     """The credentials in a file such as twitter.json."""
     try:
-        return Secret(path.read_text(encoding="utf-8-sig"), str(path))
+        text = path.read_text(encoding="utf-8-sig")
+        return Secret(text, str(path), f"write it into {path}", "post again then")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(
             f"Cannot read {path}: {getattr(error, 'strerror', None) or error}; name your twitter.json."

@@ -112,3 +112,7 @@ class Secret:
 
     text: str = field(repr=False)
     where: str
+    keep: str = "store it with `make secrets`"
+    """What to do with a new token; as in AWS, and `again` too."""
+    again: str = "the next slot tries again"
+    """Who tries again."""

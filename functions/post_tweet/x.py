@@ -31,10 +31,15 @@ LATEST = 5
 """Posts that did_post reads; X's own minimum."""
 UNREADABLE = (400, 403, 404, 410)
 """Statuses that say that the reading would fail again."""
-KEYS_REFUSED = (
-    "X does not know these keys, or this machine's clock is wrong; make the access token anew and store it with "
-    "`make secrets`."
-)
+NAMES: dict[str, tuple[str, ...]] = {
+    "consumer_key": ("api_key",),
+    "consumer_secret": ("api_key_secret", "api_secret_key", "api_secret"),
+    "access_token": ("access_key",),
+    "access_token_secret": ("access_secret",),
+}
+"""The four keys, each with the names that X's pages and the tutorial have for it."""
+NOWHERE = Secret("", "nowhere")
+"""As if the keys were in AWS."""
 _TWEEPY_HOST = "https://api.twitter.com"
 
 for _name in ("tweepy", "requests_oauthlib", "oauthlib"):
@@ -51,7 +56,7 @@ class Credentials:
 
     @classmethod
     def parse(cls, secret: Secret) -> Credentials:
-        """From twitter.json, with the tutorial's names (access_key, access_secret) or X's own.
+        """From twitter.json, with tweepy's names or any of NAMES; what else it holds, a bearer token, is not used.
 
         Raises:
             BadInput: no JSON, or a key is missing or empty; never quotes a value.
@@ -65,12 +70,13 @@ class Credentials:
                 f"{secret.where} is not a JSON object with consumer_key, consumer_secret, access_token and "
                 "access_token_secret."
             ) from None
-        both = {"access_token": "access_key", "access_token_secret": "access_secret"}
         values = {}
-        for name in ("consumer_key", "consumer_secret", "access_token", "access_token_secret"):
-            value = raw.get(name) or raw.get(both.get(name, name))
+        for name, others in NAMES.items():
+            value = next((raw[each] for each in (name, *others) if raw.get(each)), None)
             if not isinstance(value, str) or not value.strip():
-                raise BadInput(f'{secret.where} lacks {name}; copy it from the app\'s page "Keys and tokens" at X.')
+                raise BadInput(
+                    f"{secret.where} lacks {name} (or {others[0]}); copy it from the app's page \"Keys and tokens\" at X."
+                )
             values[name] = value.strip()
         return cls(**values)
 
@@ -94,6 +100,7 @@ class X:
     ) -> None:
         self._secret, self.timeout = secret, timeout
         self.base_url = (base_url or os.environ.get("X_API_URL") or API).rstrip("/")
+        self._kept = NOWHERE
         self._response: Any = None
         """The latest answer: tweepy's own reading of it breaks on bodies and headers that it did not expect."""
 
@@ -131,7 +138,8 @@ class X:
                 # requests would look where a 302 leads to, and read its body for that, however long it is.
                 return None
 
-        credentials = Credentials.parse(self._secret())
+        self._kept = self._secret()
+        credentials = Credentials.parse(self._kept)
         client = tweepy.Client(
             consumer_key=credentials.consumer_key,
             consumer_secret=credentials.consumer_secret,
@@ -153,7 +161,7 @@ class X:
                 response = client.create_tweet(text=text, user_auth=True)
             return Posted(str(response.data["id"]))
         except Exception as error:  # every kind occurs: tweepy's, requests', json's, AttributeError, TypeError
-            return classify_error(error, self._response)
+            return classify_error(error, self._response, self._kept)
 
     def did_post(self, text: str, since: datetime | None = None) -> Found | NotFound | CannotTell:
         """Look for `text` among the account's latest 5 posts (a read costs $0.001 a post).
@@ -178,7 +186,7 @@ class X:
         except Exception as error:  # as above; a reading that fails decides nothing
             status = getattr(self._response, "status_code", None)
             if status == 401:
-                return CannotTell(KEYS_REFUSED, "keys")
+                return CannotTell(keys_refused(self._kept), "keys")
             return CannotTell(_in_short(error, status), "never" if status in UNREADABLE else "later")
 
 
@@ -224,8 +232,12 @@ def _normal(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def classify_error(error: Exception, last: Any = None) -> Refused | Unknown:
-    """What an exception of create_tweet means; `last` is X's answer, if there was one."""
+def keys_refused(kept: Secret) -> str:
+    return f"X does not know these keys, or this machine's clock is wrong; make the access token anew and {kept.keep}."
+
+
+def classify_error(error: Exception, last: Any = None, kept: Secret = NOWHERE) -> Refused | Unknown:
+    """What an exception of create_tweet means; `last` is X's answer, if there was one, and `kept` the keys."""
     response: Any = getattr(error, "response", None)
     response = last if response is None else response
     status = getattr(response, "status_code", None)
@@ -253,8 +265,8 @@ def classify_error(error: Exception, last: Any = None) -> Refused | Unknown:
     if "oauth1-permissions" in body:
         return account(
             "permissions",
-            "The X app may only read; set its permissions to Read and write, then make the "
-            "access token anew and store it with `make secrets`.",
+            "The X app may only read; set its permissions to Read and write, then make the access token anew and "
+            f"{kept.keep}.",
         )
     if re.search(r'"code":\s*453\b', body) or "access level" in body or "client-not-enrolled" in body:
         return account(
@@ -262,9 +274,9 @@ def classify_error(error: Exception, last: Any = None) -> Refused | Unknown:
             "The X app's access level does not allow posting; enrol it in pay per use in the developer portal.",
         )
     if status == 401:
-        return account("keys", KEYS_REFUSED)
+        return account("keys", keys_refused(kept))
     if status == 429:
-        return account("rate-limit", f"X's rate limit is reached{_reset(response)}; the next slot tries again.")
+        return account("rate-limit", f"X's rate limit is reached{_reset(response)}; {kept.again}.")
     if status == 400:
         # Not known to be the text's fault: a text is not given up for it, or a change at X would use up the pool.
         return account(

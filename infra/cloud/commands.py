@@ -13,7 +13,7 @@ import click
 from infra.cloud.make import make, speak_of
 from training import settings
 from training.cli.command import COMMON, Group, argument, json_option, option
-from training.cli.console import result, show
+from training.cli.console import result, show, warn
 from training.cli.options import BOT, load_bot, setting_options
 from training.cli.stages import PATH
 from training.common.errors import DeepproverbsError
@@ -112,17 +112,25 @@ def status_command(bot: Path) -> None:
     from post_tweet.store import open_store
 
     from infra.cloud import status
-    from training.cli.pool import status_text
+    from training.cli.pool import low, status_text
+    from training.runs import owner
 
     loaded = settings.load(bot)
     try:
         found = status.look(loaded.name, datetime.now(UTC))
         show(found.facts(), found.text())
+        pool = found.pool
     except DeepproverbsError as error:
-        if not (Path(loaded.pool) / "state.json").exists():
+        # A pool that no run of this bot fills may be another bot's.
+        run = Path("runs") / loaded.name
+        known = owner.Owner.read(run)
+        mine = known and known.pool and known.is_same(owner.Owner.of(run, loaded, bot))
+        url = owner.pool_of(run, loaded, bot, None) if mine else loaded.pool if "pool" in loaded.chosen else ""
+        if not url or not (Path(url) / "state.json").exists():
             raise
-        local = Pool(open_store(loaded.pool)).status()
-        show({"pool": local, "not_in_aws": str(error)}, f"{status_text(local)}\nNot in AWS: {error}")
+        pool = Pool(open_store(url)).status()
+        show({"pool": pool, "not_in_aws": str(error)}, f"{status_text(pool)}\nNot in AWS: {error}")
+    warn(low(pool))
 
 
 @command("pause")

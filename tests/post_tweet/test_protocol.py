@@ -14,7 +14,7 @@ import pytest
 from post_tweet import effects
 from post_tweet.errors import Abandoned, Account, Busy, EmptyPool, PoolBroken, PostError, Undecided, WrongClock
 from post_tweet.place import CannotTell, Refused, Unknown
-from post_tweet.x import KEYS_REFUSED
+from post_tweet.x import NOWHERE, keys_refused
 
 from tests.helpers.fakes import Crash, records
 from tests.helpers.invoking import START, World, claimed
@@ -246,7 +246,7 @@ def test_keys_that_x_does_not_know_give_up_no_text() -> None:
     world = World()
     claimed(world)
     world.wait(days=3)
-    unknown = mock.patch.object(world.x, "did_post", return_value=CannotTell(KEYS_REFUSED, "keys"))
+    unknown = mock.patch.object(world.x, "did_post", return_value=CannotTell(keys_refused(NOWHERE), "keys"))
     with unknown, pytest.raises(Account, match="does not know these keys") as error:
         world.invoke("tuesday")
     assert error.value.reason == "keys" and world.state.claim.index == 0

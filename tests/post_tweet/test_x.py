@@ -7,11 +7,14 @@ import logging
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
 
 import pytest
+from post_tweet import app
 from post_tweet.errors import BadInput
 from post_tweet.place import CannotTell, Found, NotFound, Posted, Refused, Secret, Unknown
-from post_tweet.x import Credentials, X
+from post_tweet.x import NAMES, Credentials, X
 
 from tests.helpers.loopback_x import KEYS, LoopbackX, loopback_x, secret
 
@@ -65,6 +68,34 @@ def test_a_rate_limit_with_an_unreadable_header_is_still_a_refusal(x: LoopbackX)
     x.script(status=429, body=body(title="Too Many Requests"), headers={"x-rate-limit-reset": "soon"})
     result = client(x).post("a text")
     assert isinstance(result, Refused) and (result.scope, result.reason) == ("account", "rate-limit")
+
+
+def test_the_advice_is_for_where_the_keys_are(x: LoopbackX, tmp_path: Path) -> None:
+    file = tmp_path / "twitter.json"
+    file.write_text(x.twitter_json.replace("consumer_secret", "api_key_secret"))
+    kept = app.from_file(file)
+    for status, here, in_aws in (
+        (401, f"write it into {file}.", "store it with `make secrets`."),
+        (429, "; post again then.", "; the next slot tries again."),
+    ):
+        for place, end in ((X(lambda: kept, x.url), here), (client(x), in_aws)):
+            x.script(status=status, body=body(title="x"))
+            result = place.post("a text")
+            assert isinstance(result, Refused) and result.sentence.endswith(end)
+    x.reading = 401
+    told = X(lambda: kept, x.url).did_post("a text")
+    assert isinstance(told, CannotTell) and told.reason.endswith(f"write it into {file}.")
+
+
+@pytest.mark.parametrize("names", list(product(*((name, *others) for name, others in NAMES.items()))))
+def test_keys_have_the_names_of_x_and_of_the_tutorial(names: tuple[str, ...]) -> None:
+    keys = Credentials("1", "2", "3", "4")
+    raw = {**dict(zip(names, "1234", strict=True)), "bearer_token": "AAAA", "client_id": "b"}
+    assert Credentials.parse(Secret(json.dumps(raw), "here")) == keys
+    for name, (asked, others) in zip(names, NAMES.items(), strict=True):
+        rest = {other: value for other, value in raw.items() if other != name}
+        with pytest.raises(BadInput, match=rf"here lacks {asked} \(or {others[0]}\)"):
+            Credentials.parse(Secret(json.dumps(rest), "here"))
 
 
 def test_wrong_keys_are_refused_by_their_signature(x: LoopbackX) -> None:
