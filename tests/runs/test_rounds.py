@@ -111,9 +111,7 @@ def test_a_run_of_before_there_were_rounds_goes_on(quick: Bot, run: Callable[[st
     assert add(quick, folder, model).added == COUNT and len(set(texts_of(folder))) == 2 * COUNT
 
 
-def test_candidates_that_somebody_deleted_are_drawn_again(
-    quick: Bot, run: Callable[[str], Path], model: Path
-) -> None:
+def test_candidates_that_somebody_deleted_are_drawn_again(quick: Bot, run: Callable[[str], Path], model: Path) -> None:
     folder = run("run")
     add(quick, folder, model)
     (folder / "candidates.jsonl").unlink()
@@ -163,11 +161,16 @@ MADE = ("review.jsonl", "pool.jsonl")
 def named_bot(folder: Path) -> Bot:
     """One that sets some texts apart."""
     few = bot(folder)
-    return replace(few, count=COUNT, filter=replace(few.filter, skip=("band", "opening", "dangling"), set_apart=("lord", "king", "man")))
+    return replace(
+        few,
+        count=COUNT,
+        filter=replace(few.filter, skip=("band", "opening", "dangling"), set_apart=("lord", "king", "man")),
+    )
 
 
 @pytest.mark.parametrize(
-    ("point", "after"), [(p, after) for p in POINTS for after in (False, True)][:-1]  # after the last one it is over
+    ("point", "after"),
+    [(p, after) for p in POINTS for after in (False, True)][:-1],  # after the last one it is over
 )
 def test_ended_at_any_moment_the_same_command_adds_them_once(
     point: str,

@@ -148,8 +148,6 @@ def finetune_model(
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
     nano.check(bot, run, base.folder, say, force)
     check_corpus(bot, run, base.folder, say, force)
-    if not force:
-        nano.check(bot, run, base.folder)
     keep: set[int] = set()
     if bot.sample.vocabulary != "full":
         texts = [*reference_of(bot, run).originals, *bot.sample.prefixes]
