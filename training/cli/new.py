@@ -19,7 +19,7 @@ from training.common.errors import DeepproverbsError
 from training.common.paths import MODELS, NANO
 from training.common.progress import say
 from training.common.toml import toml
-from training.settings import Bot
+from training.settings import Bot, CorpusSettings
 
 if TYPE_CHECKING:
     from training.corpus.gather import Gathered, Told
@@ -36,7 +36,7 @@ PATH = click.Path(path_type=Path, allow_dash=True)
     "files", nargs=-1, required=True, type=PATH, metavar="FILE…", help="Your texts, in any form; - is what is piped in."
 )
 @option("--yes", is_flag=True, help="Ask nothing.")
-@setting_options("model", "count", "pool", *READ, "corpus.links", "corpus.mentions")
+@setting_options("model", "count", "pool", *READ)
 @json_option
 def new(name: str, files: tuple[Path, ...], yes: bool) -> None:
     """Make a bot of your own texts, with settings that fit them.
@@ -53,14 +53,14 @@ def new(name: str, files: tuple[Path, ...], yes: bool) -> None:
 
     folder, model = new_bot.folder_of(name), given().get("model", "")
     with new_bot.in_the_making(folder) as part:
-        gathered = new_bot.write_texts(part, list(files), with_options(Bot()).corpus)
+        gathered, reading = new_bot.write_texts(part, list(files), with_options(Bot()).corpus)
         for told in gathered.told:
             say(f"{_table(told)}\n")
-        if not (kept := gathered.ledger.kept):
+        if not gathered.ledger.kept:
             raise DeepproverbsError(f"No text is left of {', '.join(map(str, files))}; name another --form or --field.")
         count_tokens = _token_counter(model)
-        found = look(new_bot.texts_in(part), count_tokens)
-        fits = _all_fits(name, fit(found, model))
+        found = look(new_bot.texts_in(part, reading), count_tokens)
+        fits = _all_fits(name, fit(found, model), reading)
         made = settings.fitted(apply(Bot(name=name, folder=folder), fits))
         say(_described(found))
         for line in _warnings(found, preflight.check(made, found.sample, (), count_tokens), made):
@@ -75,7 +75,7 @@ def new(name: str, files: tuple[Path, ...], yes: bool) -> None:
             and not click.confirm(f"\nWrite {folder}?", default=True)
         ):
             raise DeepproverbsError("Nothing was written.")
-        new_bot.finish(part, folder, kept, fits, _repeated(name, files, gathered))
+        new_bot.finish(part, folder, fits, _repeated(name, files, gathered))
     chosen = {each.key: each.value for each in fits if not each.suggested}
     facts = {"bot": str(folder), "settings": chosen, "look": found.facts()}
     show({**facts, "files": [told.facts() for told in gathered.told]}, _next(folder, made))
@@ -97,16 +97,20 @@ def _token_counter(model: str) -> CountTokens:
     return lambda texts: [len(each.ids) for each in tokenizer.encode_batch(list(texts))]
 
 
-def _all_fits(name: str, fits: Sequence[Fit]) -> list[Fit]:
+def _all_fits(name: str, fits: Sequence[Fit], reading: CorpusSettings) -> list[Fit]:
     """With what was said by hand, which goes before what was measured; in the order of a bot.toml."""
     from training.runs.fit import Fit, in_order
     from training.runs.new_bot import POOLS
 
     by_key = {fit.key: fit for fit in fits}
     by_key["pool"] = Fit("pool", (POOLS / name).as_posix(), "Its own: what it has posted is remembered there")
-    by_key["corpus.form"] = Fit("corpus.form", "delimited", "corpus.txt has the texts between lines of ==========")
+    reason = {"form": "corpus.txt has the texts between lines of =========="}
+    for each in settings.settings_of("corpus").values():
+        if (value := getattr(reading, each.name)) != each.default:
+            said = reason.get(each.name, "corpus.txt is as it should be: nothing more is taken out of it")
+            by_key[each.key] = Fit(each.key, value, said)
     for key, value in given().items():
-        if key not in READ:  # which are of the original
+        if key not in READ:  # what was said of the file that the texts come from
             by_key[key] = Fit(key, value, "As you said")
     return in_order(by_key.values())
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from training import settings as config
 from training.common.errors import WrongUse
-from training.common.text import normal_form
+from training.common.text import normal_form, words_of
 from training.corpus.language import NAMES
 from training.corpus.look import Look, quantile
 from training.judge import rules
@@ -251,7 +251,7 @@ def whole(characters: str) -> str:
 def dangling_words(look: Look, language: str) -> tuple[str, ...]:
     """Words that no text should end on: those of the language's list (training/corpus/dangling.txt) that end hardly any
     of these, and everyday words that are in so many of these that some would end on them if any could."""
-    texts = [normal_form(text).split() for text in look.sample]
+    texts = [words_of(normal_form(text)) for text in look.sample]
     ends = Counter(words[-1] for words in texts if words)
     rare = len(texts) / 500
     found = {word for word in _listed().get(language, ()) if ends[word] <= rare}

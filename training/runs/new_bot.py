@@ -6,13 +6,16 @@ Nothing is half there: the folder is written beside its place, read back, compar
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from training import settings
 from training.common.errors import DeepproverbsError, WrongUse
@@ -28,8 +31,10 @@ BOTS, POOLS = Path("data"), Path("pools")
 """Where bots and their pools are made: in the folder in which the command is given."""
 WIDTH = 112
 PRIVATE = "# Your texts are yours. To put this bot into git, delete this file.\n*\n"
-AS_WRITTEN = CorpusSettings(form="delimited")
-"""How its corpus.txt is read."""
+OF_ORIGINAL: dict[str, Any] = {"form": "delimited", "delimiter": "", "field": "", "encoding": "", "author": ""}
+"""What corpus.txt has instead of what was said of the file that the texts come from."""
+NOTHING_TAKEN_OUT: dict[str, Any] = {"drop": (), "links": "keep", "mentions": "keep"}
+"""Where what was taken out once would leave something to be taken out again."""
 
 
 def folder_of(name: str) -> Path:
@@ -60,50 +65,47 @@ def in_the_making(folder: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def write_texts(part: Path, files: list[Path], settings: CorpusSettings) -> Gathered:
+def write_texts(part: Path, files: list[Path], settings: CorpusSettings) -> tuple[Gathered, CorpusSettings]:
     """Write PART/corpus.txt: the different texts of the files, as they are learnt; and, beside it, what came through a
-    pipe and exists nowhere else.
+    pipe and exists nowhere else. Returns how corpus.txt is read, too.
 
     Raises: as `gather`.
     """
+    texts = hashlib.blake2b()
     with (part / "corpus.txt").open("w", encoding="utf-8", newline="\n") as file:
         first = True
 
-        def take(texts: list[str]) -> None:
+        def take(batch: list[str]) -> None:
             nonlocal first
-            for text in texts:
+            for text in batch:
                 file.write(DELIMITER * (not first) + _as_read(text))
+                texts.update(f"{text}\0".encode())
                 first = False
 
         gathered = gather(files, settings, take)
         file.write("\n")
     for number, (path, told) in enumerate(zip(files, gathered.told, strict=True), 1):
-        if not path.is_file():
+        if not path.exists() or path.is_fifo():
             shutil.copyfile(told.reading.source.path, part / f"original-{number}.txt")
-    return gathered
+    for reading in (replace(settings, **OF_ORIGINAL), replace(settings, **OF_ORIGINAL, **NOTHING_TAKEN_OUT)):
+        read = hashlib.blake2b()
+        for text in texts_in(part, reading) if gathered.ledger.kept else ():
+            read.update(f"{text}\0".encode())
+        if read.digest() == texts.digest():
+            return gathered, reading
+    raise DeepproverbsError("What was written into corpus.txt does not come back as it was; please report the file.")
 
 
-def texts_in(folder: Path) -> Iterator[str]:
+def texts_in(folder: Path, settings: CorpusSettings) -> Iterator[str]:
     """The texts of its corpus.txt, as a run reads them."""
-    return (text for raw in open_corpus(folder / "corpus.txt", AS_WRITTEN).texts() if (text := clean(raw.text)))
+    return (text for raw in open_corpus(folder / "corpus.txt", settings).texts() if (text := clean(raw.text)))
 
 
-def finish(part: Path, folder: Path, kept: int, fits: Sequence[Fit], made_by: str) -> None:
-    """Write bot.toml, and give the folder its name.
-
-    Args:
-        kept: the number of texts that were written.
-        made_by: the command that makes the bot again.
-
-    Raises:
-        DeepproverbsError: what was written does not read as so many texts.
-    """
+def finish(part: Path, folder: Path, fits: Sequence[Fit], made_by: str) -> None:
+    """Write bot.toml, and give the folder its name. `made_by`: the command that makes the bot again."""
     (part / ".gitignore").write_text(PRIVATE, encoding="utf-8")
     (part / "bot.toml").write_text(bot_toml(folder.name, fits, made_by), encoding="utf-8")
-    bot = settings.load(part)
-    read = sum(1 for raw in open_corpus(bot.corpus_file, bot.corpus).texts() if clean(raw.text))
-    if read != kept:
-        raise DeepproverbsError(f"corpus.txt reads as {read:,} texts instead of {kept:,}; please report the file.")
+    settings.load(part)
     part.rename(folder)
 
 
