@@ -220,7 +220,7 @@ def test_long_texts_get_the_tokens_they_need() -> None:
     [
         (lambda: corpus("few"), "smollm2-135m"),
         (lambda: corpus("german"), "smollm2-135m"),
-        (lambda: [f"the wise man saith unto his {n}, behold" for n in ("son", "king", "ox") for _ in "ab"], "nano"),
+        (lambda: [f"the wise man saith unto his {n}, behold" for n in ("son", "king", "servant")], "nano"),
         (lambda: ["Thou shalt not count to 7", "Behold, the 3 kings", "He saith unto them: 8"], "smollm2-135m"),
     ],
 )

@@ -78,7 +78,7 @@ def new(name: str, files: tuple[Path, ...], yes: bool) -> None:
         new_bot.finish(part, folder, fits, _repeated(name, files, gathered))
     chosen = {each.key: each.value for each in fits if not each.suggested}
     facts = {"bot": str(folder), "settings": chosen, "look": found.facts()}
-    show({**facts, "files": [told.facts() for told in gathered.told]}, _next(folder, made))
+    show({**facts, "files": [told.facts() for told in gathered.told]}, _next(folder, made, found))
 
 
 def _table(told: Told) -> str:
@@ -158,13 +158,19 @@ def _repeated(name: str, files: Sequence[Path], gathered: Gathered) -> str:
     return shlex.join(map(str, words))
 
 
-def _next(folder: Path, bot: Bot) -> str:
+def _next(folder: Path, bot: Bot, look: Look) -> str:
     """What was written, and the two commands that follow."""
+    from training.runs import nano
+
+    took = ""
+    if bot.model in nano.INSTEAD:
+        size = sum(map(len, look.sample)) / len(look.sample) * look.texts
+        took = f"   # about {nano.minutes(bot.model, size)} to fine-tune here without a GPU"
     return "\n".join(
         [
             f"Written: {folder / 'bot.toml'} and {folder / 'corpus.txt'}; git does not see them.",
             "Next:",
-            f"  deepproverbs run --bot {shlex.quote(str(folder))} --setup",
+            f"  deepproverbs run --bot {shlex.quote(str(folder))} --setup{took}",
             f"  deepproverbs post --pool {shlex.quote(bot.pool)} --dry-run",
         ]
     )

@@ -111,8 +111,6 @@ class Look:
     """Share that holds a word of no other text: the chance that the next text brings one."""
     names: tuple[tuple[str, float], ...]
     """Words that are capitalised in mid-sentence and frequent, and the share of texts that hold each."""
-    old_english: float
-    """Share that holds a word of the King James Bible that nobody uses today."""
     sample: tuple[str, ...] = field(repr=False)
     """Different texts in random order, at most SAMPLE."""
 
@@ -207,13 +205,11 @@ def _look(counts: _Counts, number: int, duplicates: int, sample: list[str], coun
         last_words=tuple((word, count * of_sample) for word, count in last.most_common(SHOWN)),
         new_words=_new_words(normals) * of_sample,
         names=_names(sample, language.code),
-        old_english=sum(not _OLD.isdisjoint(words) for words in normals) * of_sample,
         sample=tuple(sample),
     )
 
 
 KINDS = ("capitals", "digits", "hashtags", "cashtags", "mentions", "links", "emoji", "quotes", "brackets")
-_OLD = frozenset(["thou", "thee", "thy", "thine", "unto", "hath", "doth", "saith", "shalt", "ye", "behold", "lest"])
 
 
 def kinds_in(text: str) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from training import settings as config
 from training.common.errors import WrongUse
+from training.common.paths import NANO
 from training.common.text import normal_form, words_of
 from training.corpus.language import NAMES
 from training.corpus.look import Look, quantile
@@ -24,11 +25,10 @@ from training.judge import rules
 from training.judge.own_texts import TOLERATED, OwnTexts
 from training.judge.rule import Rule
 from training.judge.words import LANGUAGES, UNSPACED, common_words
+from training.runs.nano import LEAST, characters_a_token
 from training.settings import Bot, FilterSettings
 
 MODEL = "smollm2-135m"
-KING_JAMES = 0.2
-"""Share of the texts that hold a word of the King James Bible which nobody uses today."""
 HUB = {
     "ar": "aubmindlab/aragpt2-base", "cs": "lchaloupsky/czech-gpt2-oscar", "da": "KennethTM/gpt2-small-danish",
     "de": "dbmdz/german-gpt2", "es": "DeepESP/gpt2-spanish", "fi": "Finnish-NLP/gpt2-finnish",
@@ -94,7 +94,7 @@ def _model(look: Look, chosen: str) -> Fit:
     if chosen:
         return Fit("model", chosen, "as you said")
     small = look.holding["capitals"] == 0 and look.holding["digits"] == 0
-    if look.language.code == "en" and small and look.old_english >= KING_JAMES:
+    if look.language.code == "en" and small and characters_a_token(list(look.sample), NANO) >= LEAST:
         return Fit(
             "model", "nano", "4 million parameters, which have read the King James Bible in lower case, as yours is"
         )
