@@ -206,12 +206,17 @@ def _percent(share: float) -> str:
 
 
 def _language(look: Look) -> Iterator[tuple[str, Any, str]]:
-    code, language = look.language.code, look.language
+    found = look.language
+    # Where it is one of two, the one that has lists protects better.
+    code = next((code for code in (found.code, *found.others) if code in LANGUAGES), found.code)
     if code in ("en", ""):
         return
-    if code in LANGUAGES:
-        sure = f" ({language.share:.0%} of them)" if language.share < 1 else ""
-        yield "language", code, f"Your texts are {language.name}{sure}: its blocklist and common words"
+    has = (
+        "its blocklist, names of peoples and common words"
+        if code in LANGUAGES
+        else ("there is no blocklist of it here, so a person reads each text first ([filter] unlisted)")
+    )
+    yield "language", code, f"Your texts are {found.name}: {has}"
 
 
 def _tighten(look: Look, own: OwnTexts, settings: FilterSettings, add: Any) -> None:
