@@ -72,17 +72,26 @@ class Preflight:
     """What keeps it below LEAST, with the cure."""
 
 
+def check_settings(bot: Bot) -> Judge:
+    """What can be told without a corpus.
+
+    Raises:
+        WrongUse: `skip` names no rule, an own rule does not load, or the closed vocabulary's language has no words.
+    """
+    return Judge(bot.filter, Reference(), bot.folder)
+
+
 def check(
     bot: Bot, corpus: Sequence[str], references: Sequence[str] = (), count_tokens: CountTokens | None = None
 ) -> Preflight:
     """Ask every rule of the corpus.
 
     Raises:
-        WrongUse: `skip` names no rule, there is no word list for the language, or an own rule does not load or fails.
+        WrongUse: as `check_settings`, or an own rule fails on one of the texts.
     """
+    rules = check_settings(bot).rules
     order = random.Random(1).sample(range(len(corpus)), min(len(corpus), ORIGINALS))
     own = OwnTexts([corpus[at] for at in order], references)
-    rules = Judge(bot.filter, Reference(), bot.folder).rules
     hits = own.by_rule(bot.filter, rules)
     if count_tokens:
         hits["unfinished"] = _unfinished(bot, own, count_tokens)
