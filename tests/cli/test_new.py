@@ -19,12 +19,12 @@ from training import settings
 from training.cli.main import main
 from training.common.paths import NANO, ROOT
 from training.common.text import DELIMITER, normal_form
+from training.corpus.clean import clean
 from training.corpus.look import look
 from training.corpus.read import load_corpus
 from training.judge import rates
 from training.judge.judge import Judge, Reference
 from training.judge.rules import PASSED
-from training.runs import fit as fitting
 from training.runs.fit import NEVER, apply, fit
 from training.sample.candidates import Candidate
 from training.settings import Bot, FilterSettings, find
@@ -63,7 +63,8 @@ def test_no_rule_is_stricter_than_the_corpus_and_what_is_like_it_passes(kind: st
     found = rates.people(judge, own).shares
     assert found["all"] <= 0.1, found
     assert all(share <= 0.05 for name, share in found.items() if name not in ("copy", "all", "set-apart")), found
-    others = [text for text in texts(kind, len(own), 7) if text not in own]
+    known = set(map(normal_form, own))
+    others = [text for text in texts(kind, len(own), 7) if normal_form(text) not in known]
     verdicts = judge.verdicts([Candidate(text, 9, -1.0, True, 1.0) for text in others])
     assert sum(verdict.verdict == PASSED for verdict in verdicts) > 0.7 * len(others)
 
@@ -153,16 +154,10 @@ def test_the_screen_ends_with_the_next_two_commands(capsys: pytest.CaptureFixtur
 
 def test_texts_that_write_of_entities_come_back() -> None:
     own = [*corpus("few"), "He wrote &amp; and meant it.", "AT&T sells &lt;b&gt; by the yard."]
-    bot = settings.load(made(own))
-    assert load_corpus(bot.corpus_file, bot.corpus) == own
-
-
-def made(own: list[str]) -> Path:
-    from training.runs import new_bot
-
-    folder = new_bot.folder_of("mine")
-    new_bot.make(folder, lambda: iter(own), [fitting.Fit("corpus.form", "delimited", "so it is")], "by hand")
-    return folder
+    Path("own.json").write_text(json.dumps([text.replace("&", "&amp;") for text in own]))
+    bot = new("mine", "own.json")
+    learnt = load_corpus(bot.corpus_file, bot.corpus)
+    assert learnt == [clean(text.replace("&", "&amp;")) for text in own]
 
 
 # What fits, by kinds of change
@@ -225,7 +220,7 @@ def test_long_texts_get_the_tokens_they_need() -> None:
     [
         (lambda: corpus("few"), "smollm2-135m"),
         (lambda: corpus("german"), "smollm2-135m"),
-        (lambda: [f"the wise man saith unto his {n}, behold" for n in ("son", "king", "ox") for _ in "ab"], "nano"),
+        (lambda: [f"the wise man saith unto his {n}, behold" for n in ("son", "king", "servant")], "nano"),
         (lambda: ["Thou shalt not count to 7", "Behold, the 3 kings", "He saith unto them: 8"], "smollm2-135m"),
     ],
 )

@@ -9,8 +9,9 @@ import pytest
 
 from tests.helpers.corpora import texts
 from training.common.errors import WrongUse
-from training.runs import preflight
-from training.settings import Bot, FilterSettings, SampleSettings
+from training.common.paths import NANO
+from training.runs import preflight, stages
+from training.settings import Bot, FilterSettings, SampleSettings, load
 
 OPEN = FilterSettings(copy_ratio=101.0, copy_run=1000, near_ratio=101.0, opening_share=1.0, common_words=0)
 
@@ -115,3 +116,25 @@ def test_an_own_rule_is_asked_too(tmp_path: Path) -> None:
     )
     with pytest.raises(WrongUse, match=r"rules\.py:fails failed on"):
         preflight.check(replace(own, filter=replace(own.filter, own=("rules.py:fails",))), corpus)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_run_does_not_start_in_vain(force: bool, tmp_path: Path) -> None:
+    """From the bot's files, with the tokens of its base."""
+    (tmp_path / "corpus.txt").write_text("\n".join(texts("prices", 100)) + "\n")
+    (tmp_path / "bot.toml").write_text('[corpus]\nform = "lines"\n')
+    own, run, said = load(tmp_path), tmp_path / "run", list[str]()
+    run.mkdir()
+    stages.build_corpus(own, [own.corpus_file], run, NANO, said.append)
+    if force:
+        stages.check_corpus(own, run, NANO, said.append, force)
+        assert any('skip = ["digits"]' in line for line in said) and "At most 0 of the 20,000" in said[-1]
+    else:
+        with pytest.raises(WrongUse, match="At most 0 of the 20,000 wanted texts"):
+            stages.check_corpus(own, run, NANO, said.append, force)
+
+
+def test_a_wrong_setting_is_told_before_a_base_is_fetched(tmp_path: Path) -> None:
+    wrong = replace(bot(skip=("hashtags",)), folder=tmp_path, model="hf:nobody/nothing")
+    with pytest.raises(WrongUse, match="'hashtags' is no rule"):
+        stages.finetune_model(wrong, tmp_path / "run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +14,20 @@ import click
 from training import settings
 from training.cli.command import argument, command, json_option, option
 from training.cli.console import console, show
-from training.cli.options import given, setting_options, with_options
+from training.cli.options import READ, given, setting_options, with_options
 from training.common.errors import DeepproverbsError
 from training.common.paths import MODELS, NANO
 from training.common.progress import say
 from training.common.toml import toml
-from training.settings import Bot
+from training.settings import Bot, CorpusSettings
 
 if TYPE_CHECKING:
+    from training.corpus.gather import Gathered, Told
     from training.corpus.look import CountTokens, Look
-    from training.corpus.read import Reading
     from training.runs.fit import Fit
     from training.runs.preflight import Preflight
 
-READ = ("corpus.form", "corpus.delimiter", "corpus.field", "corpus.encoding", "corpus.links", "corpus.mentions")
 PATH = click.Path(path_type=Path, allow_dash=True)
-FEW = 300
-"""Fewer texts make a bot that repeats itself."""
 
 
 @command("new", section="All of it")
@@ -53,48 +51,40 @@ def new(name: str, files: tuple[Path, ...], yes: bool) -> None:
     from training.runs import new_bot, preflight
     from training.runs.fit import apply, fit
 
-    folder = new_bot.folder_of(name)
-    bot = with_options(Bot())
-    readings = [_open(path, bot) for path in files]
-
-    def texts() -> Iterator[str]:
-        return (text for reading in readings for text in _texts(reading))
-
-    count_tokens = _token_counter(given().get("model", ""))
-    found = look(texts(), count_tokens)
-    for path, reading in zip(files, readings, strict=True):
-        say(_screen(path, reading))
-    if not found.texts:
-        raise DeepproverbsError(f"No text is left of {', '.join(map(str, files))}; name another --form or --field.")
-    fits = _all_fits(name, fit(found, given().get("model", "")))
-    made = settings.fitted(apply(Bot(name=name, folder=folder), fits))
-    say(f"\n{_described(found)}\n")
-    for line in _warnings(found, preflight.check(made, found.sample, (), count_tokens), made):
-        say(f"Note: {line}")
-    say("Settings that differ from the defaults:")
-    for each in fits:
-        say(f"  {'# ' * each.suggested}{each.key} = {toml(each.value)}\n      {each.reason}.")
-    if not yes and not console.json and sys.stdin.isatty() and not click.confirm(f"\nWrite {folder}?", default=True):
-        raise DeepproverbsError("Nothing was written.")
-    piped = [reading.source.path for path, reading in zip(files, readings, strict=True) if not path.exists()]
-    new_bot.make(folder, texts, fits, _repeated(name, files, readings), piped)
+    folder, model = new_bot.folder_of(name), given().get("model", "")
+    with new_bot.in_the_making(folder) as part:
+        gathered, reading = new_bot.write_texts(part, list(files), with_options(Bot()).corpus)
+        for told in gathered.told:
+            say(f"{_table(told)}\n")
+        if not gathered.ledger.kept:
+            raise DeepproverbsError(f"No text is left of {', '.join(map(str, files))}; name another --form or --field.")
+        count_tokens = _token_counter(model)
+        found = look(new_bot.texts_in(part, reading), count_tokens)
+        fits = _all_fits(name, fit(found, model), reading)
+        made = settings.fitted(apply(Bot(name=name, folder=folder), fits))
+        say(_described(found))
+        for line in _warnings(found, preflight.check(made, found.sample, (), count_tokens), made):
+            say(f"  ! {line}")
+        say("\nSettings that differ from the defaults:")
+        for each in fits:
+            say(f"  {'# ' * each.suggested}{each.key} = {toml(each.value)}\n      {each.reason}.")
+        if (
+            not yes
+            and not console.json
+            and sys.stdin.isatty()
+            and not click.confirm(f"\nWrite {folder}?", default=True)
+        ):
+            raise DeepproverbsError("Nothing was written.")
+        new_bot.finish(part, folder, fits, _repeated(name, files, gathered))
     chosen = {each.key: each.value for each in fits if not each.suggested}
-    show({"bot": str(folder), "settings": chosen, "look": found.facts()}, _next(folder, made))
+    facts = {"bot": str(folder), "settings": chosen, "look": found.facts()}
+    show({**facts, "files": [told.facts() for told in gathered.told]}, _next(folder, made, found))
 
 
-def _open(path: Path, bot: Bot) -> Reading:
-    from training.corpus.read import open_corpus
-
-    return open_corpus(path, bot.corpus)
-
-
-def _texts(reading: Reading) -> Iterator[str]:
-    """The texts of a file as they are learnt."""
-    from training.corpus.clean import clean
-
-    for raw in reading.texts():
-        if text := clean(raw.text):
-            yield text
+def _table(told: Told) -> str:
+    """How a file was read. What is fitted needs no warning."""
+    fitted = ("min_words", "opening_share")
+    return replace(told, warnings=[w for w in told.warnings if not any(name in w.cure for name in fitted)]).table()
 
 
 def _token_counter(model: str) -> CountTokens:
@@ -107,29 +97,22 @@ def _token_counter(model: str) -> CountTokens:
     return lambda texts: [len(each.ids) for each in tokenizer.encode_batch(list(texts))]
 
 
-def _all_fits(name: str, fits: Sequence[Fit]) -> list[Fit]:
+def _all_fits(name: str, fits: Sequence[Fit], reading: CorpusSettings) -> list[Fit]:
     """With what was said by hand, which goes before what was measured; in the order of a bot.toml."""
     from training.runs.fit import Fit, in_order
     from training.runs.new_bot import POOLS
 
     by_key = {fit.key: fit for fit in fits}
     by_key["pool"] = Fit("pool", (POOLS / name).as_posix(), "Its own: what it has posted is remembered there")
-    by_key["corpus.form"] = Fit("corpus.form", "delimited", "corpus.txt has the texts between lines of ==========")
+    reason = {"form": "corpus.txt has the texts between lines of =========="}
+    for each in settings.settings_of("corpus").values():
+        if (value := getattr(reading, each.name)) != each.default:
+            said = reason.get(each.name, "corpus.txt is as it should be: nothing more is taken out of it")
+            by_key[each.key] = Fit(each.key, value, said)
     for key, value in given().items():
-        if key not in ("corpus.form", "corpus.delimiter", "corpus.field", "corpus.encoding"):  # of the original
+        if key not in READ:  # what was said of the file that the texts come from
             by_key[key] = Fit(key, value, "As you said")
     return in_order(by_key.values())
-
-
-def _screen(path: Path, reading: Reading) -> str:
-    """How a file was read, and its first texts."""
-    first = []
-    for text in _texts(reading):
-        first.append(text)
-        if len(first) == 3:
-            break
-    shown = "\n".join(f"  {text}" for text in first)
-    return f"{path}: {reading.form.title}, for {reading.found.evidence}. It begins:\n{shown}"
 
 
 def _described(look: Look) -> str:
@@ -139,7 +122,8 @@ def _described(look: Look) -> str:
     ]
     return "\n".join(
         [
-            f"{look.texts:,} texts, {look.duplicates:,} of them twice; {look.language.name}.",
+            f"{look.texts:,} texts, {look.duplicates:,} of which differ from another in nothing but marks; "
+            f"{look.language.name}.",
             f"Half are longer than {look.words.median} words ({look.graphemes.median} characters), one in a hundred "
             f"than {look.words.high}; up to {look.lines.most} line{'s' * (look.lines.most > 1)}.",
             "; ".join([*holding, f"{look.unclosed:.0%} end without a closing mark"]) + ".",
@@ -150,8 +134,6 @@ def _described(look: Look) -> str:
 
 def _warnings(look: Look, found: Preflight, bot: Bot) -> Iterator[str]:
     """What the owner should know before anything is trained."""
-    if look.texts - look.duplicates < FEW:
-        yield f"{look.texts - look.duplicates} texts are few; from {FEW} on a bot repeats itself less."
     if look.duplicates > 0.1 * look.texts:
         yield f"{look.duplicates / look.texts:.0%} of the texts say what another one says; each is learnt as it stands."
     if look.language.others:
@@ -165,26 +147,30 @@ def _warnings(look: Look, found: Preflight, bot: Bot) -> Iterator[str]:
         yield f"at most {found.possible:,} of {bot.count:,} wanted texts can come of this: {found.hindrance}"
 
 
-def _repeated(name: str, files: Sequence[Path], readings: Sequence[Reading]) -> str:
+def _repeated(name: str, files: Sequence[Path], gathered: Gathered) -> str:
     """The command that makes the bot again without guessing."""
     words: list[Any] = ["deepproverbs", "new", name]
     words += [path.resolve() if path.exists() else path for path in files]
-    options: dict[str, str] = {}
-    for reading in readings if len(readings) == 1 else ():
-        options = {f"corpus.{key}": value for key, value in reading.found.options.items()}
-        options["corpus.form"] = reading.form.name
+    readings = [told.reading.options for told in gathered.told]
+    options = {f"corpus.{key}": value for key, value in readings[0].items()} if len(readings) == 1 else {}
     for key, value in {**options, **given()}.items():
         words += [f"--{key.rpartition('.')[2].replace('_', '-')}", value]
     return shlex.join(map(str, words))
 
 
-def _next(folder: Path, bot: Bot) -> str:
+def _next(folder: Path, bot: Bot, look: Look) -> str:
     """What was written, and the two commands that follow."""
+    from training.runs import nano
+
+    took = ""
+    if bot.model in nano.INSTEAD:
+        size = sum(map(len, look.sample)) / len(look.sample) * look.texts
+        took = f"   # about {nano.minutes(bot.model, size)} to fine-tune here without a GPU"
     return "\n".join(
         [
             f"Written: {folder / 'bot.toml'} and {folder / 'corpus.txt'}; git does not see them.",
             "Next:",
-            f"  deepproverbs run --bot {shlex.quote(str(folder))} --setup",
+            f"  deepproverbs run --bot {shlex.quote(str(folder))} --setup{took}",
             f"  deepproverbs post --pool {shlex.quote(bot.pool)} --dry-run",
         ]
     )

@@ -20,7 +20,7 @@ from typing import Any
 
 from post_tweet.xtext import LIMIT, find_link, find_mention, weighted_length
 
-from training.common.text import id_of_normal, normal_form
+from training.common.text import count_words, id_of_normal, normal_form, words_of
 from training.corpus.language import Language, language_of, scripts_of
 
 SAMPLE = 20_000
@@ -111,8 +111,6 @@ class Look:
     """Share that holds a word of no other text: the chance that the next text brings one."""
     names: tuple[tuple[str, float], ...]
     """Words that are capitalised in mid-sentence and frequent, and the share of texts that hold each."""
-    old_english: float
-    """Share that holds a word of the King James Bible that nobody uses today."""
     sample: tuple[str, ...] = field(repr=False)
     """Different texts in random order, at most SAMPLE."""
 
@@ -139,7 +137,7 @@ class _Counts:
     def add(self, text: str, normal: str) -> None:
         self.weights[weighted_length(text)] += 1
         self.graphemes[count_graphemes(text)] += 1
-        self.words[len(normal.split())] += 1
+        self.words[round(count_words(words_of(normal)))] += 1
         self.lines[text.count("\n") + 1] += 1
         self.characters.update(text)
         self.holding.update(kinds_in(text))
@@ -179,7 +177,7 @@ def look(texts: Iterable[str], count_tokens: CountTokens | None = None, seed: in
 
 
 def _look(counts: _Counts, number: int, duplicates: int, sample: list[str], count_tokens: CountTokens | None) -> Look:
-    normals = [normal_form(text).split() for text in sample]
+    normals = [words_of(normal_form(text)) for text in sample]
     scripts = scripts_of(counts.characters)
     language = language_of(sample, scripts)
     postable = [text for text in sample if weighted_length(text) <= LIMIT]
@@ -207,13 +205,11 @@ def _look(counts: _Counts, number: int, duplicates: int, sample: list[str], coun
         last_words=tuple((word, count * of_sample) for word, count in last.most_common(SHOWN)),
         new_words=_new_words(normals) * of_sample,
         names=_names(sample, language.code),
-        old_english=sum(not _OLD.isdisjoint(words) for words in normals) * of_sample,
         sample=tuple(sample),
     )
 
 
 KINDS = ("capitals", "digits", "hashtags", "cashtags", "mentions", "links", "emoji", "quotes", "brackets")
-_OLD = frozenset(["thou", "thee", "thy", "thine", "unto", "hath", "doth", "saith", "shalt", "ye", "behold", "lest"])
 
 
 def kinds_in(text: str) -> list[str]:

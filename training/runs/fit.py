@@ -17,18 +17,18 @@ import numpy as np
 
 from training import settings as config
 from training.common.errors import WrongUse
-from training.common.text import normal_form
+from training.common.paths import NANO
+from training.common.text import normal_form, words_of
 from training.corpus.language import NAMES
 from training.corpus.look import Look, quantile
 from training.judge import rules
 from training.judge.own_texts import TOLERATED, OwnTexts
 from training.judge.rule import Rule
 from training.judge.words import LANGUAGES, UNSPACED, common_words
+from training.runs.nano import LEAST, characters_a_token
 from training.settings import Bot, FilterSettings
 
 MODEL = "smollm2-135m"
-KING_JAMES = 0.2
-"""Share of the texts that hold a word of the King James Bible which nobody uses today."""
 HUB = {
     "ar": "aubmindlab/aragpt2-base", "cs": "lchaloupsky/czech-gpt2-oscar", "da": "KennethTM/gpt2-small-danish",
     "de": "dbmdz/german-gpt2", "es": "DeepESP/gpt2-spanish", "fi": "Finnish-NLP/gpt2-finnish",
@@ -94,7 +94,7 @@ def _model(look: Look, chosen: str) -> Fit:
     if chosen:
         return Fit("model", chosen, "as you said")
     small = look.holding["capitals"] == 0 and look.holding["digits"] == 0
-    if look.language.code == "en" and small and look.old_english >= KING_JAMES:
+    if look.language.code == "en" and small and characters_a_token(list(look.sample), NANO) >= LEAST:
         return Fit(
             "model", "nano", "4 million parameters, which have read the King James Bible in lower case, as yours is"
         )
@@ -206,12 +206,17 @@ def _percent(share: float) -> str:
 
 
 def _language(look: Look) -> Iterator[tuple[str, Any, str]]:
-    code, language = look.language.code, look.language
+    found = look.language
+    # Where it is one of two, the one that has lists protects better.
+    code = next((code for code in (found.code, *found.others) if code in LANGUAGES), found.code)
     if code in ("en", ""):
         return
-    if code in LANGUAGES:
-        sure = f" ({language.share:.0%} of them)" if language.share < 1 else ""
-        yield "language", code, f"Your texts are {language.name}{sure}: its blocklist and common words"
+    has = (
+        "its blocklist, names of peoples and common words"
+        if code in LANGUAGES
+        else ("there is no blocklist of it here, so a person reads each text first ([filter] unlisted)")
+    )
+    yield "language", code, f"Your texts are {found.name}: {has}"
 
 
 def _tighten(look: Look, own: OwnTexts, settings: FilterSettings, add: Any) -> None:
@@ -251,7 +256,7 @@ def whole(characters: str) -> str:
 def dangling_words(look: Look, language: str) -> tuple[str, ...]:
     """Words that no text should end on: those of the language's list (training/corpus/dangling.txt) that end hardly any
     of these, and everyday words that are in so many of these that some would end on them if any could."""
-    texts = [normal_form(text).split() for text in look.sample]
+    texts = [words_of(normal_form(text)) for text in look.sample]
     ends = Counter(words[-1] for words in texts if words)
     rare = len(texts) / 500
     found = {word for word in _listed().get(language, ()) if ends[word] <= rare}

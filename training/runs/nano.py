@@ -48,10 +48,11 @@ def check(bot: Bot, run: Path, tokenizer_folder: Path, say: Say, force: bool) ->
     if force:
         say(f"nano knows King James English alone, at 4.2 characters a token; here it is {held:.1f}: expect gibberish.")
         return
-    minutes = [f"{name} (about {_minutes(texts, *about)} to fine-tune here)" for name, about in INSTEAD.items()]
+    size = sum(map(len, texts))
+    instead = [f"{name} (about {minutes(name, size)} to fine-tune here)" for name in INSTEAD]
     raise WrongUse(
         "nano has read nothing but the King James Bible in lower case, and these texts are something else (its tokens "
-        f"hold {held:.1f} characters of them, 4.2 of the Bible): take --model {' or '.join(minutes)}, for another "
+        f"hold {held:.1f} characters of them, 4.2 of the Bible): take --model {' or '.join(instead)}, for another "
         "language than English a base of it (hf:NAME); or give --force, and expect gibberish."
     )
 
@@ -62,11 +63,13 @@ def characters_a_token(texts: list[str], tokenizer_folder: Path) -> float:
     return sum(map(len, some)) / max(1, tokens)
 
 
-def _minutes(texts: list[str], weights: float, epochs: int) -> str:
-    """An estimate, by how fast this machine multiplies matrices at this moment; 6 operations a weight and token."""
-    operations = 6 * weights * epochs * sum(map(len, texts)) / CHARACTERS
-    minutes = max(1, round(operations / (SHARE * _products()) / 60))
-    return "a minute" if minutes == 1 else f"{minutes:,} minutes"
+def minutes(model: str, characters: float) -> str:
+    """An estimate of how long fine-tuning one of INSTEAD takes, by how fast this machine multiplies matrices at this
+    moment; 6 operations a weight and token."""
+    weights, epochs = INSTEAD[model]
+    operations = 6 * weights * epochs * characters / CHARACTERS
+    count = max(1, round(operations / (SHARE * _products()) / 60))
+    return "a minute" if count == 1 else f"{count:,} minutes"
 
 
 def _products() -> float:

@@ -6,28 +6,35 @@ Nothing is half there: the folder is written beside its place, read back, compar
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from training import settings
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.text import DELIMITER
 from training.common.toml import toml
 from training.corpus.clean import clean
+from training.corpus.gather import Gathered, gather
 from training.corpus.read import open_corpus
 from training.runs.fit import Fit
+from training.settings import CorpusSettings
 
 BOTS, POOLS = Path("data"), Path("pools")
 """Where bots and their pools are made: in the folder in which the command is given."""
 WIDTH = 112
 PRIVATE = "# Your texts are yours. To put this bot into git, delete this file.\n*\n"
-Texts = Callable[[], Iterator[str]]
-"""The texts as they are learnt, as often as they are wanted."""
+OF_ORIGINAL: dict[str, Any] = {"form": "delimited", "delimiter": "", "field": "", "encoding": "", "author": ""}
+"""What corpus.txt has instead of what was said of the file that the texts come from."""
+NOTHING_TAKEN_OUT: dict[str, Any] = {"drop": (), "links": "keep", "mentions": "keep"}
+"""Where what was taken out once would leave something to be taken out again."""
 
 
 def folder_of(name: str) -> Path:
@@ -46,54 +53,60 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def make(folder: Path, texts: Texts, fits: Sequence[Fit], made_by: str, originals: Sequence[Path] = ()) -> None:
-    """Write the bot's folder.
-
-    Args:
-        texts: those of corpus.txt.
-        fits: what bot.toml says.
-        made_by: the command that makes it again.
-        originals: files that exist nowhere else, such as what came through a pipe; they are kept beside the texts.
-
-    Raises:
-        DeepproverbsError: what was written does not read as the same texts.
-    """
+@contextmanager
+def in_the_making(folder: Path) -> Iterator[Path]:
+    """A folder beside its place, which is gone at the end unless it was renamed."""
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        (part / ".gitignore").write_text(PRIVATE, encoding="utf-8")
-        for number, path in enumerate(originals, 1):
-            shutil.copyfile(path, part / f"original-{number}.txt")
-        corpus = part / "corpus.txt"
-        _write_corpus(corpus, texts())
-        (part / "bot.toml").write_text(bot_toml(folder.name, fits, made_by), encoding="utf-8")
-        bot = settings.load(part)
-        read = (clean(raw.text) for raw in open_corpus(corpus, bot.corpus).texts())
-        for wanted, got in zip_longest(_once(texts()), read):
-            if wanted != got:
-                raise DeepproverbsError(
-                    f"The text {wanted!r} does not come back from corpus.txt as it was ({got!r}); please report it."
-                )
-        part.rename(folder)
+        yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _write_corpus(path: Path, texts: Iterable[str]) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for number, text in enumerate(_once(texts)):
-            file.write(DELIMITER * bool(number) + _as_read(text))
+def write_texts(part: Path, files: list[Path], settings: CorpusSettings) -> tuple[Gathered, CorpusSettings]:
+    """Write PART/corpus.txt: the different texts of the files, as they are learnt; and, beside it, what came through a
+    pipe and exists nowhere else. Returns how corpus.txt is read, too.
+
+    Raises: as `gather`.
+    """
+    texts = hashlib.blake2b()
+    with (part / "corpus.txt").open("w", encoding="utf-8", newline="\n") as file:
+        first = True
+
+        def take(batch: list[str]) -> None:
+            nonlocal first
+            for text in batch:
+                file.write(DELIMITER * (not first) + _as_read(text))
+                texts.update(f"{text}\0".encode())
+                first = False
+
+        gathered = gather(files, settings, take)
         file.write("\n")
+    for number, (path, told) in enumerate(zip(files, gathered.told, strict=True), 1):
+        if not path.exists() or path.is_fifo():
+            shutil.copyfile(told.reading.source.path, part / f"original-{number}.txt")
+    for reading in (replace(settings, **OF_ORIGINAL), replace(settings, **OF_ORIGINAL, **NOTHING_TAKEN_OUT)):
+        read = hashlib.blake2b()
+        for text in texts_in(part, reading) if gathered.ledger.kept else ():
+            read.update(f"{text}\0".encode())
+        if read.digest() == texts.digest():
+            return gathered, reading
+    raise DeepproverbsError("What was written into corpus.txt does not come back as it was; please report the file.")
 
 
-def _once(texts: Iterable[str]) -> Iterator[str]:
-    """Each text once."""
-    seen: set[str] = set()
-    for text in texts:
-        if text not in seen:
-            seen.add(text)
-            yield text
+def texts_in(folder: Path, settings: CorpusSettings) -> Iterator[str]:
+    """The texts of its corpus.txt, as a run reads them."""
+    return (text for raw in open_corpus(folder / "corpus.txt", settings).texts() if (text := clean(raw.text)))
+
+
+def finish(part: Path, folder: Path, fits: Sequence[Fit], made_by: str) -> None:
+    """Write bot.toml, and give the folder its name. `made_by`: the command that makes the bot again."""
+    (part / ".gitignore").write_text(PRIVATE, encoding="utf-8")
+    (part / "bot.toml").write_text(bot_toml(folder.name, fits, made_by), encoding="utf-8")
+    settings.load(part)
+    part.rename(folder)
 
 
 def _as_read(text: str) -> str:

@@ -19,6 +19,7 @@ from post_tweet.xtext import LIMIT, weighted_length
 
 from training.common.errors import WrongUse
 from training.common.progress import Say
+from training.common.text import words_of
 from training.common.toml import toml
 from training.corpus.look import CountTokens
 from training.curate.choose import NearDuplicates
@@ -71,17 +72,26 @@ class Preflight:
     """What keeps it below LEAST, with the cure."""
 
 
+def check_settings(bot: Bot) -> Judge:
+    """What can be told without a corpus.
+
+    Raises:
+        WrongUse: `skip` names no rule, an own rule does not load, or the closed vocabulary's language has no words.
+    """
+    return Judge(bot.filter, Reference(), bot.folder)
+
+
 def check(
     bot: Bot, corpus: Sequence[str], references: Sequence[str] = (), count_tokens: CountTokens | None = None
 ) -> Preflight:
     """Ask every rule of the corpus.
 
     Raises:
-        WrongUse: `skip` names no rule, there is no word list for the language, or an own rule does not load or fails.
+        WrongUse: as `check_settings`, or an own rule fails on one of the texts.
     """
+    rules = check_settings(bot).rules
     order = random.Random(1).sample(range(len(corpus)), min(len(corpus), ORIGINALS))
     own = OwnTexts([corpus[at] for at in order], references)
-    rules = Judge(bot.filter, Reference(), bot.folder).rules
     hits = own.by_rule(bot.filter, rules)
     if count_tokens:
         hits["unfinished"] = _unfinished(bot, own, count_tokens)
@@ -165,7 +175,7 @@ def _by_openings(bot: Bot, normals: Sequence[str], passing: float) -> dict[str, 
     if "opening" in settings.skip or any(bot.sample.prefixes) or not normals:
         return {}
     most = max(1, round(settings.opening_share * bot.count))
-    counts = Counter(" ".join(normal.split()[: settings.opening_words]) for normal in normals)
+    counts = Counter(" ".join(words_of(normal)[: settings.opening_words]) for normal in normals)
     # An opening that was seen once stands for others that were not seen.
     possible = sum(
         passing * count / len(normals) if count == 1 else min(most, passing * count / len(normals))

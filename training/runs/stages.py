@@ -141,6 +141,7 @@ def finetune_model(
 ) -> tuple[base_model.BaseModel, Path]:
     """`corpus`, `base`, `finetune`. Returns the base model and the checkpoint. `set_up`: install the trainer, if it is
     missing. `force`: also if the pool cannot be filled, and nano on whatever the corpus is."""
+    preflight.check_settings(bot)
     layouts = base_model.layouts_of(bot.model)
     choice = choose_trainer(bot.finetune.trainer, layouts, bot.finetune.recipe, trainers.install if set_up else None)
     prepare(bot, say)
