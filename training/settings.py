@@ -158,7 +158,14 @@ class FilterSettings:
     common_words: int = setting(
         30_000, "How many of the language's most frequent words are known, without those on the blocklist.", (0, 10**6)
     )
-    language: str = setting("en", "Language of the common words and the blocklist, a code of two letters.")
+    language: str = setting(
+        "en", "Language of the common words, the blocklist and the names of peoples, a code of two letters."
+    )
+    unlisted: Literal["review", "publish"] = setting(
+        "review",
+        "Texts in a language without a blocklist and names of peoples. review: a person reads each first. publish: "
+        "English lists are enough.",
+    )
     block: tuple[str, ...] = setting((), "More words and phrases to block; *word* matches any word that contains it.")
     allow: tuple[str, ...] = setting((), "Words of the blocklist that this bot may use.")
     set_apart: tuple[str, ...] = setting(

@@ -269,7 +269,7 @@ def test_unfinished_texts_and_the_band() -> None:
     assert best.argmin() == 0 and best[1] == best[2] < best[3]
 
 
-def test_every_language_has_its_list_and_unknown_ones_are_told() -> None:
+def test_every_language_has_its_list_and_others_the_english_one() -> None:
     for code in LANGUAGES:
         judge = only("blocked", settings=replace(OPEN, language=code, common_words=1000))
         own = sorted(blocked_words(code) - blocked_words("en") or blocked_words(code))
@@ -279,8 +279,9 @@ def test_every_language_has_its_list_and_unknown_ones_are_told() -> None:
     chinese = only("blocked", settings=replace(OPEN, language="zh"))
     hidden = [f"你好{word.strip('*')}吗" for word in blocked_words("zh") - blocked_words("en")]
     assert recall_of(chinese, hidden) >= 0.99
-    with pytest.raises(WrongUse, match="no blocklist for the language 'xx'"):
-        Judge(replace(OPEN, language="xx"))
+    unlisted = Judge(replace(OPEN, language="xx", block=("hurensohn",)))
+    texts = ["la la hurensohn la", "la la wankers la", "sapiens uno minor est"]
+    assert [v.verdict for v in verdicts_of(unlisted, texts)] == ["blocked", "blocked", PASSED]
     with pytest.raises(WrongUse, match="no common words for the language 'eo'"):
         Judge(replace(BOT.filter, language="eo"))
     german = Judge(

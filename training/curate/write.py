@@ -89,7 +89,7 @@ class Filtered:
 
 def write(chosen: Chosen, judging: Judging, pool: Path, verdicts: TextIO) -> Filtered:
     """Write the pool, the texts for review beside it, and the verdicts on all that passed."""
-    names = ["", *Context(judging.bot.filter).names]
+    names = ["", *Context(judging.bot.filter).names.numbers]
     some: dict[int, list[tuple[str, float, str]]] = {KEPT: [], SET_APART: []}
     """(text, score, name for which it is set apart)."""
     passed, choice, tally = chosen.passed, chosen.choice, chosen.tally

@@ -20,9 +20,21 @@ LANGUAGES = {
     "ja": "japanese", "ko": "korean", "nl": "dutch", "no": "norwegian", "pl": "polish", "pt": "portuguese",
     "ru": "russian", "sv": "swedish", "th": "thai", "tr": "turkish", "zh": "chinese",
 }  # fmt: skip
-"""Languages with a blocklist, by code."""
+"""Languages with a blocklist and names of peoples, by code."""
+SCRIPTS = {
+    "ar": "Arabic", "fa": "Arabic", "hi": "Devanagari", "ja": "Chinese", "ko": "Hangul", "ru": "Cyrillic",
+    "th": "Thai", "zh": "Chinese",
+}  # fmt: skip
+"""Of those that are not written in Latin letters."""
 UNSPACED = ("ja", "th", "zh")
 """Languages that write no spaces: a blocked word may stand anywhere."""
+
+
+def listed(language: str) -> str:
+    """The code in LANGUAGES for a language such as "de", "pt-BR" or "nb"; empty: it has no lists."""
+    code = language.lower().replace("_", "-").partition("-")[0]
+    code = {"nb": "no", "nn": "no"}.get(code, code)
+    return code if code in LANGUAGES else ""
 
 
 @lru_cache(maxsize=4)
@@ -36,7 +48,7 @@ def common_words(count: int, language: str) -> frozenset[str]:
         return frozenset()
     from wordfreq import available_languages, top_n_list
 
-    language = {"no": "nb"}.get(language, language)
+    language = {"no": "nb"}.get(listed(language), listed(language) or language)
     if language not in available_languages():
         known = ", ".join(sorted(available_languages()))
         raise WrongUse(
@@ -52,32 +64,35 @@ def common_words(count: int, language: str) -> frozenset[str]:
 def blocked_words(language: str) -> frozenset[str]:
     """Words and phrases that no bot should say, in lower case; *word* stands for any word that holds it.
 
-    English ones are always among them: GPT-2 has read little else.
-
-    Raises:
-        WrongUse: there is no list for the language.
+    English ones are always among them: GPT-2 has read little else. A language without a list has those alone, and
+    `Names.unread` sets its texts apart.
     """
-    if language not in LANGUAGES:
-        raise WrongUse(
-            f"There is no blocklist for the language {language!r}, only for {', '.join(LANGUAGES)}; "
-            'put the words into [filter] block and "blocked" into skip, or name the language nearest to it.'
-        )
-    words = set(_lines("blocked.txt"))
-    for code in {language, "en"}:
+    words = {word for line in _rows("blocked.txt") for word in _words(line)}
+    for code in filter(None, {listed(language), "en"}):
         own = json.loads(_of("glin_profanity", f"data/dictionaries/{LANGUAGES[code]}.json"))["words"]
         words |= {f"*{word.strip()}*" for word in own} if code in UNSPACED else set(own)
     return frozenset(word.strip().lower() for word in words if word.strip(" *"))
 
 
 @lru_cache(maxsize=1)
-def peoples() -> frozenset[str]:
-    """Names of peoples, religions and those who belong to them, in lower case, in the singular."""
-    return frozenset(_lines("peoples.txt"))
+def peoples() -> dict[str, tuple[str, ...]]:
+    """By language the names of peoples, religions and those who belong to them, as peoples.txt writes them."""
+    found: dict[str, list[str]] = {}
+    for line in _rows("peoples.txt"):
+        if line.startswith("["):
+            words = found.setdefault(line.strip("[]"), [])
+        else:
+            words += _words(line)
+    return {language: tuple(words) for language, words in found.items()}
 
 
-def _lines(name: str) -> list[str]:
+def _rows(name: str) -> list[str]:
     lines = (HERE / name).read_text(encoding="utf-8").splitlines()
-    return [word.strip() for line in lines if not line.startswith("#") for word in line.split(",") if word.strip()]
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _words(line: str) -> list[str]:
+    return [word.strip() for word in line.split(",") if word.strip()]
 
 
 def _of(package: str, file: str) -> str:
