@@ -166,7 +166,9 @@ class FilterSettings:
         "Texts in a language without a blocklist and names of peoples. review: a person reads each first. publish: "
         "English lists are enough.",
     )
-    block: tuple[str, ...] = setting((), "More words and phrases to block; *word* matches any word that contains it.")
+    block: tuple[str, ...] = setting(
+        (), "More words and phrases to block; *word* matches any word that contains it, word* any that begins so."
+    )
     allow: tuple[str, ...] = setting((), "Words of the blocklist that this bot may use.")
     set_apart: tuple[str, ...] = setting(
         (), "Names to be read by a person before they are published, besides those of peoples and religions."

@@ -20,7 +20,7 @@ from training.judge.band import Band
 from training.judge.blocklist import Blocklist
 from training.judge.inflections import inflected
 from training.judge.names import Names
-from training.judge.words import blocked_words, common_words, listed
+from training.judge.words import blocked_words, common_words, compounds, listed, spared_words
 from training.sample.stop_rules import StopRules
 from training.settings import FilterSettings
 
@@ -103,8 +103,11 @@ class Context:
             common = frozenset()
         blocklist = None
         if self.enabled("blocked"):
-            blocked = blocked_words(settings.language) | set(settings.block)
-            blocklist = Blocklist(blocked, settings.allow, (common | own) - {normal_form(word) for word in blocked})
+            mine = set(settings.block)
+            blocked = blocked_words(settings.language) | mine
+            allowed = {*settings.allow, *(spared_words(settings.language) - mine)}
+            ordinary = (common | own) - {normal_form(word) for word in blocked}
+            blocklist = Blocklist(blocked, allowed, ordinary, compounds())
             # A common word that is blocked is not known. One of the corpus is known; the rule `blocked` rejects it.
             common = frozenset(word for word in common if not blocklist.blocks(word))
         closed = settings.closed_vocabulary and self.enabled("vocabulary")

@@ -10,6 +10,7 @@ import json
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from training.common.errors import WrongUse
 
@@ -62,37 +63,71 @@ def common_words(count: int, language: str) -> frozenset[str]:
 
 @lru_cache(maxsize=4)
 def blocked_words(language: str) -> frozenset[str]:
-    """Words and phrases that no bot should say, in lower case; *word* stands for any word that holds it.
+    """Words and phrases that no bot should say, in lower case; *root* stands for any word that holds it, root* for any
+    that begins so.
 
     English ones are always among them: GPT-2 has read little else. A language without a list has those alone, and
     `Names.unread` sets its texts apart.
     """
-    words = {word for line in _rows("blocked.txt") for word in _words(line)}
-    for code in filter(None, {listed(language), "en"}):
+    words: set[str] = set()
+    for code in filter(None, dict.fromkeys(["en", listed(language)])):
         own = json.loads(_of("glin_profanity", f"data/dictionaries/{LANGUAGES[code]}.json"))["words"]
         words |= {f"*{word.strip()}*" for word in own} if code in UNSPACED else set(own)
-    return frozenset(word.strip().lower() for word in words if word.strip(" *"))
+        words |= {word for word in sections("blocked.txt").get(code, ()) if not word.startswith("-")}
+    roots = {word for word in spared_words(language) if word.startswith("*")}
+    return frozenset({word.strip().lower() for word in words if word.strip(" *")} - roots)
+
+
+def spared_words(language: str) -> frozenset[str]:
+    """Blocked words that are ordinary ones in the language: "dick" is German for thick."""
+    entries = (sections("blocked.txt").get(code, ()) for code in ("en", listed(language)))
+    return frozenset(word[1:] for some in entries for word in some if word.startswith("-"))
+
+
+class Compounds(NamedTuple):
+    """What makes words such as dumbass and dickhead."""
+
+    fronts: frozenset[str] = frozenset()
+    parts: frozenset[str] = frozenset()
+    """Blocked words that a front or a tail may be joined to."""
+    tails: frozenset[str] = frozenset()
+
+    def holds(self, word: str) -> bool:
+        """Whether the word, in the singular or the plural, is made of a part and a front or a tail."""
+        for place in range(3, len(word) - 1):
+            first, last = word[:place], word[place:]
+            ends = () if first not in self.parts else self.tails
+            starts = first in self.fronts and (len(last) > 3 or last == "ass")
+            if ends or starts:
+                forms = {last, last.removesuffix("s"), last.removesuffix("es")}
+                if not forms.isdisjoint(ends) or (starts and not forms.isdisjoint(self.parts)):
+                    return True
+        return False
 
 
 @lru_cache(maxsize=1)
+def compounds() -> Compounds:
+    """Those of English, which every model falls back to."""
+    lists = sections("blocked.txt")
+    parts = {word for word in blocked_words("en") if word.isascii() and word.isalpha() and 3 <= len(word) <= 9}
+    return Compounds(frozenset(lists["fronts"]), frozenset(parts | set(lists["parts"])), frozenset(lists["tails"]))
+
+
 def peoples() -> dict[str, tuple[str, ...]]:
     """By language the names of peoples, religions and those who belong to them, as peoples.txt writes them."""
+    return sections("peoples.txt")
+
+
+@lru_cache(maxsize=2)
+def sections(name: str) -> dict[str, tuple[str, ...]]:
+    """The entries of a list beside this file, by the [section] that they stand in."""
     found: dict[str, list[str]] = {}
-    for line in _rows("peoples.txt"):
+    for line in (HERE / name).read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
-            words = found.setdefault(line.strip("[]"), [])
-        else:
-            words += _words(line)
-    return {language: tuple(words) for language, words in found.items()}
-
-
-def _rows(name: str) -> list[str]:
-    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line.strip() and not line.startswith("#")]
-
-
-def _words(line: str) -> list[str]:
-    return [word.strip() for word in line.split(",") if word.strip()]
+            entries = found.setdefault(line.strip("[]"), [])
+        elif not line.startswith("#"):
+            entries += [entry for part in line.split(",") if (entry := part.strip())]
+    return {section: tuple(entries) for section, entries in found.items()}
 
 
 def _of(package: str, file: str) -> str:
