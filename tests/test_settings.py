@@ -29,7 +29,7 @@ PLAIN = """
 "dangling": ["a", "an", "and", "as", "at", "because", "but", "doth", "every", "for", "from", "hath", "if", "into",
 "its", "lest", "my", "nor", "of", "or", "our", "shall", "than", "the", "their", "thy", "to", "unto", "upon", "when",
 "which", "while", "who", "whom", "whose", "with", "your"], "closed_vocabulary": true, "common_words": 30000,
-"language": "en", "block": [],
+"language": "en", "unlisted": "review", "block": [],
 "allow": ["ass", "bondage", "cock", "eunuch", "grope", "snatch", "suck"], "set_apart": [],
 "copy_ratio": 75.0, "copy_run": 8, "band": 3.0, "aim": 0.99, "ratio": true, "choose_from": 2.0, "near_ratio": 75.0,
 "opening_words": 2, "opening_share": 0.05}}

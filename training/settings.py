@@ -173,8 +173,17 @@ class FilterSettings:
     common_words: int = setting(
         30_000, "How many of the language's most frequent words are known, without those on the blocklist.", (0, 10**6)
     )
-    language: str = setting("en", "Language of the common words and the blocklist, a code of two letters.")
-    block: tuple[str, ...] = setting((), "More words and phrases to block; *word* matches any word that contains it.")
+    language: str = setting(
+        "en", "Language of the common words, the blocklist and the names of peoples, a code of two letters."
+    )
+    unlisted: Literal["review", "publish"] = setting(
+        "review",
+        "Texts in a language without a blocklist and names of peoples. review: a person reads each first. publish: "
+        "English lists are enough.",
+    )
+    block: tuple[str, ...] = setting(
+        (), "More words and phrases to block; *word* matches any word that contains it, word* any that begins so."
+    )
     allow: tuple[str, ...] = setting((), "Words of the blocklist that this bot may use.")
     set_apart: tuple[str, ...] = setting(
         (), "Names to be read by a person before they are published, besides those of peoples and religions."

@@ -248,7 +248,7 @@ def filter_(bot: Path, calibrate: bool, **files: Any) -> None:
     if calibrate:
         result(rates_table(settings, options))
         return
-    filtered = filter_candidates(settings, options)
+    filtered = filter_candidates(settings, options, say)
     facts = {"kept": filtered.kept, "set_apart": filtered.set_apart, "left_out": filtered.left_out}
     show({**facts, "verdicts": dict(filtered.counts)}, filtered.table(settings.filter))
     for line in summary(filtered, options):

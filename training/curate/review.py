@@ -1,4 +1,5 @@
-"""Texts that name a people or a religion, one by one before a person: `deepproverbs review`.
+"""Texts that name a people or a religion, or for whose language there is no list of such names, one by one before a
+person: `deepproverbs review`.
 
 In:  RUN/review.jsonl, and answers, a line each: y (publish), n (never), q or the end (stop).
 Out: RUN/reviewed.jsonl: {"id", "text", "publish"}, an answer a line, written as it is given;

@@ -100,7 +100,7 @@ def write(
         waiting: records for review of earlier rounds, which stay.
     """
     again = {"round": number} if number > 1 else {}
-    names = ["", *Context(judging.bot.filter).names]
+    names = ["", *Context(judging.bot.filter).names.numbers]
     some: dict[int, list[tuple[str, float, str]]] = {KEPT: [], SET_APART: []}
     """(text, score, name for which it is set apart)."""
     passed, choice, tally = chosen.passed, chosen.choice, chosen.tally

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Set
 
 from training.common.text import normal_form
+from training.judge.words import Compounds
 
 _LOOKALIKES = str.maketrans(
     "асеорхуікмтнвԁգьѕјոαβεικνορτυχ0134578@$!|+€£¢¥ƒꜰᴀʙᴄᴅᴇɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢɡıø",
@@ -21,6 +22,7 @@ _REPEATED = re.compile(r"(.)\1+")
 _PLAIN = re.compile(r"[A-Za-z\s,.'-]*")
 """A text of these characters alone disguises no word."""
 _PUNCTUATION = ".,;:?\"'()[]{}<>-_~^&#%/\\=`"
+NO_COMPOUNDS = Compounds()
 PIECES = 4
 """How many neighbouring words may be pieces of one."""
 PLURALS = ("s", "es", "ies", "ed", "ing", "ings", "ers")
@@ -31,6 +33,8 @@ ENDINGS = (*PLURALS, "z", "d", "er", "in", "y", "est", "eth", "ish", "ty")
 
 def fold(word: str) -> str:
     """Lower case, no accents, Latin letters for their look-alikes."""
+    if word.isascii() and word.isalpha():
+        return word.lower()
     plain = unicodedata.normalize("NFKD", word.casefold())
     return "".join(c for c in plain if not unicodedata.combining(c) and c.isprintable()).translate(_LOOKALIKES)
 
@@ -39,23 +43,34 @@ class Blocklist:
     """Words and phrases that a text must not hold.
 
     Args:
-        words: words and phrases in any spelling; "*word*" for all words that hold it.
-        allowed: blocked words that may be said.
+        words: words and phrases in any spelling; "*word*" for all words that hold it, "word*" for all that begin so.
+        allowed: blocked words that may be said; not so their compounds.
         ordinary: words known to be harmless: neither "*word*" nor two of them side by side condemn them.
+        compounds: what makes compounds of blocked words.
     """
 
-    def __init__(self, words: Iterable[str], allowed: Iterable[str] = (), ordinary: Set[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        words: Iterable[str],
+        allowed: Iterable[str] = (),
+        ordinary: Set[str] = frozenset(),
+        compounds: Compounds = NO_COMPOUNDS,
+    ) -> None:
         words = list(words)
+        self.compounds = compounds
+        self.beginnings = tuple({fold(word[:-1]) for word in words if word.endswith("*") and word[0] != "*"} - {""})
         forms = {normal_form(word if _PLAIN.fullmatch(word) else fold(word)) for word in words}
         self.roots = tuple(sorted({fold(word.strip("*")) for word in words if word.startswith("*")} - {""}))
-        self.allowed = frozenset(map(normal_form, allowed))
+        self.allowed = frozenset(form for word in allowed for form in (normal_form(word), normal_form(fold(word))))
         forms = {form for form in forms - self.allowed if len(form) > 1 and not form.isdigit()}
         self.words = frozenset(form for form in forms if " " not in form)
         self.collapsed = frozenset(_REPEATED.sub(r"\1", form) for form in self.words)
         self.phrases = frozenset(form for form in forms if " " in form)
         self.starts = frozenset(form.split()[0] for form in self.phrases)
         self.longest = max((len(form.split()) for form in self.phrases), default=0)
-        self.ordinary = frozenset(word for word in ordinary - self.words if not self._plural(word))
+        self.ordinary = frozenset(
+            word for word in ordinary - self.words if not self._plural(word) and not self._made_of(fold(word))
+        )
         self._known: dict[str, bool] = {}
         self._clean: set[str] = set()
 
@@ -75,7 +90,7 @@ class Blocklist:
             for root in self.roots:
                 if not root.isascii() and root in whole:
                     return root  # a script without spaces, or whose vowels the normal form drops
-        if found := self._phrase(words) or self._split(words) or self._spaced(words):
+        if found := self._phrase(words) or self._split(words) or self._spaced(words) or self._hyphened(text):
             return found
         return "" if plain else self._hidden(text)
 
@@ -97,6 +112,8 @@ class Blocklist:
         if word in self.ordinary:
             return False
         folded = fold(word)
+        if self._made_of(folded):
+            return True
         if self._form(folded) or ("'" in folded and self._form(folded.replace("'", ""))):
             return True
         return bool(_REPEATED.search(folded)) and _REPEATED.sub(r"\1", folded) in self.collapsed
@@ -107,6 +124,12 @@ class Blocklist:
         if any(root in word for root in self.roots):
             return True
         return self._inflected(word)
+
+    def _made_of(self, word: str) -> bool:
+        """True for a compound: arschkriecher, shithouse, dickheads."""
+        if word in self.allowed:
+            return False
+        return word.startswith(self.beginnings) or self.compounds.holds(word)
 
     def _plural(self, word: str) -> bool:
         """True for a form of a word of the list that is spelt by the rule: bastards, pansies, raping."""
@@ -152,14 +175,24 @@ class Blocklist:
             for end in range(start + 2, min(start + PIECES, len(words)) + 1):
                 if any(odd[start:end]):
                     both = "".join(words[start:end])
-                    if len(both) > 3 and both not in self.ordinary and self._whole(both):
+                    if len(both) > 3 and both not in self.ordinary and self._whole(both, words[start:end]):
                         return " ".join(words[start:end])
         return ""
 
-    def _whole(self, word: str) -> bool:
+    def _whole(self, word: str, pieces: list[str]) -> bool:
         if word in self.allowed:
             return False
-        return word in self.words or word.removesuffix("s") in self.words or any(root in word for root in self.roots)
+        if word in self.words or word.removesuffix("s") in self.words:
+            return True
+        # A root that one piece holds was pardoned there: Scunthorpe.
+        return any(root in word and not any(root in piece for piece in pieces) for root in self.roots)
+
+    def _hyphened(self, text: str) -> str:
+        """A compound whose parts may be said: ass-head."""
+        if "-" not in text:
+            return ""
+        joined = {token: normal_form(token).replace(" ", "") for token in text.split() if "-" in token}
+        return next((token for token, word in joined.items() if self._made_of(fold(word))), "")
 
     def _hidden(self, text: str) -> str:
         """Words that are written with other signs than letters."""

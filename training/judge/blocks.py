@@ -46,7 +46,7 @@ class Passed:
     hardest: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     """Of the least probable token, nats; NaN where the file has none."""
     names: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
-    """The number (Context.names) of the name for which a person must see the text; 0: none."""
+    """The number (Names.numbers) of the name for which a person must see the text; 0: none."""
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -125,7 +125,7 @@ def judge_some(judge: Judge, stop_id: str, candidates: Sequence[Candidate], offs
     verdicts = judge.verdicts([candidates[i] for i in places])
     rejected = [verdict for verdict in verdicts if verdict.verdict != PASSED]
     passed = [(i, verdict) for i, verdict in zip(places, verdicts, strict=True) if verdict.verdict == PASSED]
-    number_of = judge.context.names
+    number_of = judge.context.names.numbers
     return Judged(
         Counter(verdict.verdict for verdict in rejected),
         len(places),

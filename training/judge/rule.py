@@ -7,7 +7,7 @@ the choice of the pool all read it there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import getdoc
@@ -15,9 +15,12 @@ from typing import Any, TypeVar
 
 from training.common.errors import WrongUse
 from training.common.text import id_of_normal, normal_form, units_of, words_of
+from training.judge import inflections
 from training.judge.band import Band
 from training.judge.blocklist import Blocklist
-from training.judge.words import UNSPACED, blocked_words, common_words, peoples
+from training.judge.inflections import inflected
+from training.judge.names import Names
+from training.judge.words import UNSPACED, blocked_words, common_words, compounds, listed, spared_words
 from training.sample.stop_rules import StopRules
 from training.settings import FilterSettings
 
@@ -59,8 +62,10 @@ class KnownWords:
     """Words in normal form."""
 
     all: frozenset[str]
-    """Those of the originals, and common ones."""
+    """Those of the originals, common ones, and their forms."""
     common: frozenset[str]
+    forms: frozenset[str]
+    """Inflections of the others."""
     blocklist: Blocklist | None
 
 
@@ -112,40 +117,29 @@ class Context:
             common = frozenset()
         blocklist = None
         if self.enabled("blocked"):
-            blocked = blocked_words(settings.language) | set(settings.block)
-            blocklist = Blocklist(blocked, settings.allow, (common | own) - {normal_form(word) for word in blocked})
+            mine = set(settings.block)
+            blocked = blocked_words(settings.language) | mine
+            allowed = {*settings.allow, *(spared_words(settings.language) - mine)}
+            ordinary = (common | own) - {normal_form(word) for word in blocked}
+            blocklist = Blocklist(blocked, allowed, ordinary, compounds())
             # A common word that is blocked is not known. One of the corpus is known; the rule `blocked` rejects it.
             common = frozenset(word for word in common if not blocklist.blocks(word))
-        return KnownWords(frozenset(common | own), common, blocklist)
+        closed = settings.closed_vocabulary and self.enabled("vocabulary")
+        forms = self.forms_of(common | own) if closed else frozenset()
+        return KnownWords(common | own | forms, common, forms, blocklist)
+
+    def forms_of(self, words: Set[str]) -> frozenset[str]:
+        """The inflections that some known words bring with them, in the language of the common words."""
+        return frozenset(inflected(words) if listed(self.settings.language) in inflections.LANGUAGES else ())
 
     @cached_property
     def dangling(self) -> frozenset[str]:
         return frozenset(map(normal_form, self.settings.dangling))
 
     @cached_property
-    def names(self) -> dict[str, int]:
-        """The names that a person must see, of one word or two, in all their forms; numbered from 1."""
-        names = peoples() | {normal_form(name) for name in self.settings.set_apart}
-        return {form: number for number, form in enumerate(sorted({f for name in names for f in forms(name)}), 1)}
-
-    @cached_property
-    def first_words(self) -> frozenset[str]:
-        """First words of the names of two words."""
-        return frozenset(name.split()[0] for name in self.names if " " in name)
-
-
-def forms(name: str) -> set[str]:
-    """A name in the singular, the plural and the possessive."""
-    plurals = {name + "s"}
-    if name.endswith(("s", "x", "z", "ch", "sh")):
-        plurals = {name + "es"}
-    elif name.endswith("y"):
-        plurals |= {name[:-1] + "ies"}
-    elif name.endswith("o"):
-        plurals |= {name + "es"}
-    elif name.endswith("man"):
-        plurals |= {name[:-3] + "men"}
-    return {name, f"{name}'s", *plurals, *(plural + "'" for plural in plurals)}
+    def names(self) -> Names:
+        """The names that a person must see."""
+        return Names(self.settings)
 
 
 Question = Callable[[Text, Context], str | None]
@@ -176,8 +170,8 @@ class Rule:
     """Narrows an engine's stop rules by what it can see in the bytes of an unfinished text and more words cannot
     mend."""
     rejects: bool = True
-    """False: a text that passes all others is set apart until a person has read it. The question returns one of the
-    context's names."""
+    """False: a text that passes all others is set apart until a person has read it. The question returns one of
+    `Names.numbers`."""
 
     @property
     def reason(self) -> str:

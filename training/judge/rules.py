@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 from post_tweet.xtext import find_link, find_mention, weighted_length
@@ -19,7 +18,6 @@ from training.common.errors import WrongUse
 from training.common.text import count_words, is_unspaced, words_of
 from training.corpus.clean import unclean
 from training.judge import copies
-from training.judge.blocklist import fold
 from training.judge.own import own_names, own_rules
 from training.judge.rule import Context, Rule, Text
 from training.sample.stop_rules import StopRules
@@ -197,8 +195,10 @@ def vocabulary_of_others(texts: Sequence[Text], context: Context) -> Sequence[bo
     if not context.settings.closed_vocabulary:
         return [False] * len(texts)
     texts_with = Counter(word for normal in context.originals for word in set(words_of(normal)))
-    common = context.words.common
-    return [any(texts_with[word] < 2 and word not in common for word in text.words) for text in texts]
+    known = context.words.common | {word for word, count in texts_with.items() if count > 1}
+    # A form of a word that stands in one other text is known, too, and counted as unknown here.
+    known |= context.forms_of(known)
+    return [not known.issuperset(text.words) for text in texts]
 
 
 def blocked(text: Text, context: Context) -> str | None:
@@ -213,15 +213,9 @@ def band(text: Text, context: Context) -> str | None:
 
 
 def set_apart(text: Text, context: Context) -> str | None:
-    """It names a people or a religion: no list can tell malice without slurs, so a person must read it."""
-    words = text.spaced if text.text.isascii() else list(map(fold, text.spaced))
-    if not context.names.keys().isdisjoint(words):
-        return next(word for word in words if word in context.names)
-    if not context.first_words.isdisjoint(words):
-        for pair in pairwise(words):
-            if (name := " ".join(pair)) in context.names:
-                return name
-    return None
+    """It names a people or a religion: no list can tell malice without slurs, so a person must read it. So it is with
+    every text in a language that has no list."""
+    return context.names.find(text.text, text.spaced) or None
 
 
 # What an engine can tell from bytes. A text only grows: a forbidden character stays, and so does an unknown word once
@@ -246,7 +240,8 @@ def stop_at_vocabulary(rules: StopRules, context: Context) -> StopRules:
     if not (context.settings.closed_vocabulary and _ascii(context)):
         return rules
     # An original of one word adds that word, and no run of words.
-    return replace(rules, vocabulary=True, originals=(*rules.originals, *sorted(context.words.common)))
+    words = context.words.common | context.words.forms
+    return replace(rules, vocabulary=True, originals=(*rules.originals, *sorted(words)))
 
 
 def stop_at_copied_run(rules: StopRules, context: Context) -> StopRules:

@@ -11,6 +11,7 @@ from pathlib import Path
 from training.common import jsonl, progress
 from training.common.errors import WrongUse
 from training.common.files import part_file
+from training.common.progress import Say
 from training.corpus.read import load_corpus, open_beside, open_corpus
 from training.curate import fill
 from training.curate.choose import Chooser, Chosen
@@ -19,6 +20,7 @@ from training.judge import base_like, rates
 from training.judge.band import measure
 from training.judge.blocks import Tally, judge_file, read_candidates
 from training.judge.judge import Judging, Reference
+from training.judge.names import Names
 from training.model.converted import model_of
 from training.model.score import of_held_out
 from training.settings import Bot, CorpusSettings
@@ -63,9 +65,11 @@ class FilterOptions:
         return self.verdicts or self.pool_file.with_name("verdicts.jsonl")
 
 
-def filter_candidates(bot: Bot, options: FilterOptions) -> Filtered:
+def filter_candidates(bot: Bot, options: FilterOptions, say: Say = print) -> Filtered:
     """`filter`: judge the file and choose from all of it."""
     _ = options.pool_file  # if missing, fail before anything is read
+    if notice := Names(bot.filter).notice:
+        say(notice)
     return filter_file(options, judging_of(bot, options))
 
 
@@ -79,9 +83,7 @@ def summary(filtered: Filtered, options: FilterOptions) -> list[str]:
         )
     lines.append(f"{filtered.kept:,} texts in {options.pool_file}, every verdict in {options.verdicts_file}.")
     if filtered.set_apart:
-        lines.append(
-            f"{filtered.set_apart:,} more name a people or a religion: they are in {review_file(options.pool_file)}."
-        )
+        lines.append(f"{filtered.set_apart:,} more are to be read first: they are in {review_file(options.pool_file)}.")
     return lines
 
 

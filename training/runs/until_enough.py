@@ -76,6 +76,8 @@ def sample_and_filter(
     second = base_like.measure(bot.filter, model, run / "corpus.npz", base)
     judging = Judging(bot, stages.reference_of(bot, run, history), band, model, base, second)
     judge = judging.judge()
+    if notice := judge.context.names.notice:
+        say(notice)
     rules = judge.stop_rules() if bot.sample.early_stop else None
     judging = replace(judging, stop_id=rules.id if rules else "")
     with part_file(verdicts) as out:
@@ -105,9 +107,7 @@ def sample_and_filter(
     )
     say(f"Pool: {filtered.kept:,} texts in {pool}.")
     if filtered.set_apart:
-        say(
-            f"{filtered.set_apart:,} more name a people or a religion: `{owner.command('review', run)}` shows them to you."
-        )
+        say(f"{filtered.set_apart:,} more are to be read first: `{owner.command('review', run)}` shows them to you.")
     return pool
 
 
