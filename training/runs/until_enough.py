@@ -105,9 +105,8 @@ def sample_and_filter(
     )
     say(f"Pool: {filtered.kept:,} texts in {pool}.")
     if filtered.set_apart:
-        say(
-            f"{filtered.set_apart:,} more name a people or a religion: `{owner.command('review', run)}` shows them to you."
-        )
+        review = owner.command("review", run)
+        say(f"{filtered.set_apart:,} more name a people or a religion: `{review}` shows them to you.")
     return pool
 
 
