@@ -71,7 +71,7 @@ demo: $(PROJECT)  ## the Proverbs: 1,000 texts in a local pool, ten of them show
 new: $(PROJECT)  ## a bot of your own texts, with settings that fit them [NAME= FILE= MODEL=]
 	@$(BIN)/deepproverbs new $(call option,--model,MODEL) -- "$$NAME" "$$FILE"
 
-train-and-fill:  ## corpus to filled pool, on a GPU image if one runs [BOT= MODEL= POOL= COUNT= ENGINE=image|local]
+train-and-fill:  ## corpus to pool, COUNT more texts each time, on a GPU image if one runs [BOT= MODEL= POOL= COUNT= ENGINE=image|local]
 	@scripts/train-and-fill $(bot) $(call option,--model,MODEL) $(pool) $(call option,--count,COUNT)
 
 report: $(PROJECT)  ## how new and how varied the pool is, beside real texts [BOT=]

@@ -235,7 +235,7 @@ class Bot:
         "Base model: 124M, 355M, 774M, 1558M, nano, smollm2-135m, hf:NAME from Hugging Face's hub, or a folder in "
         "OpenAI's or Hugging Face's layout.",
     )
-    count: int = setting(20_000, "How many texts the run puts into the pool.", (1, 10_000_000))
+    count: int = setting(20_000, "How many texts each run adds to the pool.", (1, 10_000_000))
     pool: str = setting("pool", "Where the pool is: s3://bucket/prefix or a directory.")
     corpus: CorpusSettings = CorpusSettings()
     finetune: FinetuneSettings = FinetuneSettings()

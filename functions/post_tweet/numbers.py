@@ -83,3 +83,6 @@ class Numbers:
             found.append((max(a, c), min(b, d)))
             mine, theirs = (mine + 1, theirs) if b < d else (mine, theirs + 1)
         return Numbers.joined(pair for pair in found if pair[0] < pair[1])
+
+
+NONE = Numbers()

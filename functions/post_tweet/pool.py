@@ -237,7 +237,7 @@ class Pool:
         return found[0]
 
     def batches(self) -> list[dict[str, Any]]:
-        """What was filled in, in order: id, run, created, first and last text, and how many are unused and withdrawn."""
+        """What was filled in, in order: id, run, time, first and last text, and how many are unused and withdrawn."""
         state, first, found = self.load()[0], 0, []
         for batch in state.batches:
             end = first + batch.count
@@ -288,7 +288,7 @@ class Pool:
         end = state.total if count is None else min(state.total, first + count)
         notes = self._notes() if first < state.next else {}
         if end - first > RANGED:
-            some = itertools.islice(self.records(state), first, end)
+            some: Iterator[dict[str, Any]] = itertools.islice(self.records(state), first, end)
         else:
             some = (self.record(state, index) for index in range(first, end))
         return [{"index": i, "fate": fate_of(state, i, notes), **record} for i, record in enumerate(some, first)]

@@ -106,8 +106,8 @@ def posting(call: Call) -> Effects:
         claim = state.claim
         if claim and -CLOCK_TOLERANCE <= now - when(claim.since) < call.lease:
             raise Busy(
-                f"Text {claim.index} is claimed since {claim.since}, by a call that is at work or by an earlier try that "
-                f"was cut short; retry after its lease of {call.lease.total_seconds():.0f} s."
+                f"Text {claim.index} is claimed since {claim.since}, by a call at work or an earlier try that was cut "
+                f"short; retry after its lease of {call.lease.total_seconds():.0f} s."
             )
         if call.dry_run and claim:
             return outcome("dry-run", call, state, claim.index, None, claim.text)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from post_tweet.errors import PoolBroken
-from post_tweet.numbers import Numbers
+from post_tweet.numbers import NONE, Numbers
 
 FORMAT = 4
 """The newest format that this version knows: 2 has `paused`, 3 `others` and `forgotten`, 4 `withdrawn` as ranges. A
@@ -107,7 +107,7 @@ class State:
     next: int = 0
     claim: Claim | None = None
     recent: tuple[Settled, ...] = ()
-    withdrawn: Numbers = Numbers()
+    withdrawn: Numbers = NONE
     paused: str | None = None
     """Since when the owner wants nothing posted; None: the pool is open."""
     forgotten: str | None = None

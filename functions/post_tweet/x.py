@@ -75,7 +75,8 @@ class Credentials:
             value = next((raw[each] for each in (name, *others) if raw.get(each)), None)
             if not isinstance(value, str) or not value.strip():
                 raise BadInput(
-                    f'{secret.where} lacks {name} (or {others[0]}); copy it from the app\'s page "Keys and tokens" at X.'
+                    f"{secret.where} lacks {name} (or {others[0]}); copy it from the app's page "
+                    '"Keys and tokens" at X.'
                 )
             values[name] = value.strip()
         return cls(**values)

@@ -121,14 +121,13 @@ def status_command(bot: Path) -> None:
         show(found.facts(), found.text())
         pool = found.pool
     except DeepproverbsError as error:
-        # A pool that no run of this bot fills may be another bot's.
-        run = Path("runs") / loaded.name
-        known = owner.Owner.read(run)
-        mine = known and known.pool and known.is_same(owner.Owner.of(run, loaded, bot))
-        url = owner.pool_of(run, loaded, bot, None) if mine else loaded.pool if "pool" in loaded.chosen else ""
-        if not url or not (Path(url) / "state.json").exists():
+        url = owner.own_pool(loaded, bot) or loaded.pool
+        if not (Path(url) / "state.json").exists():
             raise
         pool = Pool(open_store(url)).status()
+        # One that the bot's file does not name, and none of its runs has filled, is another bot's.
+        if "pool" not in loaded.chosen and url == loaded.pool and loaded.name not in pool["runs"]:
+            raise
         show({"pool": pool, "not_in_aws": str(error)}, f"{status_text(pool)}\nNot in AWS: {error}")
     warn(low(pool))
 

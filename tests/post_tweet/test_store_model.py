@@ -141,6 +141,16 @@ class PoolMachine(RuleBasedStateMachine):
         if fresh:
             self.withdrawn.add(index)
 
+    @precondition(lambda self: self.ids)
+    @rule(which=st.integers(0, 99), who=st.integers(0, 1))
+    def restore(self, which: int, who: int) -> None:
+        index = which % len(self.ids)
+        back = index >= self.next and index in self.withdrawn
+        found = self.pools[who].restore([index])
+        assert (found.restored, found.passed) == (back, index < self.next)
+        if back:
+            self.withdrawn.remove(index)
+
     @rule(pause=st.booleans(), who=st.integers(0, 1))
     def pause(self, pause: bool, who: int) -> None:
         if self.ids:

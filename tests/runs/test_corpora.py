@@ -61,6 +61,11 @@ def test_tweets_from_the_corpus_to_the_pool(
     assert len(set(map(normal_form, pool))) == 40 and not set(map(normal_form, pool)) & set(map(normal_form, tweets))
     for text in pool:
         assert not problems(text) and not any(c.isdigit() for c in text) and weighted_length(text) <= 280
+    assert cli.main([*line[:4], "20", *line[5:]]) == 0
+    out = capsys.readouterr().out
+    assert "Added 20 texts" in out and "the pool now holds 60, 60 unused" in out, "each run adds as many as it says"
+    added = texts_in(tmp_path / "run" / "pool.jsonl")
+    assert not set(map(normal_form, added)) & set(map(normal_form, [*pool, *tweets]))
     sampled = "".join(texts_in(tmp_path / "run" / "candidates.jsonl"))
     assert any(ord(c) > 0x2000 for c in sampled), "it has learnt to write emoji"
     assert cli.main(["report", "--bot", settings, "--run", str(tmp_path / "run")]) == 0

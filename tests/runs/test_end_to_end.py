@@ -17,6 +17,7 @@ from post_tweet.store import open_store
 from tests.helpers.fine_tuned import QUIET, Line
 from tests.helpers.locked_moto import BUCKET, locked_moto
 from tests.helpers.loopback_x import loopback_x
+from tests.helpers.sampling import quick_bot
 from training.cli import main as cli
 from training.corpus.read import load_corpus
 from training.curate import fill
@@ -62,3 +63,32 @@ def test_the_original_s_own_command_tweets_from_a_checkpoint(
         assert [cli.main([*command, slot]) for slot in ("one", "two", "two")] == [0, 0, 0]
         outcomes = [json.loads(text)["outcome"] for text in capsys.readouterr().out.splitlines() if text[0] == "{"]
         assert outcomes == ["posted", "posted", "already-settled"] and len(set(x.published)) == 2
+
+
+def test_a_checkpoint_s_texts_are_its_own(
+    line: Line, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After texts of one checkpoint, another in the same folder posts none of those that wait; a slot posts once."""
+    (tmp_path / "bot").mkdir()
+    settings, other = quick_bot(tmp_path / "bot"), line.base.folder
+    pool = Pool(open_store(str(tmp_path / "run" / "pool")))
+    with loopback_x() as x:
+        (tmp_path / "twitter.json").write_text(x.twitter_json)
+        monkeypatch.setenv("X_API_URL", x.url)
+        command = ["post", "--bot", str(settings), "--creds", str(tmp_path / "twitter.json")]
+        command += ["--run", str(tmp_path / "run"), "--checkpoint"]
+        assert cli.main([*command, str(tuned.parent), "--slot", "one"]) == 0
+        first = pool.load()[0]
+        assert cli.main([*command, str(other), "--slot", "two"]) == 0
+        said = capsys.readouterr().out
+        assert f"{first.remaining} texts of another checkpoint are withdrawn" in said
+        later = pool.load()[0]
+        assert later.next == first.total + 1 and x.published[1] == pool.record(later, first.total)["text"]
+        assert cli.main([*command, str(other), "--slot", "one"]) == 0
+        assert cli.main([*command, str(other), "--slot", "three"]) == 0
+        assert len(x.published) == 3 and pool.load()[0].total == later.total
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / "bot.toml").write_bytes(settings.read_bytes())
+    command[command.index(str(settings))] = str(tmp_path / "copy" / "bot.toml")
+    assert cli.main([*command, str(other), "--dry-run"]) == 2
+    assert "of the same name" in capsys.readouterr().err

@@ -58,12 +58,9 @@ def no_pool(settings: Bot, bot: Path) -> WrongUse:
     """What to say where there is no pool. If the bot's run has filled another one, that is named."""
     from training.runs import owner
 
-    url, run = settings.pool, Path("runs") / settings.name
-    known = owner.Owner.read(run)
-    if known and known.pool and known.is_same(owner.Owner.of(run, settings, bot)):
-        other = owner.from_here(run, known.pool)
-        if owner.place_of(other) != owner.place_of(url):
-            return WrongUse(f"There is no pool at {url}; {run} fills {other}: add --pool {shlex.quote(other)}.")
+    url, other = settings.pool, owner.own_pool(settings, bot)
+    if other and owner.place_of(other) != owner.place_of(url):
+        return WrongUse(f"There is no pool at {url}; the bot's run fills {other}: add --pool {shlex.quote(other)}.")
     return WrongUse(f"There is no pool at {url}; `make train-and-fill {shlex.quote(f'POOL={url}')}` makes one.")
 
 

@@ -78,7 +78,7 @@ def number_at(path: Path, offset: int) -> int:
 
 
 def blocks(path: Path, size: int, about: int, start: int = 0) -> Iterator[tuple[int, int]]:
-    """(start, stop) of blocks of whole lines, `about` bytes or a little more, that make up the bytes `start` to `size`."""
+    """(start, stop) of blocks of whole lines, `about` bytes or a little more: together the bytes `start` to `size`."""
     with path.open("rb") as file:
         while start < size:
             file.seek(min(size, start + about))

@@ -17,7 +17,7 @@ from training.common.progress import Say
 from training.common.text import indented
 from training.curate.fill import read_pool
 
-NOTED = ("names", "round")
+NOTED = {"names", "round"}
 """What review.jsonl has beside a pool record."""
 YES, NO, STOP = ("y", "yes"), ("n", "no"), ("q", "quit")
 
@@ -48,10 +48,8 @@ def review(run: Path, answers: TextIO, say: Say) -> Path | None:
     say(f"\n{len(approved):,} approved, {sum(not yes for yes in known.values()):,} refused.")
     if not approved:
         return None
-    jsonl.write(
-        run / "approved.jsonl",
-        ({name: value for name, value in sorted(record.items()) if name not in NOTED} for record in approved),
-    )
+    published = ({name: record[name] for name in sorted(record.keys() - NOTED)} for record in approved)
+    jsonl.write(run / "approved.jsonl", published)
     return run / "approved.jsonl"
 
 

@@ -139,6 +139,15 @@ def pool_of(run: Path, bot: Bot, file: Path, given: str | None) -> str:
     return given or asked
 
 
+def own_pool(bot: Bot, file: Path) -> str | None:
+    """The pool that the run under the bot's name fills; None: there is no such run, or it is another bot's."""
+    run = Path("runs") / bot.name
+    known = Owner.read(run)
+    if known is None or known.pool is None or not known.is_same(Owner.of(run, bot, file)):
+        return None
+    return from_here(run, known.pool)
+
+
 def claim_pool(run: Path, bot: Bot, file: Path, given: str | None, say: Say) -> tuple[Bot, list[str]]:
     """The bot with its run's pool, which is written down; and every text that this pool and the run's earlier ones have
     ever held. Call `claim` before.
@@ -149,14 +158,13 @@ def claim_pool(run: Path, bot: Bot, file: Path, given: str | None, say: Say) -> 
     mine, pool = Owner.read(run) or Owner.of(run, bot, file), pool_of(run, bot, file, given)
     here, asked, earlier = place_of(pool), settings.load(file).pool, list(mine.earlier)
     for path in sorted(run.resolve().parent.glob(f"*/{FILE}")):
-        theirs, folder = Owner.read(path.parent), path.parent
-        if theirs and theirs.pool and place_of(from_here(folder, theirs.pool)) == here:
-            if not theirs.is_same(Owner.of(folder, bot, file)):
-                raise WrongUse(
-                    f"The pool {pool} is that of the bot {shown(theirs.bot)}, and who posts from it posts for that one: "
-                    f'give {bot.name} its own with --pool, or pool = "…" in {file}. (`deepproverbs fill` adds a '
-                    "pool.jsonl to any pool.)"
-                )
+        folder, theirs = path.parent, Owner.read(path.parent)
+        fills = theirs and theirs.pool and place_of(from_here(folder, theirs.pool)) == here
+        if theirs and fills and not theirs.is_same(Owner.of(folder, bot, file)):
+            raise WrongUse(
+                f"The pool {pool} is that of the bot {shown(theirs.bot)}: give {bot.name} its own with --pool, or "
+                f'pool = "…" in {file}. (`deepproverbs fill` adds a pool.jsonl to any pool.)'
+            )
     texts = fill.history(pool)
     before = from_here(run, mine.pool) if mine.pool else pool
     if place_of(before) != here:
