@@ -133,9 +133,9 @@ READ: dict[str, tuple[bytes, str, list[str]]] = {
         [f" {t} " for t in SAYINGS],
     ),
     "one-column.csv": (table([[t] for t in SAYINGS]), "table", SAYINGS),
-    "one-column-quoted": (table([[t] for t in SAYINGS], quoting=1), "table", SAYINGS),
-    "one-column-heading": (table([[t] for t in SAYINGS], ["text"], quoting=1), "table", SAYINGS),
-    "one-column-blank-first": (b"\n" + table([[t] for t in SAYINGS], quoting=1), "table", SAYINGS),
+    "one-column-quoted": (table([[t] for t in SAYINGS], quoting=1), "json-lines", SAYINGS),
+    "one-column-heading": (table([[t] for t in SAYINGS], ["text"], quoting=1), "json-lines", SAYINGS),
+    "one-column-blank-first": (b"\n" + table([[t] for t in SAYINGS], quoting=1), "json-lines", SAYINGS),
     "one-column-dummy-first": (b"dummy\n" + table([[t] for t in SAYINGS], quoting=1), "table", SAYINGS),
     "get-old-tweets": (
         (
@@ -207,7 +207,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "gzip": (b"\x1f\x8b\x08", "is gzip, .*gunzip"),
     "sqlite": (b"SQLite format 3\0", "is a SQLite database.*sqlite3 -csv"),
     "parquet": (b"PAR1...", "is a Parquet file"),
-    "zip-cut": (b"PK\3\4...", "zip archive that is broken"),
+    "zip-cut": (b"PK\3\4...", "cannot be unpacked"),
     "quote-closed-later": (
         rows(BARE, quote=(4,), close=(9,)),
         "line 6: a quote mark that opens there is closed some rows later, and swallows",

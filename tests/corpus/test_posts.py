@@ -127,7 +127,7 @@ def test_each_setting_stands_alone() -> None:
 
 
 def test_an_unknown_word_is_refused() -> None:
-    with pytest.raises(WrongUse, match=r"corpus.drop must be one of reposts, replies, not 'retweets'"):
+    with pytest.raises(WrongUse, match=r"corpus.drop must be one of reposts, replies, damaged, not 'retweets'"):
         override(Bot(name="a"), "corpus", drop=("retweets",))
 
 

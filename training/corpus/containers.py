@@ -7,14 +7,16 @@ once. The text of a .docx is taken out of it, a paragraph a line.
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import sys
 import tempfile
+import weakref
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from xml.etree import ElementTree
 
 from training.common.errors import DeepproverbsError
@@ -52,14 +54,24 @@ MOST_XML = 200 << 20
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 
 
+class Copy:
+    """A temporary file, which vanishes when nothing refers to it any more, or the program ends."""
+
+    def __init__(self) -> None:
+        handle, name = tempfile.mkstemp(prefix="deepproverbs-")
+        os.close(handle)
+        self.path = Path(name)
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
+
+
 @dataclass(frozen=True)
 class Plain:
     """A regular file of text, or a copy of one."""
 
     path: Path
     called: str
-    copy: IO[Any] | None = None
-    """The temporary file behind `path`, which vanishes when nothing refers to it any more."""
+    copy: Copy | None = None
+    """The temporary file behind `path`."""
 
 
 def plain_file(path: Path, called: str = "") -> Plain:
@@ -82,12 +94,12 @@ def plain_file(path: Path, called: str = "") -> Plain:
     return _opened(path, called, head)
 
 
-def _copied(pipe: IO[bytes], called: str) -> tuple[Path, str, IO[Any]]:
-    copy = tempfile.NamedTemporaryFile(prefix="deepproverbs-")  # noqa: SIM115 - lives as long as the reading
-    shutil.copyfileobj(pipe, copy, 1 << 20)
-    copy.flush()
-    with Path(copy.name).open("rb") as file:
-        opened = _opened(Path(copy.name), called, file.read(1 << 16))
+def _copied(pipe: IO[bytes], called: str) -> tuple[Path, str, Copy]:
+    copy = Copy()
+    with copy.path.open("wb") as file:
+        shutil.copyfileobj(pipe, file, 1 << 20)
+    with copy.path.open("rb") as file:
+        opened = _opened(copy.path, called, file.read(1 << 16))
     return opened.path, called, opened.copy or copy
 
 
@@ -108,7 +120,7 @@ def _opened(path: Path, called: str, head: bytes) -> Plain:
             members = set(archive.namelist())
             if "word/document.xml" in members:
                 copy = _document(archive, called)
-                return Plain(Path(copy.name), called, copy)
+                return Plain(copy.path, called, copy)
             what, cure = "a zip archive", "unpack it and give the file in it that holds the texts"
             if "xl/workbook.xml" in members:
                 what, cure = "an Excel workbook (.xlsx)", SHEET
@@ -123,17 +135,16 @@ def _opened(path: Path, called: str, head: bytes) -> Plain:
 
 def with_ordinary_ends(plain: Plain) -> Plain:
     """A copy in UTF-8 whose lines end in LF, of a file that ends them otherwise throughout."""
-    copy = tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", prefix="deepproverbs-")  # noqa: SIM115
-    with open_text(plain.path, "utf-8") as file:
+    copy = Copy()
+    with open_text(plain.path, "utf-8") as file, copy.path.open("w", encoding="utf-8", newline="\n") as out:
         while piece := file.read(1 << 20):
             for end in OTHER_ENDS:
                 piece = piece.replace(end, "\n")
-            copy.write(piece)
-    copy.flush()
-    return Plain(Path(copy.name), plain.called, copy)
+            out.write(piece)
+    return Plain(copy.path, plain.called, copy)
 
 
-def _document(archive: zipfile.ZipFile, called: str) -> IO[Any]:
+def _document(archive: zipfile.ZipFile, called: str) -> Copy:
     """The paragraphs of a .docx as a text file: one a line, or with blank lines between if there are breaks in them."""
     if archive.getinfo("word/document.xml").file_size > MOST_XML:
         raise DeepproverbsError(f"{called} holds more than {MOST_XML >> 20} MiB of text; {PLAIN}.")
@@ -147,9 +158,9 @@ def _document(archive: zipfile.ZipFile, called: str) -> IO[Any]:
                     element.clear()
         except ElementTree.ParseError as error:
             raise DeepproverbsError(f"{called} is a broken Word document ({error}); {PLAIN}.") from error
-    copy = tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="\n", prefix="deepproverbs-")  # noqa: SIM115
-    copy.write(("\n\n" if any("\n" in each for each in paragraphs) else "\n").join(paragraphs) + "\n")
-    copy.flush()
+    copy = Copy()
+    between = "\n\n" if any("\n" in each for each in paragraphs) else "\n"
+    copy.path.write_text(between.join(paragraphs) + "\n", encoding="utf-8")
     return copy
 
 

@@ -10,7 +10,6 @@ import gzip
 import io
 import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from training.common.errors import DeepproverbsError
-from training.corpus.containers import Plain, plain_file
+from training.corpus.containers import Copy, Plain, plain_file
 
 Kind = Literal["", "zip", "tar", "gzip", "folder"]
 FREE = 1 << 26
@@ -130,11 +129,10 @@ def only_text(path: Path) -> Plain:
         )
     if kind(path) == "folder":
         return plain_file(path / found[0])
-    copy = tempfile.NamedTemporaryFile(prefix="deepproverbs-")  # noqa: SIM115  lives as long as the reading
-    with _open(path, found[0]) as member:
-        shutil.copyfileobj(member, copy, 1 << 20)
-    copy.flush()
-    plain = plain_file(Path(copy.name), f"{path}, {found[0]}")
+    copy = Copy()
+    with _open(path, found[0]) as member, copy.path.open("wb") as file:
+        shutil.copyfileobj(member, file, 1 << 20)
+    plain = plain_file(copy.path, f"{path}, {found[0]}")
     return replace(plain, copy=plain.copy or copy)
 
 

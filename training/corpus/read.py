@@ -116,7 +116,7 @@ def open_beside(path: Path, settings: CorpusSettings) -> Reading:
 
     Raises: as `open_corpus`.
     """
-    settings = replace(settings, drop=())
+    settings = replace(settings, drop=tuple(each for each in settings.drop if each == "damaged"))
     if settings.form or settings.delimiter or settings.field or settings.author:
         try:
             said = open_corpus(path, settings)

@@ -11,6 +11,7 @@ from typing import Any
 
 from training.common.errors import DeepproverbsError
 from training.corpus.forms import fields
+from training.corpus.forms.columns import is_known_field
 from training.corpus.forms.fields import Strings, strings_in, value_at
 from training.corpus.forms.form import Form, Found, Raw, Source
 from training.corpus.forms.json_stream import LONGEST
@@ -43,7 +44,13 @@ def recognise(source: Source) -> Found | None:
 def read(source: Source, found: Found, ledger: Ledger) -> Iterator[Raw]:
     field = source.settings.field if found.details is None else found.details
     missing = Missing(source, field)
+    first = True
     for record, number in _records(source, ledger):
+        if first and isinstance(record, str) and is_known_field(record):
+            ledger.drop("headings", record, number)  # a table of one column, in quotes
+            first = False
+            continue
+        first = False
         raw = raw_of(record, value_at(record, field), number, ledger)
         missing.saw(raw, record, number, ledger)
         if raw:
