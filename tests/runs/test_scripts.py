@@ -58,8 +58,8 @@ def test_from_the_corpus_to_the_pool(tmp_path: Path, half: int, capsys: pytest.C
     assert cli.main(["pool", "list", "0", *pool]) == 0
     shown = capsys.readouterr().out
     for number, text in enumerate(stored[:20]):
-        assert f"{number:>8}  {text.splitlines()[0]}\n" in shown
-        assert all(f"          {line}\n" in shown for line in text.splitlines()[1:])
+        first, *rest = text.splitlines()
+        assert f"{number:>8}{'':13}{first}\n" in shown and all(f"\n{'':21}{line}\n" in shown for line in rest)
     again = [*line, "--history", str(tmp_path / "pool"), "--out", str(tmp_path / "again.jsonl")]
     assert cli.main(again) == 0
     assert written(tmp_path / "again.jsonl") == []
