@@ -122,6 +122,11 @@ READ: dict[str, tuple[bytes, str, list[str]]] = {
         BARE,
     ),
     "table-lines-in-cells": (table(numbered(BROKEN), ["id", "text"]), "table", BROKEN),
+    "table-separators-in-cells": (
+        table([(n, f"{t}\n==========\n%\nand so on") for n, t in numbered()], ["id", "text"]),
+        "table",
+        [f"{t}\n==========\n%\nand so on" for t in SAYINGS],
+    ),
     "table-headings-repeated": (
         table(numbered(SAYINGS[:9]), ["id", "text"]) + table(numbered(SAYINGS[9:]), ["id", "text"]),
         "table",

@@ -35,6 +35,8 @@ def kind(path: Path) -> Kind:
     """What the path is by its first bytes; "": a file alone, or nothing."""
     if path.is_dir():
         return "folder"
+    if not path.is_file():
+        return ""  # a pipe can be read only once
     try:
         with path.open("rb") as file:
             head = file.read(512)

@@ -28,8 +28,8 @@ def _number(count: int, what: str) -> str:
 def recognise(source: Source) -> Found | None:
     count, headings = source.shape.equals
     rest = source.shape.filled - count
-    if not count or headings > 0.6 * count:
-        return None  # none, or they underline headings
+    if not count or headings > 0.6 * count or source.is_table:
+        return None  # none, or they underline headings, or stand in a table's cells
     if count >= 3 or rest <= 6 * (count + 1):
         return Found(_number(count, "of equals signs"))
     raise ask(

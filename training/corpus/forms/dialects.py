@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,11 +50,11 @@ class Dialect:
 def separator_line(source: Source) -> str:
     """What Excel's first line `sep=;` names, or ""."""
     with source.open() as file:
-        found = _SEP.match(file.readline().strip("\ufeff \r\n") if True else "")
+        found = _SEP.match(file.readline().strip("\ufeff \r\n"))
     return found[1] if found else ""
 
 
-def _physical(source: Source, backslash: bool) -> Iterator[str]:
+def _physical(source: Source, backslash: bool) -> Generator[str, None, None]:
     with source.open(newline="") as file:
         for number, line in enumerate(file):
             if number == 0:
@@ -73,13 +74,14 @@ def rows_of(source: Source, dialect: Dialect) -> Iterator[tuple[int, list[str]]]
         yield from _split(source, dialect)
         return
     csv.field_size_limit(LONGEST_CELL)
+    with closing(_physical(source, dialect.quoting == "backslash")) as lines:
+        yield from _parsed(lines, dialect)
+
+
+def _parsed(lines: Iterator[str], dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     quote = "'" if dialect.quoting == "single" else '"'
     reader = csv.reader(
-        _physical(source, dialect.quoting == "backslash"),
-        delimiter=dialect.delimiter,
-        quotechar=quote,
-        skipinitialspace=dialect.space,
-        strict=True,
+        lines, delimiter=dialect.delimiter, quotechar=quote, skipinitialspace=dialect.space, strict=True
     )
     before = 0
     while True:
@@ -94,7 +96,7 @@ def rows_of(source: Source, dialect: Dialect) -> Iterator[tuple[int, list[str]]]
             begun = f" in the row that begins in line {line:,}" * (line != last)
             raise BrokenRow(last, f"a quote mark is followed by something else than the delimiter{begun}") from error
         if row:
-            if len(row) > 1 and sum(cell.count(quote) % 2 for cell in row) > 1:
+            if quote in "".join(row) and sum(cell.count(quote) % 2 for cell in row) > 1:
                 raise BrokenRow(before + 1, "quote marks that begin in one cell and end in another")
             yield before + 1, row
         before = reader.line_num

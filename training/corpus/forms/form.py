@@ -15,6 +15,7 @@ from training.settings import NOTHING_SAID, CorpusSettings
 
 if TYPE_CHECKING:
     from training.corpus.forms.shape import Shape
+    from training.corpus.forms.table import Tables
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,18 @@ class Source:
         from training.corpus.forms.shape import measure
 
         return measure(self)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The tables of several columns that it could be, found once: in their cells may stand what separates texts
+        elsewhere."""
+        from training.corpus.forms.table import tables
+
+        return tables(self)
+
+    @property
+    def is_table(self) -> bool:
+        return any(self.tables)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ class _Sources(NamedTuple):
 
 
 def recognise(source: Source) -> Found | None:
-    return said(source) if (rule := source.shape.rules.get("%")) and rule.count >= 3 else None
+    rule = source.shape.rules.get("%")
+    return said(source) if rule and rule.count >= 3 and not source.is_table else None
 
 
 def said(source: Source) -> Found | None:

@@ -7,7 +7,7 @@ of texts or one column is written by a machine and another is not. Prose with on
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from training.common.errors import DeepproverbsError, WrongUse
@@ -20,6 +20,8 @@ from training.corpus.ledger import Ledger
 
 NAMES = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
 SPELLED = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+Tables = tuple[list[Survey], list[BrokenRow]]
+"""The dialects in which a file is a table of several columns, and the rows that break it in others."""
 MOST_ROWS_JOINED = 0.9
 """Share of rows from where on it is not the text that holds the delimiter but another dialect."""
 
@@ -52,14 +54,7 @@ def _found(source: Source, said: bool) -> Found | None:
     named = chosen or separator_line(source)
     if named and source.path.is_file() and not chosen:
         said = True  # the file says so itself
-    fits, broken = [], []
-    for delimiter in [named] if named else DELIMITERS:
-        try:
-            found = _fitting(source, delimiter, said)
-        except BrokenRow as error:
-            broken.append((delimiter, error))
-            continue
-        fits += [found] if found else []
+    fits, broken = source.tables if not said else _tables(source, [named] if named else DELIMITERS, said)
     fits = [each for each in fits if each.known] or fits
     if len(fits) > 1:
         raise ask(
@@ -72,13 +67,31 @@ def _found(source: Source, said: bool) -> Found | None:
     if column:
         return _one(source, column)
     if broken:
-        raise DeepproverbsError(f"{source.name}, {broken[0][1]}. Mend that row, or say --form lines if it is no table.")
+        raise DeepproverbsError(f"{source.name}, {broken[0]}. Mend that row, or say --form lines if it is no table.")
     if said:
         raise DeepproverbsError(
             f"{source.name} is no table with {NAMES.get(named, named) or 'any delimiter'}: "
             "no two columns in every row; say another --delimiter or --form."
         )
     return None
+
+
+def tables(source: Source) -> Tables:
+    """What `Source.tables` keeps."""
+    return _tables(source, DELIMITERS, False)
+
+
+def _tables(source: Source, delimiters: Sequence[str], said: bool) -> Tables:
+    fits: list[Survey] = []
+    broken: list[BrokenRow] = []
+    for delimiter in delimiters:
+        try:
+            found = _fitting(source, delimiter, said)
+        except BrokenRow as error:
+            broken.append(error.with_traceback(None))
+            continue
+        fits += [found] if found else []
+    return fits, broken
 
 
 def _fitting(source: Source, delimiter: str, said: bool) -> Survey | None:
@@ -98,7 +111,7 @@ def _fitting(source: Source, delimiter: str, said: bool) -> Survey | None:
         try:
             found = survey(source, dialect, "damaged" in source.settings.drop)
         except BrokenRow as error:
-            fault = fault or error
+            fault = fault or error.with_traceback(None)
             continue
         if found is None:
             return None  # the first row has no such delimiter
@@ -258,7 +271,7 @@ def read(source: Source, found: Found, ledger: Ledger) -> Iterator[Raw]:
     first = True
     try:
         for line, row in rows_of(source, how.dialect):
-            if heading and tuple(cell.strip("\ufeff ") for cell in row) == heading:
+            if heading and heading[0] in row[0] and tuple(cell.strip("\ufeff ") for cell in row) == heading:
                 if not first:
                     ledger.drop("repeated headings", how.dialect.delimiter.join(row), line)
                 first = False
