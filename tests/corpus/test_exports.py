@@ -256,6 +256,18 @@ def test_nothing_but_posts_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert set(opened) == {"data/tweets.js"}
 
 
+def test_a_file_of_that_name_that_is_none_of_x_s(tmp_path: Path) -> None:
+    path = archive(tmp_path / "a.zip", {"src/tweets.js": "export const tweets = []", "a.txt": "one\ntwo\n"})
+    assert [text.strip() for text in texts(open_corpus(path))] == ["one", "two"]
+
+
+def test_an_archive_that_is_not_utf_8_is_told(tmp_path: Path) -> None:
+    content = js("tweets", [tweet(1, "KETTLE")]).encode().replace(b"KETTLE", b"k\xe9ttle")
+    path = archive(tmp_path / "a.zip", {"data/tweets.js": content})
+    with pytest.raises(DeepproverbsError, match=r"a.zip holds a file that is not UTF-8"):
+        texts(open_corpus(path))
+
+
 def test_broken_files_of_x_say_where(tmp_path: Path) -> None:
     (tmp_path / "tweets.js").write_text(js("tweets", TWEETS)[:-300])
     with pytest.raises(DeepproverbsError, match=r"tweets.js is JSON up to line \d+, column \d+: it ends"):
@@ -343,6 +355,15 @@ def test_mastodon_s_archive(tmp_path: Path, name: str) -> None:
     }
     kept = texts(open_corpus(path, replace(NOTHING_SAID, drop=("reposts",), links="keep", mentions="keep")))
     assert kept == [*TOOTS[:2], "@ann a reply", "read https://example.org/a/very/long/path"]
+
+
+def test_a_server_s_own_emoji_are_taken_out(tmp_path: Path) -> None:
+    tag = [{"type": "Emoji", "name": ":teapot:", "icon": {}}, {"type": "Hashtag", "name": "#tea"}]
+    content = OUTBOX | {"orderedItems": [note("<p>my :teapot: is hot :sic:</p>", [PUBLIC], tag=tag)]}
+    (tmp_path / "outbox.json").write_text(json.dumps(content))
+    reading = open_corpus(tmp_path / "outbox.json")
+    assert texts(reading) == ["my is hot :sic:"]
+    assert reading.ledger.altered["with a server's own emoji taken out"].count == 1
 
 
 def test_mastodon_archive_of_kensanata(tmp_path: Path) -> None:
@@ -488,7 +509,7 @@ ANN = replace(NOTHING_SAID, author="Ann Lee")
 
 @pytest.mark.parametrize("whole_account", [False, True])
 def test_telegram(tmp_path: Path, whole_account: bool) -> None:
-    content = {"about": "Here is …", "chats": {"about": "…", "list": [CHAT]}} if whole_account else CHAT
+    content = {"about": "Here is the data you requested.", "chats": {"about": "…", "list": [CHAT]}} if whole_account else CHAT
     (tmp_path / "result.json").write_text(json.dumps(content, indent=1))
     with pytest.raises(
         DeepproverbsError, match=r"a chat of 2 people: 'Ann Lee' \(2\), 'Bob' \(1\); say whose .*--author"
@@ -507,6 +528,16 @@ def test_telegram(tmp_path: Path, whole_account: bool) -> None:
         open_corpus(tmp_path / "result.json", replace(ANN, author="Eve"))
     everybody = open_corpus(tmp_path / "result.json", replace(ANN, author="*"))
     assert [raw.text for raw in everybody.texts()][-1] == SECRET and dropped(everybody)["notices"] == 1
+
+
+def test_telegram_as_it_was_before_2022(tmp_path: Path) -> None:
+    messages = [
+        {"id": 1, "type": "message", "date": "2019-01-01T00:00:00", "from": "Ann", "from_id": 5, "text": "A kettle"}
+    ]
+    content = {"name": 'a "b"', "type": "private_group", "id": 1, "messages": messages}
+    (tmp_path / "result.json").write_text(json.dumps(content, indent=1))
+    reading = open_corpus(tmp_path / "result.json")
+    assert reading.form.name == "telegram" and texts(reading) == ["A kettle"]
 
 
 def test_one_who_writes_alone_is_not_asked_about(tmp_path: Path) -> None:

@@ -60,6 +60,13 @@ SHAPES: dict[str, Callable[[list[str]], str]] = {
     "pandas' columns": lambda t: json.dumps(
         {"id": {str(n): n for n in range(len(t))}, "text": {str(n): s for n, s in enumerate(t)}}
     ),
+    "pandas' split": lambda t: json.dumps(
+        {"columns": ["n", "text"], "index": list(range(len(t))), "data": [[str(n), s] for n, s in enumerate(t)]}
+    ),
+    "pandas' index": lambda t: json.dumps({str(n): {"n": n, "text": s} for n, s in enumerate(t)}),
+    "rows": lambda t: json.dumps([[n, s] for n, s in enumerate(t)]),
+    "rows with a heading": lambda t: json.dumps([["user", "text"], *[["ann lee", s] for s in t]]),
+    "lines of a text": lambda t: json.dumps([{"title": "a b", "lines": s.split("\n")} for s in t]),
     "one after the other": lambda t: "\n".join(json.dumps(ids(n) | {"text": s}, indent=4) for n, s in enumerate(t)),
     "one after the other, glued": lambda t: "".join(json.dumps({"text": s}) for s in t),
     "lines": lambda t: "\n".join(json.dumps({"text": s}) for s in t),
@@ -137,6 +144,35 @@ def test_several_lists_are_asked_about(tmp_path: Path) -> None:
     assert texts(opened(tmp_path / "a", content, replace(AS_IT_IS, field="*"))) == SAYINGS
 
 
+@pytest.mark.parametrize("count", [9, 12])
+def test_lists_of_the_same_kind_are_asked_about_whatever_their_lengths(tmp_path: Path, count: int) -> None:
+    parts = {"kings": SAYINGS[:count], "fools": SAYINGS[count:]}
+    objects = json.dumps({name: [{"text": s, "id": 1} for s in part] for name, part in parts.items()})
+    with pytest.raises(DeepproverbsError, match=r"2 lists of texts: 'fools.text' .*, 'kings.text' .* --field '\*'"):
+        opened(tmp_path / "a", objects)
+    assert texts(opened(tmp_path / "a", objects, replace(AS_IT_IS, field="fools.text"))) == SAYINGS[count:]
+    with pytest.raises(DeepproverbsError, match=r"has 'text' in 'kings.text', 'fools.text'; name one"):
+        opened(tmp_path / "a", objects, replace(AS_IT_IS, field="text"))
+    assert texts(opened(tmp_path / "a", objects, replace(AS_IT_IS, field="*"))) == SAYINGS
+    strings = json.dumps(parts)
+    with pytest.raises(DeepproverbsError, match=r"2 lists of texts: 'fools' .*, 'kings' "):
+        opened(tmp_path / "a", strings)
+    # A name that is known, or no words in the other, needs no question.
+    assert texts(opened(tmp_path / "a", json.dumps({"tags": ["a", "b"] * 5, "kings": SAYINGS}))) == SAYINGS
+    assert texts(opened(tmp_path / "a", json.dumps({"about": ["me too"] * 24, "quotes": SAYINGS}))) == SAYINGS
+
+
+def test_rows_of_several_texts_are_asked_about(tmp_path: Path) -> None:
+    content = json.dumps([["One line", "another line"], ["a third", "a fourth"]])
+    with pytest.raises(DeepproverbsError, match=r"2 lists of texts: '0' \(2\), '1' \(2\); .* --field '\*'"):
+        opened(tmp_path / "a", content)
+    assert texts(opened(tmp_path / "a", content, replace(AS_IT_IS, field="1"))) == ["another line", "a fourth"]
+    assert texts(opened(tmp_path / "a", content, replace(AS_IT_IS, field="*"))) == [
+        "One line\nanother line",
+        "a third\na fourth",
+    ]
+
+
 FACE = {"manaCost": "{1}{W}", "colors": ["W"]}
 
 
@@ -201,6 +237,7 @@ BROKEN = {
     '{"a": "b c", "d" "e f"}': r"up to line 1, column 18: expected ':'",
     '{"text": "a b"\n}\n{"text": \n}': r"up to line 4, column 1: expecting value",
     '["a b", ' + "[" * 100_000: r"nested too deeply|cut off",
+    '["a b", ' + "7" * 5000 + "]": r"digits",
     "[[1, 2], [3]]": "JSON without a text",
     "{}": "JSON without a text",
     "[]": "JSON without a text",
@@ -225,6 +262,13 @@ def test_a_damaged_line_stops_and_a_cut_last_one_is_counted(tmp_path: Path) -> N
             texts(opened(tmp_path / "a", "\n".join(damaged) + "\n"))
     with pytest.raises(DeepproverbsError, match=r"line 2: a list, not an object"):
         texts(opened(tmp_path / "a", '{"text": "a b"}\n["c d"]\n'))
+
+
+def test_a_damaged_first_line_hides_nothing(tmp_path: Path) -> None:
+    lines = [json.dumps({"text": s}) for s in SAYINGS]
+    for first in ("# my sayings", '{"text": "cut', "{'text': 'single quotes'}"):
+        with pytest.raises(DeepproverbsError, match=r"line 1: not JSON"):
+            texts(opened(tmp_path / "a.txt", "\n".join([first, *lines])))
 
 
 def test_lines_are_split_at_line_feeds_alone(tmp_path: Path) -> None:

@@ -47,11 +47,17 @@ class Reading:
         ledger = self.ledger = Ledger()
         self.garbled, self.garbled_count = [], 0
         count = 0
-        for raw in self.form.read(self.source, self.found, ledger):
+        for raw in self._raws(ledger):
             if post := learnable(self._decoded(raw, ledger), self.source.settings, ledger):
                 count += 1
                 yield post
         ledger.read += count + sum(each.count for each in ledger.dropped.values())
+
+    def _raws(self, ledger: Ledger) -> Iterator[Raw]:
+        try:
+            yield from self.form.read(self.source, self.found, ledger)
+        except UnicodeDecodeError as error:
+            raise _not_utf8(self.source.name) from error
 
     def _decoded(self, raw: Raw, ledger: Ledger) -> Raw:
         text = raw.text
@@ -97,7 +103,11 @@ def open_corpus(path: Path, settings: CorpusSettings = NOTHING_SAID) -> Reading:
     """
     if members.kind(path):
         archive = Source(path, settings=settings)
-        if export := archive_of(archive):
+        try:
+            export = archive_of(archive)
+        except UnicodeDecodeError as error:
+            raise _not_utf8(archive.name) from error
+        if export:
             return Reading(archive, *export)
         plain = members.only_text(path)
     else:
@@ -108,6 +118,11 @@ def open_corpus(path: Path, settings: CorpusSettings = NOTHING_SAID) -> Reading:
     source = Source(plain.path, encoding.name, settings, plain.called)
     form, found = form_of(source)
     return Reading(source, form, found, encoding=encoding, plain=plain)
+
+
+def _not_utf8(name: str) -> DeepproverbsError:
+    """Of a file in an archive; those alone are read whole before, and told better."""
+    return DeepproverbsError(f"{name} holds a file that is not UTF-8, as exports are; unpack it and give that file.")
 
 
 def open_beside(path: Path, settings: CorpusSettings) -> Reading:

@@ -19,6 +19,10 @@ from training.corpus.ledger import Ledger
 
 EVERYBODY = "*"
 _HEAD = 1 << 16
+_TELEGRAM = re.compile(
+    r'\ufeff?\s*\{\s*("about"\s*:\s*"Here is the data|("name"\s*:\s*(null|"([^"\\]|\\.)*")\s*,\s*)?"type"\s*:\s*'
+    r'"(personal_chat|bot_chat|saved_messages|(private|public)_(group|supergroup|channel))")'
+)
 _CUSTOM_EMOJI = re.compile(r"\s?<a?:\w+:\d+>")
 _PACKAGE = re.compile(r"(?:^|/)messages/c?\d+/messages\.(?:json|csv)$", re.IGNORECASE)
 _PRIVATE = ("1", "3", "DM", "GROUP_DM")
@@ -105,9 +109,11 @@ def _of_telegram(message: dict[str, Any], line: int) -> Message:
 
 
 def _recognise_telegram(source: Source) -> Found | None:
-    if not _begins(source, "date_unixtime", "messages") or not _begins(source, "text_entities"):
+    with source.open() as file:
+        head = file.read(_HEAD)
+    if not _TELEGRAM.match(head):
         return None
-    return found_chat(_telegram(source), source, "its messages have a date_unixtime and text_entities")
+    return found_chat(_telegram(source), source, "it begins as Telegram's result.json")
 
 
 def _read_telegram(source: Source, found: Found, ledger: Ledger) -> Iterator[Raw]:
@@ -157,18 +163,30 @@ def _package(source: Source) -> Iterator[Message]:
         channel: Any = {}
         if about in there:
             with source.open(name=about) as file:
-                channel = json.loads(file.read(_HEAD))
+                channel = _json_or_nothing(file.read(_HEAD))
         if not isinstance(channel, dict) or str(channel.get("type", _PRIVATE[0])) in _PRIVATE:
             yield Message("", "", 0, "channels between persons, which are not opened")
             continue
         with source.open(name=name, newline="") as file:
             if name.lower().endswith(".csv"):
                 rows = csv.DictReader(file, strict=True)
-                yield from (Message("", row.get("Contents") or "", rows.line_num) for row in rows)
+                try:
+                    yield from (Message("", row.get("Contents") or "", rows.line_num) for row in rows)
+                except csv.Error as error:
+                    raise DeepproverbsError(
+                        f"{source.name}, {name}, line {rows.line_num}: a broken row ({error}); download it again."
+                    ) from error
             else:
                 for item in Values(file, f"{source.name}, {name}").items():
                     if isinstance(item.value, dict):
                         yield Message("", str(item.value.get("Contents") or ""), item.line)
+
+
+def _json_or_nothing(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 TELEGRAM = Form("telegram", "a chat of Telegram", _recognise_telegram, _read_telegram, takes=frozenset({"author"}))

@@ -49,9 +49,12 @@ class Strings:
 
 
 def strings_in(value: Any, path: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, str]]:
-    """(field, string) of a record: `user.name` for one in an object in it, "" for a string alone."""
+    """(field, string) of a record: `user.name` for one in an object in it, "" for a string alone. A list of strings in
+    it is one of several lines."""
     if isinstance(value, str):
         yield path, value
+    elif isinstance(value, list) and path and value and all(isinstance(each, str) for each in value):
+        yield path, "\n".join(value)
     elif isinstance(value, dict) and depth:
         for key, inner in value.items():
             yield from strings_in(inner, f"{path}.{key}" if path else key, depth - 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +19,8 @@ from training.corpus.forms.records import Missing, raw_of
 from training.corpus.ledger import Ledger
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
-_OBJECT = re.compile(r'\s*\{\s*("(?:[^"\\]|\\.)*"\s*:|\}\s*$)')
+_LOOKED_AT = 20
+"""Lines, of which half may be damaged: which they are is told while reading."""
 
 
 def recognise(source: Source) -> Found | None:
@@ -59,23 +59,18 @@ def read(source: Source, found: Found, ledger: Ledger) -> Iterator[Raw]:
 
 
 def _begins(source: Source) -> bool:
-    """Whether the first line is a value of its own, with more to come. Strings must be so in every line: prose, too,
-    has lines between quotation marks."""
+    """Whether half of the first lines are objects, of two at least. Strings must be so in every line: prose, too, has
+    lines between quotation marks."""
     with source.open() as file:
-        lines = (line for line in _lines(file) if line.strip())
-        first, second = next(lines, ""), next(lines, "")
-        if not second:
+        lines = (line.lstrip("\ufeff") for line in _lines(file) if line.strip("\ufeff \t\r\n"))
+        first = list(itertools.islice(lines, _LOOKED_AT))
+        if len(first) < 2:
             return False
-        try:
-            value = json.loads(first.lstrip("\ufeff"))
-        except ValueError:
-            # Damaged or cut, if the next line is one.
-            return bool(_OBJECT.match(first) and _is_object(second))
-        if isinstance(value, dict):
+        if 2 * sum(map(_is_object, first)) >= len(first):
             return True
-        if isinstance(value, list):
-            return second.lstrip().startswith("[")
-        return isinstance(value, str) and all(map(_is_string, itertools.chain([second], lines)))
+        if first[0].lstrip().startswith("["):
+            return all(map(_is_list, first))
+        return all(map(_is_string, itertools.chain(first, lines)))
 
 
 def _lines(file: Any) -> Iterator[str]:
@@ -84,17 +79,22 @@ def _lines(file: Any) -> Iterator[str]:
 
 
 def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
+    return line.lstrip().startswith("{") and isinstance(_value(line), dict)
+
+
+def _is_list(line: str) -> bool:
+    return isinstance(_value(line), list)
 
 
 def _is_string(line: str) -> bool:
+    return isinstance(_value(line), str)
+
+
+def _value(line: str) -> Any:
     try:
-        return isinstance(json.loads(line), str | None)
-    except ValueError:
-        return False
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _records(source: Source, ledger: Ledger) -> Iterator[tuple[Any, int]]:

@@ -137,6 +137,8 @@ class Values:
                 if not cut or self._ended:
                     end = error.msg.startswith("Unterminated") or error.pos >= len(self._text.rstrip())
                     self._fail("it ends inside a value: cut off?" if end else error.msg, error.pos)
+            except ValueError as error:
+                self._fail(str(error), self._at)  # a number of thousands of digits
             except RecursionError:
                 self._fail("nested too deeply", self._at)
             else:

@@ -30,7 +30,7 @@ _HEAD = 1 << 16
 
 @dataclass(frozen=True)
 class Plan:
-    """How the values make up records, and which field of which of them is the text."""
+    """How the values make up records, and which field of which of them is the text; `group` ALL: of every one."""
 
     shape: str
     group: str = ""
@@ -50,35 +50,69 @@ def recognise(source: Source) -> Found | None:
                 "JSON; mend it, or say what it is: --form lines for one text a line."
             )
         return None
-    shape, groups, strings, lists = _look(source)
-    where = source.name
+    shape = _shape(source)
+    groups, strings = _look(source, shape)
     if not strings:
         raise DeepproverbsError(
-            f"{where} is JSON without a text: only numbers, empty lists or nothing; choose another file."
+            f"{source.name} is JSON without a text: only numbers, empty lists or nothing; choose another file."
         )
-    if source.settings.field == ALL:
-        return Found("JSON; every list in it, as you say", {"field": ALL}, Plan(shape, ALL))
-    if len(lists) > 1 and not source.settings.field and _different(lists, strings):
-        named = ", ".join(f"{name!r} ({strings[name, ''].count:,})" for name in sorted(lists)[:12])
-        raise DeepproverbsError(
-            f"{where} holds {len(lists)} lists of texts: {named}; "
-            f"name one with --field, or all of them with --field '{ALL}'."
+    paths = {_path(*key): held for key, held in strings.items()}
+    of_path = {_path(*key): key for key in strings}
+    asked = source.settings.field
+    if asked == ALL:
+        leaf = _of_all(groups, strings)
+        return Found(
+            f"JSON, all of its lists{f'; the texts are in {leaf!r}' * bool(leaf)}",
+            {"field": ALL},
+            Plan(shape, ALL, leaf),
         )
-    of_path: dict[str, tuple[str, str]] = {_path(*key): key for key in strings}
-    chosen, why = fields.choose(
-        {path: strings[key] for path, key in of_path.items()}, _records(groups, strings), source.settings.field, where
-    )
+    chosen, why = fields.choose(paths, max(groups[group] for group, _ in strings), asked, source.name)
     group, name = of_path[chosen]
-    count = groups.get(group, 0)
-    many = f"more than {count:,}" if count == LOOKED_AT and shape in ("list", "objects") else f"{count:,}"
+    if not asked and shape in ("lists", "rows"):
+        _ask_if_several(source, chosen, of_path, strings)
+    count = groups[group]
+    many = f"more than {count:,}" if count == LOOKED_AT and shape in ("list", "rows", "objects") else f"{count:,}"
     what = _DESCRIBED[shape].format(count=many)
     place = f"; the texts are in {chosen!r} ({why})" if chosen else ""
     return Found(f"{what}{place}", {"field": chosen} if chosen else {}, Plan(shape, group, name))
 
 
+def _ask_if_several(
+    source: Source, chosen: str, of_path: dict[str, tuple[str, str]], strings: dict[tuple[str, str], Strings]
+) -> None:
+    """
+    Raises:
+        DeepproverbsError: other lists hold texts as well, and no name says that they are none.
+    """
+    group, name = of_path[chosen]
+    texts = {
+        path: strings[key]
+        for path, key in of_path.items()
+        # Lists of strings, or of objects with the same field; of rows, the columns. X's API adds what a post cites.
+        if (key[1] == name or (key[0] == group and name.isdecimal())) and key[0] != "includes" and strings[key].lengths
+    }
+    if len(texts) > 1 and not _known([group] if not name or group else [name]):
+        named = ", ".join(f"{path!r} ({held.count:,})" for path, held in sorted(texts.items())[:12])
+        raise DeepproverbsError(
+            f"{source.name} holds {len(texts)} lists of texts: {named}; "
+            f"name one with --field, or all of them with --field '{ALL}'."
+        )
+
+
+def _of_all(groups: dict[str, int], strings: dict[tuple[str, str], Strings]) -> str:
+    """The field of the objects in all lists; "" if they are strings."""
+    merged: dict[str, Strings] = defaultdict(Strings)
+    for (_, name), held in strings.items():
+        merged[name].count += held.count
+        merged[name].lengths += held.lengths
+        merged[name].seen |= held.seen
+    return fields.choose(merged, sum(groups[group] for group in {group for group, _ in strings}), "", "")[0]
+
+
 _DESCRIBED = {
     "list": "a list of {count} entries",
     "lists": "lists in an object, this one of {count} entries",
+    "rows": "a list of {count} rows",
     "names": "{count} names, each with its text",
     "columns": "a table by columns, this one of {count} entries",
     "records": "{count} named objects",
@@ -91,59 +125,64 @@ def read(source: Source, found: Found, ledger: Ledger) -> Iterator[Raw]:
     missing = Missing(source, plan.field or plan.group)
     for group, record, line in _entries(source, plan.shape):
         if plan.group == ALL:
-            if isinstance(record, str):
-                yield Raw(record, line)
+            if plan.shape == "rows":
+                value: Any = [cell for cell in record.values() if isinstance(cell, str)]
+            else:
+                value = value_at(record, plan.field)
+                if group == "includes" or (not isinstance(value, str) and not isinstance(record, dict)):
+                    continue
         elif group == plan.group:
-            raw = raw_of(record, value_at(record, plan.field), line, ledger)
-            missing.saw(raw, record, line, ledger)
-            if raw:
-                yield raw
+            value = value_at(record, plan.field)
+        else:
+            continue
+        raw = raw_of(record, value, line, ledger)
+        missing.saw(raw, record, line, ledger)
+        if raw:
+            yield raw
     missing.check()
 
 
-def _look(source: Source) -> tuple[str, dict[str, int], dict[tuple[str, str], Strings], set[str]]:
-    """(shape, records of each group, what their fields hold, the groups that are lists of strings)."""
-    shape = _shape(source)
+def _look(source: Source, shape: str) -> tuple[dict[str, int], dict[tuple[str, str], Strings]]:
+    """(records of each group, what their fields hold)."""
     groups: dict[str, int] = defaultdict(int)
     strings: dict[tuple[str, str], Strings] = defaultdict(Strings)
-    lists = set()
     entries: Iterable[tuple[str, Any, int]] = _entries(source, shape)
-    for group, record, _ in itertools.islice(entries, LOOKED_AT) if shape in ("list", "objects") else entries:
+    for group, record, _ in itertools.islice(entries, LOOKED_AT) if shape in ("list", "rows", "objects") else entries:
         groups[group] += 1
         for name, text in strings_in(record):
             strings[group, name].add(text)
-        if shape == "lists" and isinstance(record, str):
-            lists.add(group)
-    return shape, groups, strings, lists
+    return groups, strings
 
 
 def _shape(source: Source) -> str:
-    """How the file is built, by a look at all of it. An object is walked once: its end tells whether more follow."""
+    """How the file is built. An object is walked to its end, which tells whether more follow."""
     with source.open() as file:
         values = Values(file, source.name)
         if values.next() == "[":
-            return "list"
-        lists, inner, scalars = set[str](), defaultdict[str, set[str]](set), dict[str, Any]()
-        for item in values.items():
-            if not item.group:
-                scalars[item.name] = item.value
-            elif item.name:
-                if len(inner[item.group]) < 1000:
-                    inner[item.group].add(item.name)
-            else:
-                lists.add(item.group)
+            return "rows" if isinstance(next((item.value for item in values.items()), None), list) else "list"
+        lists, decimal, inner, scalars = False, True, 0, 0
+        known = set[str]()
+        alike: set[str] | None = None
+        for group, items in itertools.groupby(values.items(), lambda item: item.group):
+            if not group:
+                for item in items:
+                    scalars += 1
+                    known |= _known([item.name])
+                continue
+            names = {item.name for item in itertools.islice(items, 1000)}
+            lists = lists or "" in names
+            decimal = decimal and all(name.isdecimal() for name in names)
+            alike = names if alike is None else alike & names
+            inner += 1
         if values.next():
             return "objects"
     if lists:
         return "lists"
     if inner:
         # {"a": {"text": …}, "b": {"text": …}} has names in common, {"meta": {…}, "data": {…}} has not.
-        columns = all(name.isdecimal() for names in inner.values() for name in names)
-        alike = set.intersection(*inner.values()) if len(inner) > 1 else _known(next(iter(inner.values())))
-        return "records" if alike and not columns else "columns"
-    if len(scalars) < 2 or _known(scalars):
-        return "objects"
-    return "names"
+        alike = alike if inner > 1 else _known(alike or ())
+        return "records" if alike and not decimal else "columns"
+    return "objects" if scalars < 2 or known else "names"
 
 
 def _known(names: Iterable[str]) -> set[str]:
@@ -163,11 +202,17 @@ def _entries(source: Source, shape: str) -> Iterator[tuple[str, Any, int]]:
                 record: list[Item] = list(items)
                 yield "", {item.name: item.value for item in record}, record[0].line
         else:
+            rows = _Rows()
             for item in values.items():
-                # {"data": {"a name": [{…}, {…}]}}: the two faces of a card
-                inner = item.value if isinstance(item.value, list) and shape != "list" else [item.value]
-                for value in inner:
-                    yield ("" if shape == "names" else item.group or item.name), value, item.line
+                group = "" if shape == "names" else item.group or item.name
+                if isinstance(item.value, list) and item.name:
+                    # {"data": {"a name": [{…}, {…}]}}
+                    yield from ((group, value, item.line) for value in item.value)
+                elif isinstance(item.value, list) or group == "columns":
+                    if (row := rows.named(group, item.value)) is not None:
+                        yield group, row, item.line
+                else:
+                    yield group, item.value, item.line
         if mark := values.next():
             raise DeepproverbsError(
                 f"{source.name} is JSON that ends before line {values.line}, where {mark!r} follows; "
@@ -179,14 +224,26 @@ def _path(group: str, name: str) -> str:
     return f"{group}.{name}" if group and name else group or name
 
 
-def _records(groups: dict[str, int], strings: dict[tuple[str, str], Strings]) -> int:
-    """The records of the largest group that holds strings."""
-    return max((groups[group] for group, _ in strings), default=0)
+class _Rows:
+    """Lists as records, named by a heading: the first row, or pandas' list of columns; else by their numbers."""
 
+    def __init__(self) -> None:
+        self._heading: dict[str, list[str]] = {}
+        self._columns: list[str] = []
 
-def _different(lists: set[str], strings: dict[tuple[str, str], Strings]) -> bool:
-    """Whether several lists of strings are kinds of texts and not the columns of a table, which are of one length."""
-    return len({strings[name, ""].count for name in lists}) > 1 and not _known(lists)
+    def named(self, group: str, row: Any) -> Any:
+        """None: a heading."""
+        if not isinstance(row, list):
+            self._columns.append(str(row))
+            return row
+        if group not in self._heading:
+            strings = [cell for cell in row if isinstance(cell, str)]
+            heads = len(strings) == len(row) and bool(_known(strings))
+            numbers = [str(number) for number in range(len(row))]
+            self._heading[group] = strings if heads else self._columns if len(self._columns) == len(row) else numbers
+            if heads:
+                return None
+        return dict(zip(self._heading[group], row, strict=False))
 
 
 JSON = Form("json", "JSON", recognise, read)

@@ -92,6 +92,10 @@ def _post(html: Any, warning: Any, public: bool, post: dict[str, Any], line: int
         ledger.drop("not public", "", line)
         return None
     text = whole(text_of(html), line, ledger) if isinstance(html, str) else ""
+    plain = _without_emoji(text, post)
+    if plain != text:
+        ledger.alter("with a server's own emoji taken out", text, line)
+        text = plain
     if not text:
         ledger.drop("without a text", str(post.get("id", "")), line)
         return None
@@ -99,6 +103,16 @@ def _post(html: Any, warning: Any, public: bool, post: dict[str, Any], line: int
         ledger.drop("under a content warning", f"{warning}: {text}", line)
         return None
     return Raw(text, line, kind_of(post), plain=True)
+
+
+def _without_emoji(text: str, post: dict[str, Any]) -> str:
+    """Without :names: that stand for pictures of the server."""
+    tags = [tag.get("name") for tag in _many(post.get("tag")) if isinstance(tag, dict) and tag.get("type") == "Emoji"]
+    emojis = [f":{each.get('shortcode')}:" for each in _many(post.get("emojis")) if isinstance(each, dict)]
+    for name in (*tags, *emojis):
+        if isinstance(name, str) and name in text:
+            text = re.sub(rf"[^\S\n]?{re.escape(name)}", "", text).strip()
+    return text
 
 
 def _many(value: Any) -> list[Any]:

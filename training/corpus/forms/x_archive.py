@@ -16,7 +16,7 @@ from training.corpus.forms.json_stream import Item, Values
 from training.corpus.forms.records import kind_of, whole
 from training.corpus.ledger import Ledger
 
-_POSTS = re.compile(r"(?:^|/)(?:tweets?(?:-part\d+)?\.js|data/js/tweets/\d{4}_\d\d\.js)$")
+_POSTS = re.compile(r"(?:^|/)(?:(?:tweets?|community-tweets?)(?:-part\d+)?\.js|data/js/tweets/\d{4}_\d\d\.js)$")
 _NOTES = re.compile(r"(?:^|/)note-tweets?(?:-part\d+)?\.js$")
 _SIGN = re.compile(r"\ufeff?\s*(?:window\.YTD\.(\w+)\.part\d+|Grailbird\.data\.(tweets_\d{4}_\d\d))\s*=\s*")
 _OURS = ("tweet", "tweets", "community_tweet", "community_tweets")
@@ -97,7 +97,7 @@ def _open(source: Source, name: str) -> Any:
 def _posts(source: Source) -> list[str]:
     """The files of posts, the first part first. Parts beside a first part belong to it."""
     if source.container:
-        return sorted(filter(_POSTS.search, source.names()), key=_part)
+        return sorted((name for name in source.names() if _POSTS.search(name) and _name(source, name)), key=_part)
     name = source.path.name
     if name not in ("tweets.js", "tweet.js"):
         return [name]
