@@ -509,7 +509,9 @@ ANN = replace(NOTHING_SAID, author="Ann Lee")
 
 @pytest.mark.parametrize("whole_account", [False, True])
 def test_telegram(tmp_path: Path, whole_account: bool) -> None:
-    content = {"about": "Here is the data you requested.", "chats": {"about": "…", "list": [CHAT]}} if whole_account else CHAT
+    content = (
+        {"about": "Here is the data you requested.", "chats": {"about": "…", "list": [CHAT]}} if whole_account else CHAT
+    )
     (tmp_path / "result.json").write_text(json.dumps(content, indent=1))
     with pytest.raises(
         DeepproverbsError, match=r"a chat of 2 people: 'Ann Lee' \(2\), 'Bob' \(1\); say whose .*--author"
