@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from training.runs.fit import Fit
     from training.runs.preflight import Preflight
 
-READ = ("corpus.form", "corpus.delimiter", "corpus.field", "corpus.encoding", "corpus.links", "corpus.mentions")
+ORIGINAL = ("corpus.form", "corpus.delimiter", "corpus.field", "corpus.encoding", "corpus.author")
+"""How the files are read that are given; not the corpus.txt that is made of them."""
+READ = (*ORIGINAL, "corpus.drop", "corpus.links", "corpus.mentions")
 PATH = click.Path(path_type=Path, allow_dash=True)
 FEW = 300
 """Fewer texts make a bot that repeats itself."""
@@ -90,10 +92,10 @@ def _open(path: Path, bot: Bot) -> Reading:
 
 def _texts(reading: Reading) -> Iterator[str]:
     """The texts of a file as they are learnt."""
-    from training.corpus.clean import clean
+    from training.corpus.clean import cleaned
 
     for raw in reading.texts():
-        if text := clean(raw.text):
+        if text := cleaned(raw.text, entities=not raw.plain)[0]:
             yield text
 
 
@@ -116,7 +118,7 @@ def _all_fits(name: str, fits: Sequence[Fit]) -> list[Fit]:
     by_key["pool"] = Fit("pool", (POOLS / name).as_posix(), "Its own: what it has posted is remembered there")
     by_key["corpus.form"] = Fit("corpus.form", "delimited", "corpus.txt has the texts between lines of ==========")
     for key, value in given().items():
-        if key not in ("corpus.form", "corpus.delimiter", "corpus.field", "corpus.encoding"):  # of the original
+        if key not in ORIGINAL:
             by_key[key] = Fit(key, value, "As you said")
     return in_order(by_key.values())
 
