@@ -92,6 +92,15 @@ def test_a_prefix_is_no_opening() -> None:
     assert len(choose(texts, 10, settings, prefixes=["thou", "thou shall not", ""]).numbers(KEPT)) == 10
 
 
+def test_openings_where_no_spaces_are_written() -> None:
+    """Two words are four graphemes, after a prefix, too."""
+    animals, ends = "猫犬鳥魚馬牛", "が好き をみる にきく"
+    texts = [f"今日の空は{animal}{end}" for animal in animals for end in ends.split()]
+    settings = replace(SETTINGS, near_ratio=101, opening_share=0.1)
+    assert len(choose(texts, 10, settings).numbers(KEPT)) == 1
+    assert len(choose(texts, 10, settings, prefixes=["今日の空は"]).numbers(KEPT)) == 10
+
+
 def test_texts_that_are_set_apart_are_not_counted_but_keep_others_away() -> None:
     texts = ["the king of israel! is wise", "the king of israel is wise", "bread eaten in secret is pleasant"]
     choice = choose(texts, 2, distances=[0, 1, 2])

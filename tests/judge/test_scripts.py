@@ -11,8 +11,9 @@ import pytest
 from tests.helpers import scripts
 from training.common.errors import WrongUse
 from training.judge.judge import Judge, Reference
+from training.judge.own_texts import OwnTexts
 from training.judge.rates import people
-from training.judge.rules import PASSED, names_of
+from training.judge.rules import PASSED, RULES, names_of
 from training.sample.candidates import Candidate
 from training.settings import FilterSettings
 
@@ -68,6 +69,12 @@ def test_lines_are_as_many_as_the_corpus_has() -> None:
     assert verdicts([poem, "a\n9"], "characters", corpus=[poem], characters=letters) == [PASSED, "characters"]
     with pytest.raises(WrongUse, match="the fewest and the most lines"):
         verdicts([poem], lines=(3, 1))
+
+
+def test_own_texts_are_asked_about_their_lines_as_the_settings_say() -> None:
+    own = OwnTexts(["eins\nzwei", "drei\nvier", "fünf\nsechs"])
+    lines = next(rule for rule in RULES if rule.name == "lines")
+    assert own.share(OPEN, lines) == 0 and own.share(replace(OPEN, lines=(1, 1)), lines) == 1
 
 
 def test_a_line_break_is_a_space_to_the_other_rules() -> None:

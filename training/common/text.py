@@ -92,6 +92,11 @@ def text_of_units(units: Sequence[str]) -> str:
     return text[1:]
 
 
+def opening_of(normal: str, words: int) -> str:
+    """The first words of a text in normal form."""
+    return text_of_units(units_of(normal)[:words])
+
+
 def count_words(words: Sequence[str]) -> float:
     """How many words these would be if every script had spaces: a word of Chinese or Japanese has 1.5 graphemes, one
     of Thai and its neighbours 2.5 (counted on sentences of three to six words)."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
 from training.common import progress
-from training.common.text import is_unspaced, normal_form, text_of_units, units_of
+from training.common.text import is_unspaced, normal_form, opening_of, units_of
 from training.judge.band import Band, hardness
 from training.judge.blocks import Passed, Tally, read_text
 from training.judge.judge import Judging
@@ -166,7 +166,7 @@ def choose(
         normals = [normal_form(contenders.read(number)) for number in numbers]
         for number, normal, relative in zip(numbers, normals, keeper.offer(normals), strict=True):
             start = next((start for start in starts if normal.startswith(start)), "")
-            opening = text_of_units(units_of(normal.removeprefix(start))[: settings.opening_words])
+            opening = opening_of(normal.removeprefix(start), settings.opening_words)
             if relative:
                 choice.verdicts[number], choice.relatives[number] = NEAR, relative
             elif openings[opening] >= most:

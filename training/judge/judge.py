@@ -98,8 +98,8 @@ class Judge:
         self._comparisons = [(rule, rule.comparison) for rule in self.rules if rule.comparison]
         self._set_apart = [rule.question for rule in self.rules if rule.question and not rule.rejects]
         normals, past = ([normal_form(text) for text in texts] for texts in (reference.originals, reference.history))
-        self.context = Context(settings, normals, past, band, lines_of(settings, reference.corpus))
-        _ = self.context.words  # fails now if a language lacks word lists
+        self.context = Context(settings, normals, past, band, lines_of(reference.corpus))
+        _ = self.context.lines, self.context.words  # fails now if these settings cannot be
 
     def verdicts(self, candidates: Sequence[Candidate]) -> list[Verdict]:
         """The verdict on each, in order. Batches of some hundreds are fastest."""

@@ -80,8 +80,8 @@ class Context:
     history: Sequence[str] = ()
     """Texts of the pool, posted or not, in normal form."""
     band: Band | None = None
-    lines: tuple[int, int] = (1, 1)
-    """Fewest and most lines of a text."""
+    corpus_lines: tuple[int, int] = (1, 1)
+    """Fewest and most lines of the corpus's texts."""
     _made: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, make: Callable[[Context], T]) -> T:
@@ -98,6 +98,18 @@ class Context:
     def characters(self) -> frozenset[str]:
         """The characters that a text may hold; empty: any printable one."""
         return frozenset(self.settings.characters if self.enabled("characters") else "")
+
+    @cached_property
+    def lines(self) -> tuple[int, int]:
+        """Fewest and most lines of a text.
+
+        Raises:
+            WrongUse: the settings name more than two numbers, or the greater first.
+        """
+        given = self.settings.lines or self.corpus_lines
+        if len(given) > 2 or given[0] > given[-1]:
+            raise WrongUse(f"[filter] lines: name the fewest and the most lines, such as [1, 3], not {list(given)}.")
+        return given[0], given[-1]
 
     @cached_property
     def words(self) -> KnownWords:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from post_tweet.xtext import find_link, find_mention, weighted_length
 
-from training.common.errors import WrongUse
 from training.common.text import count_words, is_unspaced, words_of
 from training.corpus.clean import unclean
 from training.judge import copies
@@ -66,16 +65,8 @@ def count_lines(text: str) -> int:
     return 1 if "\n" not in text else sum(bool(line.strip()) for line in text.split("\n")) or 1
 
 
-def lines_of(settings: FilterSettings, corpus: Sequence[str]) -> tuple[int, int]:
-    """Fewest and most lines of a text: as the settings say, else those of the corpus but for the extreme 1 in 100.
-
-    Raises:
-        WrongUse: the settings name more than two numbers, or the greater first.
-    """
-    if given := settings.lines:
-        if len(given) > 2 or given[0] > given[-1]:
-            raise WrongUse(f"[filter] lines: name the fewest and the most lines, such as [1, 3], not {list(given)}.")
-        return given[0], given[-1]
+def lines_of(corpus: Sequence[str]) -> tuple[int, int]:
+    """Fewest and most lines of the corpus's texts, but for the extreme 1 in 100."""
     counts = sorted(map(count_lines, corpus)) or [1]
     odd = len(counts) // 100
     return counts[odd], counts[-1 - odd]
