@@ -7,11 +7,12 @@ import random
 from collections import Counter
 
 import pytest
+from post_tweet.xtext import find_link, weighted_length
 
 from tests.helpers.corpora import KINDS, texts
 from training.corpus import look as looking
 from training.corpus.language import language_of, script_of, scripts_of
-from training.corpus.look import Lengths, count_graphemes, is_closed, kinds_in, look, quantile
+from training.corpus.look import Lengths, count_graphemes, is_closed, kinds_in, look, quantile, weight_of
 
 SENTENCES = {
     "en": ["The kettle sings before the guests arrive.", "Nobody waters the neighbour's garden at night."],
@@ -79,6 +80,14 @@ def test_graphemes() -> None:
     assert [count_graphemes(text) for text in ("abc", "é", "👨‍👩‍👧‍👦", "क्षि", "1️⃣")] == [3, 1, 1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    "text", ["a. b c.", "see x.com now", "https://a.b", "über 🙂", "a.b.c", "1.5 e.g. no", "漢字", "go to t.co/x."]
+)
+def test_the_quick_weight_is_x_s(text: str) -> None:
+    assert weight_of(text) == weighted_length(text)
+    assert ("links" in kinds_in(text)) == (find_link(text) is not None)
+
+
 def test_quantiles() -> None:
     """The least length that a share of the texts do not exceed."""
     chance = random.Random(3)
@@ -137,6 +146,13 @@ def test_a_long_corpus_is_sampled_evenly_and_counted_whole(monkeypatch: pytest.M
     numbers = [int(text.split()[-1]) for text in found.sample]
     assert 2000 < sum(numbers) / 500 < 3000 and len(set(numbers)) == 500
     assert look(f"the text of number {n}" for n in range(5000)) == found, "the same sample every time"
+
+
+def test_of_a_very_long_one_every_tenth_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "MEASURED", 100)
+    found = look([*(f"the text of number {n}" for n in range(2000)), "ž"])
+    assert found.texts == 2001 and found.holding["digits"] == 1 and found.words.median == 5
+    assert found.different_characters == len(set("the text of number 0123456789ž"))
 
 
 def test_duplicates_are_no_longer_known_after_so_many(monkeypatch: pytest.MonkeyPatch) -> None:

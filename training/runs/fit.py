@@ -47,8 +47,8 @@ CLOSED, CLOSED_FROM = 0.01, 300
 """A vocabulary is closed if at most this share of so many texts brings a new word."""
 NAMED = 0.15
 """Share of the texts with a name up to which all of these are set apart."""
-EVERYDAY = 300
-"""A language's most frequent words, among which those may be that need another after them."""
+EVERYDAY = 60
+"""A language's most frequent words: hardly any of them is a noun or a full verb."""
 MOST_ALIKE = 90.0
 """Of two texts of a pool: readers would see it, however alike the corpus is."""
 MOST = 0.05
