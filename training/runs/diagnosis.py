@@ -30,16 +30,16 @@ RULES = {
     "digits": 'put "digits" into [filter] skip to allow them',
     "too-short": "lower [filter] min_words",
     "length": "take shorter texts for the corpus",
-    "band": "train longer with --epochs",
     "opening": "raise [filter] opening_share",
     "near-duplicate": "sample hotter with --temperature, or add texts to the corpus",
     "copied-run": "train for fewer epochs with --epochs, or add texts to the corpus",
     "copy": "train for fewer epochs with --epochs, or add texts to the corpus",
-    "duplicate": "train for fewer epochs with --epochs, or add texts to the corpus",
-    "base-like": "add texts to the corpus, or take another --model",
+    "duplicate": "sample more with --budget, or hotter with --temperature",
     "set-apart": "read them with `deepproverbs review`",
 }
 """What to do when a rule takes too many texts."""
+LEARNING = ("unfinished", "band", "base-like")
+"""Rules that take the texts of a model that has not learnt its corpus."""
 
 
 @dataclass
@@ -85,6 +85,15 @@ class Diagnosis:
     def _own(self) -> str:
         return f"are the base model's own, not of this corpus: there were too few texts or epochs; {self._cure()}."
 
+    def main_reason(self, verdicts: Mapping[str, int], candidates: int) -> str:
+        """The rule that took most, and what to change: `45% of the candidates fell to the rule 'characters': …`."""
+        lost = {name: count for name, count in verdicts.items() if name not in ("kept", "spare") and count}
+        if not lost:
+            return "raise --budget to sample more"
+        name = max(lost, key=lambda rule: lost[rule])
+        cure = self._cure() if name in LEARNING else RULES.get(name, f"[filter] skip can leave {name!r} out")
+        return f"{lost[name] / max(1, candidates):.0%} of the candidates fell to the rule {name!r}: {cure}"
+
     def _cure(self) -> str:
         """More epochs only where the last was still the best."""
         if self.bot.model == "nano":
@@ -96,16 +105,6 @@ class Diagnosis:
         return f"add texts to the corpus, or take {other}"
 
 
-def main_reason(verdicts: Mapping[str, int], candidates: int) -> str:
-    """The rule that took most, and what to change: `45 % of the candidates fell to "characters": …`."""
-    lost = {name: count for name, count in verdicts.items() if name not in ("kept", "spare") and count}
-    if not lost or not candidates:
-        return "raise --budget to sample more"
-    name = max(lost, key=lambda rule: lost[rule])
-    cure = RULES.get(name, f'see verdicts.jsonl for the texts; "{name}" in [filter] skip allows them')
-    return f'{lost[name] / candidates:.0%} of the candidates fell to the rule "{name}": {cure}'
-
-
 def shortage(bot: Bot, run: Path) -> str | None:
     """One sentence if the run kept fewer than half of the texts that were wanted; None if it did well."""
     entry = Manifest(run).stages.get("filter", {})
@@ -114,5 +113,5 @@ def shortage(bot: Bot, run: Path) -> str | None:
         return None
     return (
         f"Only {kept:,} of the {wanted:,} texts that were wanted are good; they are in the pool. "
-        f"{main_reason(entry['verdicts'], entry['candidates'])}."
+        f"{Diagnosis(bot, run).main_reason(entry['verdicts'], entry['candidates'])}."
     )

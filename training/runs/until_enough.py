@@ -29,7 +29,7 @@ from training.judge.own import own_files
 from training.judge.rule import Context, Text
 from training.judge.rules import characters
 from training.runs import owner, rounds, stages
-from training.runs.diagnosis import ASKED, LOOK, Diagnosis, main_reason
+from training.runs.diagnosis import ASKED, LOOK, Diagnosis
 from training.runs.rounds import next_round
 from training.sample.candidates import Candidate, Candidates
 from training.sample.stop_rules import StopRules
@@ -87,7 +87,8 @@ def sample_and_filter(
     _say_result(filtered, judging, run, say)
     if not filtered.kept:
         raise DeepproverbsError(
-            f"No text passed the filters; {main_reason(filtered.counts, filtered.candidates)} (see {verdicts})."
+            f"No text passed the filters; {Diagnosis(bot, run).main_reason(filtered.counts, filtered.candidates)} "
+            f"(see {verdicts} for the reasons)."
         )
     manifest.record(
         "filter",
