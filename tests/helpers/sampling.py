@@ -57,7 +57,8 @@ def texts(candidates: list[Candidate]) -> list[str]:
 
 
 def bot(tmp_path: Path, **settings: Any) -> Bot:
-    (tmp_path / "corpus.txt").write_text("\n".join(f"the saying {n} of the wise" for n in range(30)))
+    # As `corpus` writes it: a run reads its own corpus.txt.
+    (tmp_path / "corpus.txt").write_text("\n==========\n".join(f"the saying {n} of the wise" for n in range(30)) + "\n")
     return Bot(
         "t",
         tmp_path,

@@ -98,7 +98,8 @@ def status_text(status: dict[str, Any]) -> str:
     if status["runs"]:
         lines.append(f"filled by {', '.join(status['runs'])}")
     if status["paused"]:
-        lines.append(f"paused since {status['paused']}; `deepproverbs pool resume` opens it again")
+        resume = shlex.join(["deepproverbs", "pool", "resume", "--pool", status["pool"]])
+        lines.append(f"paused since {status['paused']}; `{resume}` opens it again")
     if claim:
         lines.append(f"text {claim['index']} is claimed for {claim['slot']} since {claim['since']}")
     return "\n".join(lines)

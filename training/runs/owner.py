@@ -24,7 +24,6 @@ from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import digest, write_whole
 from training.common.paths import DEFAULT_BOT
 from training.common.progress import Say
-from training.curate import fill
 from training.settings import Bot
 
 FILE = "run.json"
@@ -91,12 +90,12 @@ def check(run: Path, bot: Bot, file: Path) -> Owner | None:
     known, mine = Owner.read(run), Owner.of(run, bot, file)
     if known is None or known.is_same(mine):
         return known
-    own = f"give it a name of its own, name = … in {file}, or " if known.name == bot.name else ""
-    raise WrongUse(
-        f"{run} belongs to the bot {shown(known.bot)}, and {shown(file.resolve())} is another"
-        + (f" of the same name, {bot.name}" if own else "")
-        + f": {own}name another folder with --run."
-    )
+    other = f"{run} belongs to the bot {shown(known.bot)}, and {shown(file.resolve())} is another"
+    if known.name == bot.name:
+        other += f" of the same name, {bot.name}: give it a name of its own, name = … in {file}"
+    else:
+        other += f": name the first one, --bot {shlex.quote(shown(known.bot))}"
+    raise WrongUse(f"{other}, or another folder with --run.")
 
 
 def claim(run: Path, bot: Bot, file: Path, say: Say) -> Owner:
@@ -155,6 +154,8 @@ def claim_pool(run: Path, bot: Bot, file: Path, given: str | None, say: Say) -> 
     Raises:
         WrongUse: another bot's run, in a folder beside this one, fills that pool.
     """
+    from training.curate import fill
+
     mine, pool = Owner.read(run) or Owner.of(run, bot, file), pool_of(run, bot, file, given)
     here, asked, earlier = place_of(pool), settings.load(file).pool, list(mine.earlier)
     for path in sorted(run.resolve().parent.glob(f"*/{FILE}")):
