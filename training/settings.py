@@ -51,7 +51,7 @@ class CorpusSettings:
     author: str = setting("", 'Whose messages of a chat are the texts. Empty: of the only one who writes. "*": all.')
     drop: tuple[Literal["reposts", "replies", "damaged"], ...] = setting(
         ("reposts", "replies"),
-        "What to leave out, where the file tells it: reposts, replies; damaged: rows of a table with too many or too few "
+        "What to leave out, where the file tells it: reposts, replies; damaged: rows of a table with too many or few "
         "cells, which stop it else.",
     )
     links: Literal["drop", "keep"] = setting("drop", "Links in texts: drop takes them out, the rest of the text stays.")

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from post_tweet.xtext import weighted_length
 
-from training.corpus.forms.shape import CLOSING
 from training.corpus.ledger import Count
 
 LOOKED_AT, EVERY = 20_000, 101
@@ -75,7 +74,8 @@ class Watch:
         self.scripts.setdefault(script, Count()).add(text)
         if self.open_end and text[:1].islower():
             self.counts["wrapped"].add(self.open_end)
-        self.open_end = text if text and text[-1] not in CLOSING and (text[-1].isalnum() or text[-1] == ",") else ""
+        going_on = text[-1:].isalnum() or text[-1:] == ","
+        self.open_end = text if going_on and "\n" not in text else ""  # verse ends without a mark
         opening = " ".join(words[:2]).casefold()
         if len(words) > 2 and (opening in self.openings or len(self.openings) < _OPENINGS):
             self.openings[opening] += 1
