@@ -179,7 +179,7 @@ def _learnt(reading: Reading, settings: CorpusSettings, ledger: Ledger) -> Itera
     """The texts as they are learnt."""
     style = Style() if settings.style == "plain" else None
     for raw in reading.texts():
-        text, notes = cleaned(raw.text)
+        text, notes = cleaned(raw.text, entities=not raw.plain)
         text = restyle(raw.text, style) if style else text
         if not text:
             ledger.drop("without anything to learn", raw.text, raw.line)

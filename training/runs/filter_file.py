@@ -141,6 +141,9 @@ def as_candidates(path: Path, settings: CorpusSettings, said: bool = False) -> I
     if not said and settings.field in ("", "text") and _is_candidates(path):
         yield path
         return
+    # A link or a name in a candidate is a reason to reject it.
+    drop = tuple(each for each in settings.drop if each not in ("reposts", "replies"))
+    settings = replace(settings, drop=drop, links="keep", mentions="keep")
     reading = open_corpus(path, settings) if said else open_beside(path, settings)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "candidates.jsonl"
