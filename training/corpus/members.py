@@ -27,7 +27,7 @@ FREE = 1 << 26
 TIMES = 100
 """Above that, a member may be this many times as large as it is packed: exports are 3 to 20 times, bombs 1,000."""
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
-_DOCUMENTS = ("[Content_Types].xml", "mimetype", "META-INF/container.xml")
+_DOCUMENTS = ("[Content_Types].xml", "mimetype", "word/document.xml", "xl/workbook.xml")
 TEXTS = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".md")
 
 
