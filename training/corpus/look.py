@@ -20,7 +20,7 @@ from typing import Any
 
 from post_tweet.xtext import LIMIT, find_link, find_mention, weighted_length
 
-from training.common.text import count_words, id_of_normal, normal_form, words_of
+from training.common.text import count_words, id_of_normal, normal_form, opening_of, words_of
 from training.corpus.language import Language, language_of, scripts_of
 
 SAMPLE = 20_000
@@ -183,7 +183,8 @@ def look(texts: Iterable[str], count_tokens: CountTokens | None = None, seed: in
 
 
 def _look(counts: _Counts, number: int, duplicates: int, sample: list[str], count_tokens: CountTokens | None) -> Look:
-    normals = [words_of(normal_form(text)) for text in sample]
+    forms = list(map(normal_form, sample))
+    normals = list(map(words_of, forms))
     scripts = scripts_of(counts.characters)
     language = language_of(sample, scripts)
     postable = [text for text in sample if weight_of(text) <= LIMIT]
@@ -206,7 +207,7 @@ def _look(counts: _Counts, number: int, duplicates: int, sample: list[str], coun
         different_characters=len(counts.characters),
         scripts=scripts,
         language=language,
-        openings={n: _opening(normals, n) for n in OPENINGS},
+        openings={n: _opening(forms, n) for n in OPENINGS},
         unclosed=counts.unclosed * of_all,
         last_words=tuple((word, count * of_sample) for word, count in last.most_common(SHOWN)),
         new_words=_new_words(normals) * of_sample,
@@ -272,12 +273,12 @@ def count_graphemes(text: str) -> int:
     return len(regex.findall(r"\X", text))
 
 
-def _opening(normals: Sequence[Sequence[str]], words: int) -> tuple[float, str]:
-    counts = Counter(tuple(some[:words]) for some in normals)
+def _opening(normals: Sequence[str], words: int) -> tuple[float, str]:
+    counts = Counter(opening_of(normal, words) for normal in normals)
     if not counts:
         return 0.0, ""
     opening, count = counts.most_common(1)[0]
-    return count / len(normals), " ".join(opening)
+    return count / len(normals), opening
 
 
 def _new_words(normals: Sequence[Sequence[str]]) -> int:

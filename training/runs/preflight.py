@@ -19,7 +19,7 @@ from post_tweet.xtext import LIMIT, weighted_length
 
 from training.common.errors import WrongUse
 from training.common.progress import Say
-from training.common.text import words_of
+from training.common.text import opening_of
 from training.common.toml import toml
 from training.corpus.look import CountTokens
 from training.curate.choose import NearDuplicates
@@ -175,7 +175,7 @@ def _by_openings(bot: Bot, normals: Sequence[str], passing: float) -> dict[str, 
     if "opening" in settings.skip or any(bot.sample.prefixes) or not normals:
         return {}
     most = max(1, round(settings.opening_share * bot.count))
-    counts = Counter(" ".join(words_of(normal)[: settings.opening_words]) for normal in normals)
+    counts = Counter(opening_of(normal, settings.opening_words) for normal in normals)
     # An opening that was seen once stands for others that were not seen.
     possible = sum(
         passing * count / len(normals) if count == 1 else min(most, passing * count / len(normals))
