@@ -67,6 +67,14 @@ def test_of_equal_texts_the_best_stays() -> None:
     assert len(choose(texts, 4, replace(SETTINGS, skip=("duplicate", "near-duplicate"))).numbers(KEPT)) == 4
 
 
+def test_where_every_text_is_to_be_read_those_are_the_wanted_ones() -> None:
+    texts = [f"{a} and {b} dwell together in the land!" for a in WORDS[:6] for b in WORDS[6:9]]
+    unlisted = replace(SETTINGS, near_ratio=101, language="la")
+    choice = choose(texts, 7, unlisted)
+    assert len(choice.numbers(SET_APART)) == 7 and len(choice.numbers(SPARE)) == 11
+    assert len(choose(texts, 7, replace(unlisted, unlisted="publish")).numbers(SET_APART)) == 18
+
+
 def test_near_duplicates_go_with_what_they_are_like() -> None:
     texts = ["the way of the wise is above", "the way of the wise is below", "gold and silver and precious stones"]
     choice = choose(texts, 3, distances=[1, 0, 2])

@@ -113,6 +113,18 @@ def test_the_loop_stops_when_enough_is_kept_and_is_not_done_twice(model: Path, t
     assert (tmp_path / "candidates.jsonl").read_bytes().startswith(candidates), "old samples are used again"
 
 
+def test_in_a_language_without_lists_enough_are_those_to_be_read(model: Path, tmp_path: Path) -> None:
+    """It does not sample to the end of the budget because none may be published unread."""
+    few = bot(tmp_path)
+    few = replace(few, count=30, filter=replace(few.filter, language="la", skip=("band", "opening", "dangling")))
+    said: list[str] = []
+    with pytest.raises(DeepproverbsError, match="to be read first: those that you approve go into the pool"):
+        sample_and_filter(few, tmp_path, model, [], said.append)
+    assert len((tmp_path / "review.jsonl").read_text().splitlines()) == 30
+    assert len((tmp_path / "candidates.jsonl").read_text().splitlines()) < 2000 < few.budget
+    assert not any("budget" in line for line in said)
+
+
 def test_the_budget_ends_the_loop(model: Path, tmp_path: Path) -> None:
     few = bot(tmp_path)
     few = replace(few, sample=replace(few.sample, budget=256), count=10_000)

@@ -22,6 +22,7 @@ from training.judge.band import Band, hardness
 from training.judge.blocks import Passed, Tally, read_text
 from training.judge.judge import Judging
 from training.judge.likeness import COMMON, FEW, WORD_RUN, LikenessIndex, Relative
+from training.judge.names import Names
 from training.model.score import Floats, text_scores
 from training.settings import FilterSettings
 
@@ -161,6 +162,8 @@ def choose(
         choice.verdicts[order[again]] = DUPLICATE
         order = order[~again]
     kept = 0
+    # In a language without lists a person reads every text: these are the wanted ones then.
+    wanted = (SET_APART,) if Names(settings).unread else (KEPT,)
     for at in range(0, len(order), GENERATION):
         numbers = order[at : at + GENERATION].tolist()
         normals = [normal_form(contenders.read(number)) for number in numbers]
@@ -175,7 +178,7 @@ def choose(
                 keeper.keep(normal)
                 openings[opening] += 1
                 choice.verdicts[number] = SET_APART if contenders.set_apart[number] else KEPT
-                if choice.verdicts[number] == KEPT:
+                if choice.verdicts[number] in wanted:
                     kept += 1
                     on_kept(1)
                 if kept == count:

@@ -19,7 +19,7 @@ from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import part_file
 from training.common.manifest import Manifest, key_of
 from training.common.progress import Progress, Say
-from training.curate.choose import KEPT, Chooser, Chosen
+from training.curate.choose import KEPT, SET_APART, Chooser, Chosen
 from training.curate.write import Filtered, review_file, write
 from training.judge import base_like
 from training.judge.band import measure
@@ -85,7 +85,7 @@ def sample_and_filter(
         chosen = until_enough(source, out)
         filtered = write(chosen, judging, pool, out, this.number, waiting)
     _say_result(filtered, judging, run, say)
-    if not filtered.kept:
+    if not filtered.kept and not filtered.set_apart:
         raise DeepproverbsError(
             f"No text passed the filters; {Diagnosis(bot, run).main_reason(filtered.counts, filtered.candidates)} "
             f"(see {verdicts} for the reasons)."
@@ -109,6 +109,8 @@ def sample_and_filter(
     say(f"Pool: {filtered.kept:,} texts in {pool}.")
     if filtered.set_apart:
         say(f"{filtered.set_apart:,} more are to be read first: `{owner.command('review', run)}` shows them to you.")
+    if not filtered.kept:
+        raise DeepproverbsError("Every text of this run is to be read first: those that you approve go into the pool.")
     return pool
 
 
@@ -173,6 +175,8 @@ def until_enough(source: Source, verdicts: TextIO) -> Chosen:
     """
     bot, tally, chooser = source.judging.bot, Tally(), Chooser(source.store.path, source.judging)
     diagnosis, looked = Diagnosis(bot, source.run), False
+    # In a language without lists a person reads every text.
+    wanted_verdict = SET_APART if source.judge.context.names.unread else KEPT
     wanted, budget = math.ceil(bot.count * bot.filter.choose_from), budget_of(bot)
     with Progress(wanted, "passed") as progress, closing(source.judged(progress.say)) as found:
         while True:
@@ -186,7 +190,7 @@ def until_enough(source: Source, verdicts: TextIO) -> Chosen:
                     diagnosis.look(tally, chooser.share_of_base(tally.passed().first(ASKED)), progress.say)
             passed = passed or tally.passed()
             choice = chooser.choose(passed)
-            missing = bot.count - len(choice.numbers(KEPT))
+            missing = bot.count - len(choice.numbers(wanted_verdict))
             if missing <= 0 or tally.candidates >= budget:
                 diagnosis.look(tally, chooser.share_of_base(passed.first(ASKED)), progress.say)
                 return Chosen(source.store.path, tally, passed, choice)
@@ -204,5 +208,5 @@ def _say_result(filtered: Filtered, judging: Judging, run: Path, say: Say) -> No
             f"Most candidates are far more or less probable than real texts ({band.logprob.mean:.2f} nats a token): "
             'the model has not learnt them yet. Raise [finetune] epochs; or put "band" into [filter] skip.'
         )
-    if filtered.kept < bot.count:
+    if filtered.candidates >= budget_of(bot) and filtered.kept < bot.count:
         say(f"The budget of {budget_of(bot):,} candidates is spent: {filtered.kept:,} of {bot.count:,} texts kept.")
