@@ -20,6 +20,8 @@ from training.settings import FilterSettings
 _ARABIC_PREFIX = re.compile("(?=[وفبكلا])[وف]?(?:[بك]?ال|لل|[بكل])?")
 """And, with, to, the, which Arabic writes into the word."""
 _MARKS = re.compile(r"[\s!-/:-@\[-`{-~।—–…«»“”„‘’、。「」『』！？，：；（）]+")
+_NOT_LATIN = re.compile("[\u0900-\u0eff\u1100-\u11ff\u3040-\u318f\u3400-\u9fff\uac00-\ud7ff\uff00-\uffef]")
+"""The scripts of Names.anywhere."""
 _VOICED = "\u3099\u309a"
 """Marks that make other syllables of kana."""
 
@@ -54,8 +56,12 @@ class Names:
             self._add(normal_form(name), inflected=True)
         self.arabic = "ar" in {language, *others}
         self._lengths = sorted({len(stem) for stem in self.stems})
-        self._seconds = {name.split()[0] for name in (*self.words, *self.stems) if " " in name}
+        self._openers = {name.split()[0] for name in (*self.words, *self.stems) if " " in name}
+        """First words of names of two words."""
         self._known: dict[str, str] = {}
+        """Words that were looked up, and their names."""
+        self._firsts: set[str] = set()
+        """Those of them that may begin a name of two words."""
 
     def _add(self, entry: str, inflected: bool) -> None:
         name = entry.strip("*")
@@ -88,14 +94,18 @@ class Names:
 
     def find(self, text: str, words: list[str]) -> str:
         """The first name in the text, or nothing. `words`: those of its normal form."""
+        known = self._known
         for word in words:
-            if name := self._of(word):
+            name = known.get(word)
+            if name is None:
+                name = self._learn(word)
+            if name:
                 return name
-        if not self._seconds.isdisjoint(bares := [bare(word) for word in words]):
-            for first, second in pairwise(bares):
-                if first in self._seconds and (name := self._look_up(f"{first} {second}")):
+        if not self._firsts.isdisjoint(words):
+            for first, second in pairwise(words):
+                if first in self._firsts and (name := self._look_up(f"{bare(first)} {bare(second)}")):
                     return name
-        if not text.isascii():
+        if _NOT_LATIN.search(text):
             whole = f" {_MARKS.sub(' ', bare(text))} "
             for place, character in enumerate(whole):
                 for part, name in self.anywhere.get(character, ()):
@@ -103,13 +113,15 @@ class Names:
                         return name
         return self.unread
 
-    def _of(self, word: str) -> str:
-        name = self._known.get(word)
-        if name is None:
-            if len(self._known) > 200_000:
-                self._known.clear()
-            name = next(filter(None, map(self._look_up, self._readings(word))), "")
-            self._known[word] = name
+    def _learn(self, word: str) -> str:
+        """The name that a word is, or nothing; what is found is kept for the next text."""
+        if len(self._known) > 200_000:
+            self._known.clear()
+            self._firsts.clear()
+        name = next(filter(None, map(self._look_up, self._readings(word))), "")
+        self._known[word] = name
+        if bare(word) in self._openers:
+            self._firsts.add(word)
         return name
 
     def _readings(self, word: str) -> Iterator[str]:
