@@ -57,7 +57,9 @@ def test_another_bot_is_refused_and_told_what_to_do() -> None:
         "runs/mine belongs to the bot data/mine, and data/copy is another of the same name, mine: give it a name of "
         "its own, name = … in data/copy/bot.toml, or another folder with --run."
     )
-    with pytest.raises(WrongUse, match=r"data/other is another: name the first one, --bot data/mine, or another folder"):
+    with pytest.raises(
+        WrongUse, match=r"data/other is another: name the first one, --bot data/mine, or another folder"
+    ):
         used(*made("other"), run="runs/mine")
     assert Path("runs/mine/run.json").read_bytes() == before
     used(*mine)
