@@ -167,7 +167,7 @@ class FilterSettings:
     )
     dangling: tuple[str, ...] = setting(
         (),
-        "Words that no text may end on, because another must follow: and, of, the.",
+        "Words that no text may end on, because another must follow: and, of, the. `deepproverbs new` finds them.",
     )
     closed_vocabulary: bool = setting(False, "Every word must be in the corpus, its references or the common words.")
     common_words: int = setting(

@@ -102,6 +102,13 @@ def test_a_bad_name_is_refused(name: str, capsys: pytest.CaptureFixture[str]) ->
     assert not Path("data").exists() or not any(Path("data").iterdir())
 
 
+def test_a_handful_of_texts_is_no_bot(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("two.txt").write_text("one saying\nanother one\n")
+    assert main(["new", "mine", "two.txt", "--yes"]) == 1
+    assert "2 different texts are too few: at least 20" in capsys.readouterr().err
+    assert not any(Path("data").iterdir()), "nothing is left lying about"
+
+
 def test_a_bot_that_is_there_stays(capsys: pytest.CaptureFixture[str]) -> None:
     bot = new("mine", str(write("few")))
     before = (bot.folder / "bot.toml").read_bytes()

@@ -47,6 +47,7 @@ def new(name: str, files: tuple[Path, ...], yes: bool) -> None:
     $ deepproverbs new sayings sayings.csv --field quote --yes
     $ deepproverbs new notes - --yes                # what is piped in
     """
+    from training.corpus.build import FEWEST_TEXTS
     from training.corpus.look import look
     from training.runs import new_bot, preflight
     from training.runs.fit import apply, fit
@@ -56,8 +57,11 @@ def new(name: str, files: tuple[Path, ...], yes: bool) -> None:
         gathered, reading = new_bot.write_texts(part, list(files), with_options(Bot()).corpus)
         for told in gathered.told:
             say(f"{_table(told)}\n")
-        if not gathered.ledger.kept:
-            raise DeepproverbsError(f"No text is left of {', '.join(map(str, files))}; name another --form or --field.")
+        if (kept := gathered.ledger.kept) < FEWEST_TEXTS:
+            raise DeepproverbsError(
+                f"{kept:,} different text{'s' * (kept != 1)} are too few: at least {FEWEST_TEXTS} are needed, and some "
+                "hundreds make a bot. Add texts; or, if the file was read as what it is not, name another --form."
+            )
         count_tokens = _token_counter(model)
         found = look(new_bot.texts_in(part, reading), count_tokens)
         fits = _all_fits(name, fit(found, model), reading)
