@@ -1,7 +1,8 @@
 """Lists of words: common ones, blocked ones, and the names of peoples and religions.
 
 Common words come from wordfreq, blocked ones from glin-profanity (24 languages), whose files are read as data: its
-matcher sees no plurals. What the packages lack lies in blocked.txt and peoples.txt beside this file.
+matcher sees no plurals. What it lacks lies in blocked.txt beside this file. No package has names of peoples and
+religions in many languages: those in peoples.txt were written for this project.
 """
 
 from __future__ import annotations
