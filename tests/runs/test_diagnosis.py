@@ -31,22 +31,28 @@ from training.runs import nano, stages
 from training.runs.diagnosis import Diagnosis, shortage
 from training.runs.until_enough import sample_and_filter
 from training.sample.candidates import Candidate
-from training.settings import Bot, FilterSettings
+from training.settings import Bot, CorpusSettings, FilterSettings
 
 MODERN = ("forty.txt", "one-liners.txt", "posts.txt", "sayings-de.txt", "sayings.txt", "notes.txt")
 
 
-def built(folder: Path, corpus: Path) -> Bot:
+def lines(file: str) -> list[str]:
+    """Of a file of tests/corpora with a text a line."""
+    return [line for line in (ROOT / "tests" / "corpora" / file).read_text(encoding="utf-8").splitlines() if line]
+
+
+def built(folder: Path, texts: list[str]) -> Bot:
     """A bot of nano's with these texts, and its run's corpus in the same folder."""
-    texts, made = load_corpus(corpus), bot(folder, model="nano")
-    (folder / "corpus.txt").write_text("\n==========\n".join(texts) + "\n")
+    made = bot(folder, model="nano")
+    made = replace(made, corpus=CorpusSettings(form="lines"))
+    (folder / "corpus.txt").write_text("\n".join(texts) + "\n")
     stages.build_corpus(made, [made.corpus_file], folder, NANO, lambda _: None)
     return replace(made, filter=replace(made.filter, skip=(*made.filter.skip, "copy", "copied-run")))
 
 
 def test_a_pool_is_not_filled_with_the_base_s_own_texts(model: Path, tmp_path: Path) -> None:
     """A model that has learnt nothing of forty modern sayings writes Bible: the run stops at the first look."""
-    untaught = built(tmp_path, ROOT / "tests" / "corpora" / "forty.txt")
+    untaught = built(tmp_path, lines("forty.txt"))
     untaught = replace(untaught, sample=replace(untaught.sample, max_tokens=60))
     with pytest.raises(DeepproverbsError, match=r"% of the texts that pass are the base model's own.*--model smollm2"):
         sample_and_filter(untaught, tmp_path, model, [], lambda _: None, base=model)
@@ -60,14 +66,14 @@ def test_a_pool_is_not_filled_with_the_base_s_own_texts(model: Path, tmp_path: P
 def test_the_bible_is_no_foreign_text_to_nano(model: Path, tmp_path: Path) -> None:
     """Its own texts are as probable as proverbs: with that corpus nothing tells them apart, and none is taken."""
     prepare.main(tmp_path)
-    made = replace(built(tmp_path, tmp_path / "corpus.txt"), count=50)
+    made = replace(built(tmp_path, load_corpus(tmp_path / "corpus.txt")), count=50)
     sample_and_filter(made, tmp_path, model, [], lambda _: None, base=model)
     assert len((tmp_path / "pool.jsonl").read_text().splitlines()) == 50
 
 
 def test_what_real_texts_are_to_the_base(model: Path, tmp_path: Path) -> None:
     """Of four held-out texts alone nobody knows the deviation."""
-    built(tmp_path, ROOT / "tests" / "corpora" / "forty.txt")
+    built(tmp_path, lines("forty.txt"))
     corpus = tmp_path / "corpus.npz"
     found = base_like.measure(FilterSettings(), model, corpus, model)
     held_out, training = of_held_out(model, corpus), of_training(model, corpus, 32)
@@ -196,7 +202,7 @@ def test_fewer_than_half_is_a_failure_and_what_there_is_goes_into_the_pool(
 
 @pytest.mark.parametrize("file", MODERN)
 def test_nano_is_refused_for_other_writing(file: str, tmp_path: Path) -> None:
-    made, said = built(tmp_path, ROOT / "tests" / "corpora" / file), list[str]()
+    made, said = built(tmp_path, lines(file)), list[str]()
     with pytest.raises(WrongUse, match=r"^nano has read nothing but the King James.*--model smollm2-135m \(about"):
         nano.check(made, tmp_path, NANO, said.append, force=False)
     assert not said

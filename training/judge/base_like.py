@@ -26,8 +26,8 @@ from training.settings import FilterSettings
 GAIN = 1 / 3
 """Of the mean by which real texts are more probable under the fine-tuned model than under its base, nats a token."""
 FAR = 4.0
-"""Deviations above the real texts' mean under the base. No proverb of nano's or SmolLM2's came that far; 99 % of
-nano's Bible did after four epochs on 40 modern sayings."""
+"""Deviations above the real texts' mean under the base. Of nano's proverbs 0.5 % came that far, of SmolLM2's none; of
+what nano wrote after four epochs on 40 modern sayings, all Bible, everything did."""
 FEW = 32
 """Fewer held-out texts say too little of the deviation: as many of the training texts are asked, too."""
 
