@@ -75,6 +75,11 @@ READ: dict[str, tuple[bytes, str, list[str]]] = {
         "lines",
         [f"Knock knock; who is it; {text}" for text in BARE],
     ),
+    "prose-with-a-quoted-comma": (
+        lines([*(f"It was {t}" for t in SAYINGS[:20]), 'Ask for "a sad one, but not too sad", please.']),
+        "lines",
+        [*(f"It was {t}" for t in SAYINGS[:20]), 'Ask for "a sad one, but not too sad", please.'],
+    ),
     "prose-with-colons": (lines(f"Anna: {t}" for t in SAYINGS), "lines", [f"Anna: {t}" for t in SAYINGS]),
     "prose-with-few-quotes": (
         lines(f'"{text}"' if n % 3 else text for n, text in enumerate(BARE)),
@@ -264,6 +269,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         lines(SAYINGS[:20]) + b"==========\n" + lines(SAYINGS[20:]),
         "can be read in 2 ways; say which:(?s:.*)--form delimited: 2 texts(?s:.*)--form lines",
     ),
+    "python-list": (repr(SAYINGS).encode(), "is a list or dictionary as Python prints it: .*json.dump"),
+    "pandas": (lines([*SAYINGS, "Name: text, dtype: object"]), "is what pandas prints, .*to_csv"),
     "lyrics": (
         "".join(f"[Verse {n}]\n{t}\nla la\n\n" for n, t in numbered()).encode(),
         "can be read in 3 ways; say which:(?s:.*)--form verses: 30 (?s:.*)--form lyric-lines: 60 ",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from training.common.errors import DeepproverbsError
 from training.corpus.forms.columns import is_known_field
 from training.corpus.forms.delimited import ask_of_words
 from training.corpus.forms.form import Form, Found, Raw, Source
@@ -14,8 +15,29 @@ RULE = re.compile(r"([-=*_~#+])(?:\s*\1){2,}")
 """A line of marks alone is no text."""
 
 
+PRINTED = re.compile(r"(?:Name: .*, )?(?:Length: \d+, )?dtype: \w+|\[\d+ rows x \d+ columns\]")
+"""The last line of what pandas prints."""
+
+
+def _refuse_printed(source: Source) -> None:
+    """
+    Raises:
+        DeepproverbsError: a program printed its data, which is not how to save it.
+    """
+    first, last = source.shape.first, source.shape.last
+    if PRINTED.fullmatch(last):
+        raise DeepproverbsError(
+            f"{source.name} is what pandas prints, which cuts texts short: write the table with to_csv, and give that."
+        )
+    if first[:2] in ("['", '["', "{'", '{"', "('", '("') and last[-2:] in ("']", '"]', "'}", '"}', "')", '")'):
+        raise DeepproverbsError(
+            f"{source.name} is a list or dictionary as Python prints it: write it with json.dump, and give that."
+        )
+
+
 def recognise(source: Source) -> Found:
     shape = source.shape
+    _refuse_printed(source)
     ask_of_words(source)
     blank = shape.lines - shape.filled
     return Found(

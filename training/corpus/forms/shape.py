@@ -41,6 +41,9 @@ class Shape:
     """Counts over all lines of a file."""
 
     lines: int = 0
+    first: str = ""
+    last: str = ""
+    """Lines that are not blank, their first and last 200 characters."""
     filled: int = 0
     """Lines that are not blank."""
     blocks: Counter[int] = field(default_factory=Counter)
@@ -93,7 +96,8 @@ class Shape:
         width = self.width
         if not 40 <= width <= 120 or self.breaks < 3:
             return False
-        full = sum(count for need, count in self.needed.items() if need > width - 2)
+        slack = 6 if width >= 60 else 2  # editors leave some room; verse of pentameters is 35 to 50 wide
+        full = sum(count for need, count in self.needed.items() if need > width - slack)
         return full >= 0.85 * self.breaks
 
     @property
@@ -119,8 +123,8 @@ def measure(source: Source) -> Shape:
     shape = Shape()
     block = since = previous = 0
     """Lines in this block; lines with words since the last rule; the length of the line above."""
-    above, before = "", ""
-    """The line above, without white space at its ends, and the one before that."""
+    above, before, final = "", "", ""
+    """The line above, without white space at its ends, the one before that, and the last that was not blank."""
     pending: tuple[Rule, int] | None = None
     for number, line in source.lines():
         text = line.strip()
@@ -186,9 +190,12 @@ def measure(source: Source) -> Shape:
         previous = length
         block += 1
         before, above = above, text
+        shape.first = shape.first or text[:200]
+        final = text
     if block:
         shape.blocks[block] += 1
         shape.cards += above.endswith("|")
+    shape.last = final[-200:]
     return shape
 
 

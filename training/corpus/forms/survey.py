@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from training.corpus.forms.columns import Column, is_known_field, is_number, names_texts
@@ -102,7 +103,7 @@ def survey(
 ) -> Survey | None:
     """Parse the file. None: its first row has not this delimiter, or a fifth of its first rows another width.
 
-    tolerant: rows of another width are counted and left out. most: rows to parse. until: the line to stop before.
+    tolerant: rows of another width are counted and left out. most: rows to parse. until: the line of a broken row, to stop before.
 
     Raises:
         BrokenRow: its quotes are broken.
@@ -110,13 +111,13 @@ def survey(
     found: Survey | None = None
     names: tuple[set[str], dict[str, int]] = set(), {}
     loose = dialect.quoting == "none"
-    for line, row in rows_of(source, dialect):
+    for line, row in _up_to(rows_of(source, dialect), until):
         if found is None:
             if len(row) < 2:
                 return None
             found = Survey(dialect, len(row), row, rows=1, columns=[Column() for _ in row])
             continue
-        if (most and found.rows >= most) or (until and line >= until):
+        if most and found.rows >= most:
             break
         found.rows += 1
         if len(row) != found.width:
@@ -149,6 +150,18 @@ def survey(
     if found.rows <= 1 and not found.known:
         return None
     return found
+
+
+def _up_to(rows: Iterator[tuple[int, list[str]]], until: int | None) -> Iterator[tuple[int, list[str]]]:
+    """The rows before a line, or before the broken row that holds it."""
+    try:
+        for line, row in rows:
+            if until and line >= until:
+                return
+            yield line, row
+    except BrokenRow:
+        if not until:
+            raise
 
 
 def _joined(found: Survey, row: list[str], line: int, names: tuple[set[str], dict[str, int]]) -> None:
