@@ -232,6 +232,7 @@ def filter_(bot: Path, calibrate: bool, **files: Any) -> None:
     $ deepproverbs filter tweets.csv --field tweet --bot data/mybot --calibrate
     $ deepproverbs filter candidates.jsonl --corpus corpus.txt --corpus book.txt --run runs/mine --calibrate
     """
+    from training.corpus.read import AS_IT_IS
     from training.runs import owner, stages
     from training.runs.filter_file import FilterOptions, filter_candidates, rates_table, summary
 
@@ -242,7 +243,9 @@ def filter_(bot: Path, calibrate: bool, **files: Any) -> None:
         files["corpus"] = [settings.corpus_file]
     elif click.get_current_context().get_parameter_source("bot") == click.core.ParameterSource.DEFAULT:
         references = []  # another bot's: this one's corpus was named
-    options = FilterOptions(**files, references=references, said=any(key in given() for key in READ))
+    said = {key.partition(".")[2]: value for key, value in given().items() if key in READ}
+    reading = dataclasses.replace(AS_IT_IS, **said) if said else None
+    options = FilterOptions(**files, references=references, reading=reading)
     if options.run:
         owner.check(options.run, settings, bot)
     if calibrate:

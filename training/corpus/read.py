@@ -132,25 +132,26 @@ def open_beside(path: Path, settings: CorpusSettings) -> Reading:
     Raises: as `open_corpus`.
     """
     settings = replace(settings, drop=tuple(each for each in settings.drop if each == "damaged"))
-    if settings.form or settings.delimiter or settings.field or settings.author:
-        try:
-            said = open_corpus(path, settings)
-        except DeepproverbsError as error:
-            said, refused = None, error
-        if said and not said.form.weak:
-            return said
-        try:
-            proven = open_corpus(path, replace(settings, form="", delimiter="", field="", author=""))
-        except DeepproverbsError:
-            proven = None
-        if said and (not proven or proven.form.weak):
-            return said
-        if proven and "field" in proven.form.takes and settings.field and not said:
-            raise refused  # it has fields, but not this one
-        if proven:
-            return proven
+    bare = replace(settings, form="", delimiter="", field="", author="")
+    if settings == bare:
+        return open_corpus(path, settings)
+    try:
+        said = open_corpus(path, settings)
+    except DeepproverbsError as error:
+        said, refused = None, error
+    if said and not said.form.weak:
+        return said
+    try:
+        proven = open_corpus(path, bare)
+    except DeepproverbsError:
+        proven = None
+    if said and (not proven or proven.form.weak):
+        return said
+    if not proven:
         raise refused
-    return open_corpus(path, settings)
+    if settings.field and "field" in proven.form.takes:
+        return open_corpus(path, replace(bare, field=settings.field))
+    return proven
 
 
 def read_texts(path: Path, settings: CorpusSettings = AS_IT_IS) -> Iterator[str]:

@@ -46,9 +46,9 @@ class FilterOptions:
     """Processes that judge. 0: as many as pay."""
     references: Sequence[Path] = ()
     """The bot's own references, which nothing may copy, either."""
-    said: bool = False
-    """Whether the command line says how the candidates are to be read: then it holds, even if their file proves to be
-    of another form."""
+    reading: CorpusSettings | None = None
+    """How the command line says that the candidates are to be read: it holds even if their file proves to be of
+    another form. None: it says nothing, and the bot's [corpus] holds where it fits."""
 
     @property
     def pool_file(self) -> Path:
@@ -92,7 +92,7 @@ def rates_table(bot: Bot, options: FilterOptions) -> str:
     judging = judging_of(bot, replace(options, history=None))
     judge, corpus = judging.judge(), judging.reference.corpus
     held_out = of_held_out(judging.model, options.run / "corpus.npz").tolist() if judging.model and options.run else ()
-    with as_candidates(options.candidates, bot.corpus, options.said) as path:
+    with as_candidates(options.candidates, bot.corpus, options.reading) as path:
         machine = rates.machine(judge, (candidate for _, candidate in read_candidates(path)))
     columns = {"real texts": rates.people(judge, corpus, held_out), "candidates": machine}
     return rates.table(columns, judge)
@@ -121,7 +121,7 @@ def filter_file(options: FilterOptions, judging: Judging) -> Filtered:
     """Judge a file of candidates by itself, and choose from all of them."""
     judging = replace(judging, stop_id=judging.judge().stop_rules().id)
     tally = Tally()
-    settings, said = judging.bot.corpus, options.said
+    settings, said = judging.bot.corpus, options.reading
     with as_candidates(options.candidates, settings, said) as path, part_file(options.verdicts_file) as out:
         size = path.stat().st_size
         with progress.bar(size, "judged", "B") as bar:
@@ -135,16 +135,16 @@ def filter_file(options: FilterOptions, judging: Judging) -> Filtered:
 
 
 @contextmanager
-def as_candidates(path: Path, settings: CorpusSettings, said: bool = False) -> Iterator[Path]:
+def as_candidates(path: Path, settings: CorpusSettings, said: CorpusSettings | None = None) -> Iterator[Path]:
     """A file of candidates: `path` itself if it is JSON Lines with a "text" each, else its texts as such a file, which
-    is deleted after use. `settings` say how it is read: for certain with `said`, else where they fit."""
+    is deleted after use. It is read as `said`, or else as `settings` say where they fit."""
     if not said and settings.field in ("", "text") and _is_candidates(path):
         yield path
         return
     # A link or a name in a candidate is a reason to reject it.
     drop = tuple(each for each in settings.drop if each not in ("reposts", "replies"))
     settings = replace(settings, drop=drop, links="keep", mentions="keep")
-    reading = open_corpus(path, settings) if said else open_beside(path, settings)
+    reading = open_corpus(path, said) if said else open_beside(path, settings)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "candidates.jsonl"
         with part.open("w", encoding="utf-8") as file:

@@ -103,7 +103,8 @@ def survey(
 ) -> Survey | None:
     """Parse the file. None: its first row has not this delimiter, or a fifth of its first rows another width.
 
-    tolerant: rows of another width are counted and left out. most: rows to parse. until: the line of a broken row, to stop before.
+    tolerant: rows of another width are counted and left out. most: rows to parse. until: the line of a broken row, to
+    stop before.
 
     Raises:
         BrokenRow: its quotes are broken.
