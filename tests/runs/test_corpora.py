@@ -48,9 +48,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tweets_from_the_corpus_to_the_pool(
     tf1: Path, tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """nano, fine-tuned on tweets with emoji, links, names and hashtags: what it learnt of those stays out."""
+    """nano, fine-tuned on tweets with emoji, links, names and hashtags: what it learnt of those stays out. Most of what
+    passes is its Bible still, which a rule of its own would stop."""
     monkeypatch.setattr(stages, "MODELS", models)
-    settings = bot(tmp_path, "tweets.jsonl", 'choose_from = 1.2\nskip = ["set-apart", "band"]\n')
+    settings = bot(tmp_path, "tweets.jsonl", 'choose_from = 1.2\nskip = ["set-apart", "band", "base-like"]\n')
     line = ["run", "--force", "--bot", settings, "--count", "40"]
     line += ["--run", str(tmp_path / "run"), "--pool", str(tmp_path / "pool")]
     assert cli.main(line) == 0
