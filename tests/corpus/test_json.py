@@ -289,7 +289,6 @@ PROSE = {
     "lyrics.txt": "[Verse 1]\nOne line\n[Chorus]\nAnother\n",
     "notes.txt": "[1] A first note\n[2] A second note\n",
     "braces.txt": "{curly} words\n{more} words\n",
-    "python.txt": "['a b', 'c d']\n",
     "number.txt": "42\n43\n",
     "brackets.txt": '["Well," she said] and left\n',
 }
