@@ -142,7 +142,9 @@ class Progress:
 
     def __init__(self, wanted: int, what: str) -> None:
         self.bar = bar(wanted, what, "text")
-        self.wanted, self.texts, self.tokens, self.started, self.shown = wanted, 0, 0, 0.0, 0.0
+        self.wanted, self.texts, self.started, self.shown = wanted, 0, 0.0, 0.0
+        self.timed_texts = self.timed_tokens = 0
+        """Since the first batch came: how long that one took is not known."""
 
     def __enter__(self) -> Progress:
         return self
@@ -156,10 +158,11 @@ class Progress:
         self.bar.say(text)
 
     def _show_rates(self, now: float) -> None:
-        if self.started and now > self.started:
-            self.shown, seconds = now, now - self.started
+        if self.started:
+            self.shown, seconds = now, max(now - self.started, 1e-9)
+            texts, tokens = self.timed_texts / seconds, self.timed_tokens / seconds
             self.bar.set_postfix_str(
-                f"{self.texts:,} sampled, {self.texts / seconds:,.0f} texts/s, {self.tokens / seconds:,.0f} tokens/s"
+                f"{self.texts:,} sampled" + f", {texts:,.0f} texts/s, {tokens:,.0f} tokens/s" * bool(texts)
             )
 
     def want(self, wanted: int) -> None:
@@ -169,8 +172,10 @@ class Progress:
         """`have` of the wanted texts are there; `texts` more were sampled, of so many tokens."""
         now = time.monotonic()
         if texts:
+            self.texts += texts
+            if self.started:
+                self.timed_texts, self.timed_tokens = self.timed_texts + texts, self.timed_tokens + tokens
             self.started = self.started or now
-            self.texts, self.tokens = self.texts + texts, self.tokens + tokens
         self.bar.update(min(self.wanted, have) - self.bar.n)
         if now - self.shown >= 1 and now - self.started >= 1:
             self._show_rates(now)
