@@ -429,7 +429,9 @@ def test_a_post_whose_answer_was_lost_is_repeated_by_its_slot(
 
 
 def test_ctrl_c_while_the_program_loads_is_one_line(tmp_path: Path) -> None:
-    code = "import sys; sys.meta_path.insert(0, sys); sys.find_spec = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)"
+    code = (
+        "import sys; sys.meta_path.insert(0, sys); sys.find_spec = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)"
+    )
     code += "; from training.cli import start; sys.exit(start())"
     code = f"import training.cli; {code}"  # the package is there, the rest is yet to come
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -82,7 +82,8 @@ def test_its_file_says_only_what_differs_and_why() -> None:
     for number, line in enumerate(lines):
         if " = " in line and not line.startswith(("#", " ")):
             assert lines[number - 1].startswith("# ") and lines[number - 1].endswith("."), line
-    assert max(map(len, lines)) <= 120 and len(lines) < 60
+    # The command that made it holds the path of the file.
+    assert max(len(line) for line in lines if "deepproverbs new" not in line) <= 120 and len(lines) < 60
     assert (bot.name, bot.pool, bot.model) == ("mine", "pools/mine", "smollm2-135m")
     assert "--form delimited" in lines[1] and str(Path("prices.txt").resolve()) in lines[1]
 

@@ -50,7 +50,7 @@ def test_characters_that_belong(text: str) -> None:
     "text",
     [
         "half \ufffd", "a bell \x07", "zero\u200bwidth", "soft\u00adhyphen", "\u202eodd", "a mark\u200e", "no\xa0break",
-        "end 👩\u200d", "❤️\u200d", "\u200dstart", "half \ud83d", "non\uffff", "a\tb", "a\rb", "two\nlines",
+        "end 👩\u200d", "❤️\u200d", "\u200dstart", "half \ud83d", "non\uffff", "a\tb", "a\rb",
     ],
 )  # fmt: skip
 def test_characters_that_do_not(text: str) -> None:
@@ -61,10 +61,11 @@ def test_lines_are_as_many_as_the_corpus_has() -> None:
     poem, card = "ein Berg\nein Tal\nein Haus", "Wald\n\nWiese"
     assert verdicts([poem, card, "Wald"], "lines", "characters", corpus=[poem] * 9) == [PASSED, "lines", "lines"]
     assert verdicts([poem, card, "Wald"], "lines", "characters", corpus=["Wald", card]) == ["lines", PASSED, PASSED]
-    assert verdicts([poem, "Wald"], "lines", "characters", corpus=["Wald"] * 99) == ["characters", PASSED]
-    assert verdicts([poem, "Wald"], "lines", "characters", corpus=[*["Wald"] * 199, poem]) == ["characters", PASSED]
+    assert verdicts([poem, "Wald"], "lines", "characters", corpus=["Wald"] * 99) == ["lines", PASSED]
+    assert verdicts([poem, "Wald"], "lines", "characters", corpus=[*["Wald"] * 199, poem]) == ["lines", PASSED]
     assert verdicts([poem, "Wald"], "lines", "characters", lines=(1, 3)) == [PASSED, PASSED]
     assert verdicts([poem, "Wald"], "lines", "characters", lines=(3,)) == [PASSED, "lines"]
+    assert verdicts(["Wald\n"], "lines", corpus=["Wald"] * 9) == ["lines"]  # as an engine gives it up
     letters = "abcdefghijklmnopqrstuvwxyzBTHWE "
     assert verdicts([poem, "a\n9"], "characters", corpus=[poem], characters=letters) == [PASSED, "characters"]
     with pytest.raises(WrongUse, match="the fewest and the most lines"):

@@ -172,7 +172,7 @@ def test_a_model_that_has_not_learnt_its_corpus_is_told(
     said: list[str] = []
     with pytest.raises(DeepproverbsError, match="No text passed"):
         sample_and_filter(few, tmp_path, model, [], said.append)
-    assert any("real texts (-50.00 nats a token): the model has not learnt them yet. Raise" in text for text in said)
+    assert any("than real texts (-50.00 nats a token). A hotter --temperature" in text for text in said)
 
 
 MEMORY = """

@@ -128,7 +128,7 @@ class Judge:
     def _given_up(self, text: Text, stopped: str) -> Verdict:
         """The engine knew only bytes; name the rule that forbids them."""
         for rule, ask in self._questions if stopped == "characters" else ():
-            if (rule.marks or rule.name == stopped) and (reason := ask(text, self.context)):
+            if (rule.marks or rule.name in (stopped, "lines")) and (reason := ask(text, self.context)):
                 return Verdict(text.text, rule.name, reason)
         return Verdict(text.text, stopped, "given up at this point")
 

@@ -35,16 +35,14 @@ def unfinished(text: Text, context: Context) -> str | None:
 
 def characters(text: Text, context: Context) -> str | None:
     """Only the allowed characters, or anything that a cleaned text may hold. X takes no control characters."""
-    allowed, found = context.characters, text.text
-    if context.lines[1] > 1:
-        found = found.replace("\n", " ")
+    allowed, found = context.characters, text.text.replace("\n", " ")  # the rule `lines` counts those
     if allowed:
         return None if allowed.issuperset(found) else f"holds {next(c for c in found if c not in allowed)!r}"
     if "\ufffd" in found:
         return "holds bytes that are no character"  # half an emoji
     if found.isprintable():
         return None
-    if odd := "\n" if "\n" in found else unclean(found):
+    if odd := unclean(found):
         return f"holds {odd!r}"
     return "ends in the middle of an emoji or a word" if _JOINS_NOTHING.search(found) else None
 
@@ -54,9 +52,11 @@ _JOINS_NOTHING = re.compile("(?:^|\\s)[\u200c\u200d]|[\u2190-\u2bff\ufe0f\U0001f
 
 
 def lines(text: Text, context: Context) -> str | None:
-    """Fewer or more lines than the corpus's texts have: half a poem, or a list that does not end."""
+    """Fewer or more lines than the corpus's texts have: half a poem, a list that does not end, prose of the base's."""
     count = count_lines(text.text)
     least, most = context.lines
+    if most == 1 and "\n" in text.text:
+        return "goes on in another line"
     return None if least <= count <= most else f"{count} line{'s' * (count != 1)}"
 
 

@@ -34,6 +34,9 @@ from training.settings import FinetuneSettings
 WINDOW = 1024
 MOST = 30
 """Most epochs where the settings leave their number open."""
+FEWEST_STEPS = 48
+"""Steps over which the rate falls at least, where they do. After 24 on thirty texts SmolLM2 still began like its base
+(held-out loss 4.86 nats a token, 14 of 2,000 candidates kept); over 48 the best of six epochs had 4.27."""
 PASSED_ON = ("epochs", "most", "batch_size", "learning_rate", "layers", "memory_saving", "seed")
 """Of the training arguments: what the trainer's program is given."""
 
@@ -107,7 +110,10 @@ def training_arguments(settings: FinetuneSettings, base: BaseModel, corpus: Path
         steps = math.ceil(texts / batch)
     usual_rate = {256: 3e-4, 768: 1e-4, 1024: 5e-5, 1280: 3e-5, 1600: 2e-5}.get(width, 1e-4)
     rate = settings.learning_rate or usual_rate
-    epochs = settings.epochs or (4 if base.hparams.architecture == "gpt2" else 2)
+    usual_epochs = 4 if base.hparams.architecture == "gpt2" else 2
+    if settings.recipe == "texts":
+        usual_epochs = max(usual_epochs, math.ceil(FEWEST_STEPS / steps))
+    epochs = settings.epochs or usual_epochs
     most = epochs if settings.epochs or settings.recipe != "texts" else MOST
     layers = settings.layers if settings.layers != "auto" else ("transformer" if large else "all")
     saving = large if settings.memory_saving == "auto" else settings.memory_saving == "on"

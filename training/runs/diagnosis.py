@@ -22,7 +22,7 @@ LOOK = 500
 """Candidates after which a run is looked at for the first time: some seconds, and a share is known to 5 %."""
 ASKED = 64
 """Texts of which the base model is asked then whether they are its own."""
-BROKEN, UNFINISHED, OWN, MOST = 0.2, 0.3, 0.2, 0.5
+BROKEN, UNFINISHED, LINES, OWN, MOST = 0.2, 0.3, 0.3, 0.2, 0.5
 """Shares from which it is told, and that of the base model's own texts from which nothing more is sampled."""
 RULES = {
     "characters": 'list more in [filter] characters, or set it to "" to allow all',
@@ -38,7 +38,7 @@ RULES = {
     "set-apart": "read them with `deepproverbs review`",
 }
 """What to do when a rule takes too many texts."""
-LEARNING = ("unfinished", "band", "base-like")
+LEARNING = ("unfinished", "lines", "band", "base-like")
 """Rules that take the texts of a model that has not learnt its corpus."""
 
 
@@ -61,6 +61,7 @@ class Diagnosis:
         for cause, share, least, text in (
             ("broken", tally.broken / count, BROKEN, self._broken()),
             ("unfinished", tally.counts["unfinished"] / count, UNFINISHED, self._unfinished()),
+            ("lines", tally.counts["lines"] / count, LINES, self._lines()),
             ("own", own, OWN, self._own()),
         ):
             if share > least and cause not in self.told:
@@ -81,6 +82,9 @@ class Diagnosis:
             enough = min(1023, int(np.quantile(lengths, 0.99)))
             return f"have no end after {most} tokens, nor have many of the corpus; set [sample] max_tokens to {enough}."
         return f"have no end after {most} tokens: the model has not learnt yet where texts end; {self._cure()}."
+
+    def _lines(self) -> str:
+        return f"have more or fewer lines than the corpus's: the model has not learnt their form yet; {self._cure()}."
 
     def _own(self) -> str:
         return f"are the base model's own, not of this corpus: there were too few texts or epochs; {self._cure()}."

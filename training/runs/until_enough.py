@@ -205,8 +205,9 @@ def _say_result(filtered: Filtered, judging: Judging, run: Path, say: Say) -> No
     say(filtered.table(bot.filter))
     if band and filtered.counts["band"] > filtered.candidates / 2:
         say(
-            f"Most candidates are far more or less probable than real texts ({band.logprob.mean:.2f} nats a token): "
-            'the model has not learnt them yet. Raise [finetune] epochs; or put "band" into [filter] skip.'
+            "Most candidates are far more or less probable than real texts "
+            f"({band.logprob.mean:.2f} nats a token). A hotter --temperature makes fewer of the more probable ones, "
+            "which are nearer to 0, more --epochs fewer of the others; a wider [filter] band takes both."
         )
     if filtered.candidates >= budget_of(bot) and filtered.kept < bot.count:
         say(f"The budget of {budget_of(bot):,} candidates is spent: {filtered.kept:,} of {bot.count:,} texts kept.")
