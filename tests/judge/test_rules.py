@@ -342,3 +342,12 @@ def test_what_was_given_up_for_its_characters_is_called_by_its_rule() -> None:
 def test_nothing_is_missing_where_a_score_is() -> None:
     judge = Judge(OPEN, band=Band(Spread(-3.0, 0.5), -2.0, 3.0))
     assert judge.verdicts([candidate("a wise son hearkeneth well", float("nan"))])[0].verdict == PASSED
+
+
+@pytest.mark.parametrize(
+    "text", ["88 keys, 85 of them working", "480 feet", "4.85% brown", "8:55 to 4:45", "1,000,455"]
+)
+def test_a_number_is_no_disguise(text: str) -> None:
+    numbers = Judge(replace(FilterSettings(), skip=("digits", "too-short")))
+    found = numbers.verdicts([candidate(text), candidate(f"{text} and 80085"), candidate(f"{text} and a55")])
+    assert [verdict.verdict for verdict in found] == [PASSED, "blocked", "blocked"]

@@ -18,6 +18,8 @@ _LOOKALIKES = str.maketrans(
 """Cyrillic and Greek letters, digits and signs → the Latin letters that they look like."""
 _SECOND = str.maketrans("19", "lg")
 """Digits that look like a second letter, too."""
+_NUMBER = re.compile(r"[^\w\s]*\d{1,4}(?:[^\w\s]+\d{1,3})*[^\w\s]*|\d{1,3}")
+"""85, 4:45, 4.85%, 1,000: numbers, though each may be read as letters. 80085 is none."""
 _REPEATED = re.compile(r"(.)\1+")
 _PLAIN = re.compile(r"[A-Za-z\s,.'-]*")
 """A text of these characters alone disguises no word."""
@@ -105,7 +107,7 @@ class Blocklist:
 
     def _judge(self, word: str) -> bool:
         word = word.strip("'").removesuffix("'s")
-        if word in self.allowed:
+        if word in self.allowed or _NUMBER.fullmatch(word):
             return False
         if word in self.words:
             return True
@@ -200,7 +202,7 @@ class Blocklist:
             bare = token.strip(_PUNCTUATION)
             pieces = {bare, bare.strip("!*+|"), *re.split(r"[-_./,:;]", bare)}
             for piece in pieces:
-                if piece.isalpha() and piece.isascii():
+                if (piece.isalpha() and piece.isascii()) or _NUMBER.fullmatch(piece):
                     continue
                 if any(self._masked(form) for form in (fold(piece), fold(piece.translate(_SECOND)))):
                     return token
