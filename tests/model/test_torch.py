@@ -266,14 +266,19 @@ def test_the_rows_that_the_trainer_chose_are_converted(torch: Path, llama_line: 
     shutil.copy(llama_line.folder / "corpus.npz", tmp_path)
     settings = FinetuneSettings("torch", epochs=1, batch_size=32)
     checkpoint = finetune(tmp_path, llama_line.base, settings, QUIET.append, keep=[7, 11])
-    assert convert.trained_rows(checkpoint) is None
-    (checkpoint / "rows.json").write_text('{"rows": [7, 11, 4095], "of": 12288, "rest": 0.001}')
-    found = convert.trained_rows(checkpoint)
-    assert found and found.rows == [7, 11, 4095]
+    noise = convert.trained_rows(checkpoint)
+    assert noise and not noise.harmless
+    assert convert.trained_rows(tmp_path) is None
     said: list[str] = []
     model = Converted(convert.convert(tmp_path, checkpoint, said.append, sampling=SampleSettings()))
+    assert len(model.ids) == 12_288 and said[0].startswith("Vocabulary: all 12,288 tokens stay")
+    (checkpoint / "rows.json").write_text('{"rows": [7, 11, 4095], "of": 12288, "rest": 0.001}')
+    found = convert.trained_rows(checkpoint)
+    assert found and found.harmless and found.rows == [7, 11, 4095]
+    said.clear()
+    model = Converted(convert.convert(tmp_path, checkpoint, said.append, sampling=SampleSettings()))
     assert model.ids.tolist() == [7, 11, 4095] and "3 of 12,288 tokens; the others hold 1.0e-03" in said[0]
-    for text in ('{"rows": [7], "of": 12288, "rest": 0.01}', "{", "[]"):
+    for text in ("{", "[]", '{"rows": [7]}'):
         (checkpoint / "rows.json").write_text(text)
         assert convert.trained_rows(checkpoint) is None
 

@@ -62,7 +62,7 @@ def convert(
     parameters, write = source_of(checkpoint, run)
     trained = trained_rows(checkpoint) if settings.vocabulary != "full" else None
     trimmed: Trimmed | None = None
-    if trained:
+    if trained and trained.harmless:
         say(
             f"Vocabulary: {len(trained.rows):,} of {trained.of:,} tokens; the others hold "
             f"{trained.cut_held_out:.1e} of the probability a token on held-out texts."
@@ -70,7 +70,13 @@ def convert(
         write(part, trained.rows, math.inf)
     else:
         write(full, None, math.inf)
-        if settings.vocabulary != "full":
+        if trained:
+            say(
+                f"Vocabulary: all {trained.of:,} tokens stay; those that the texts do not need hold "
+                f"{trained.cut_held_out:.1e} of the probability a token on held-out texts."
+            )
+            trained = None  # to choose others would take longer than it saves
+        elif settings.vocabulary != "full":
             texts = [row[1:-1] for row in held_out(Converted(full), run / "corpus.npz")]
             trimmed = choose_rows(full, originals, texts, settings, say)
         shutil.rmtree(part, ignore_errors=True)
@@ -113,15 +119,19 @@ class TrainedRows:
     of: int
     cut_held_out: float
 
+    @property
+    def harmless(self) -> bool:
+        """Whether some are left out, and hardly any probability with them."""
+        return len(self.rows) < self.of and self.cut_held_out <= HARMLESS
+
 
 def trained_rows(checkpoint: Path) -> TrainedRows | None:
-    """The tokens that a PyTorch trainer chose, if it left out any and that was harmless."""
+    """The tokens that a PyTorch trainer chose; None: it chose none."""
     try:
         known = json.loads((checkpoint / "rows.json").read_text(encoding="utf-8"))
-        found = TrainedRows(known["rows"], known["of"], known["rest"])
+        return TrainedRows(known["rows"], known["of"], known["rest"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if len(found.rows) < found.of and found.cut_held_out <= HARMLESS else None
 
 
 Write = Callable[[Path, list[int] | None, float], None]
