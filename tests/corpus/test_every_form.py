@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from dataclasses import replace
 from pathlib import Path
@@ -181,6 +182,7 @@ READ: dict[str, tuple[bytes, str, list[str]]] = {
     "wrapped": (lines([textwrap.fill(t, 60) for t in PARAGRAPHS], "\n\n"), "paragraphs", PARAGRAPHS),
     "book": (book(PARAGRAPHS), "gutenberg", [*PARAGRAPHS, "Roses are red\nand so on"]),
     "list": (b"# Sayings\n\n" + lines(f"- {t}" for t in SAYINGS), "list", SAYINGS),
+    "list-of-yaml": (lines(f"- {json.dumps(t)}" for t in SAYINGS), "list", SAYINGS),
     "list-stars": (lines(f"* {t}" for t in SAYINGS), "list", SAYINGS),
     "list-numbered": (lines(f"{n + 1}. {t}" for n, t in numbered()), "list", SAYINGS),
     "list-brackets": (lines(f"{n + 1}) {t}" for n, t in numbered()), "list", SAYINGS),
@@ -270,6 +272,9 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "can be read in 2 ways; say which:(?s:.*)--form delimited: 2 texts(?s:.*)--form lines",
     ),
     "python-list": (repr(SAYINGS).encode(), "is a list or dictionary as Python prints it: .*json.dump"),
+    "page": (f"<!DOCTYPE html>\n<p>{'</p><p>'.join(SAYINGS)}</p></html>".encode(), "is HTML or XML, .*--form lines"),
+    "xml": (f"<qs><q>{'</q><q>'.join(SAYINGS)}</q></qs>".encode(), "is HTML or XML, whose tags are no text"),
+    "sql": (lines([f"INSERT INTO q VALUES ('{t}');" for t in SAYINGS]), "is SQL: export the table as CSV"),
     "pandas": (lines([*SAYINGS, "Name: text, dtype: object"]), "is what pandas prints, .*to_csv"),
     "lyrics": (
         "".join(f"[Verse {n}]\n{t}\nla la\n\n" for n, t in numbered()).encode(),

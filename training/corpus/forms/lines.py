@@ -19,10 +19,15 @@ PRINTED = re.compile(r"(?:Name: .*, )?(?:Length: \d+, )?dtype: \w+|\[\d+ rows x 
 """The last line of what pandas prints."""
 
 
+PAGE = re.compile(r"<(?:!doctype|html|\?xml|rss|feed|svg)\b", re.I)
+TAG = re.compile(r"<([a-z][\w:.-]*)\b[^>]*>", re.I)
+SQL = re.compile(r"(?:insert into|create table|drop table|begin transaction|pragma)\b|-- \w+ dump", re.I)
+
+
 def _refuse_printed(source: Source) -> None:
     """
     Raises:
-        DeepproverbsError: a program printed its data, which is not how to save it.
+        DeepproverbsError: a program printed its data, which is not how to save it; or it is a page, or SQL.
     """
     first, last = source.shape.first, source.shape.last
     if PRINTED.fullmatch(last):
@@ -32,6 +37,18 @@ def _refuse_printed(source: Source) -> None:
     if first[:2] in ("['", '["', "{'", '{"', "('", '("') and last[-2:] in ("']", '"]', "'}", '"}', "')", '")'):
         raise DeepproverbsError(
             f"{source.name} is a list or dictionary as Python prints it: write it with json.dump, and give that."
+        )
+    tag = TAG.match(first)
+    end = f"</{tag[1]}>" if tag else " "
+    # Lines that each are an element are texts, with markup to be warned of.
+    if PAGE.match(first) or (last.endswith(end) and (source.shape.filled == 1 or not first.endswith(end))):
+        raise DeepproverbsError(
+            f"{source.name} is HTML or XML, whose tags are no text: copy the texts out of it, one a line, or give a "
+            "table or JSON of them. (--form lines reads it as it is.)"
+        )
+    if SQL.match(first) and last.endswith((";", "*/")):
+        raise DeepproverbsError(
+            f"{source.name} is SQL: export the table as CSV, and give that. (--form lines reads it as it is.)"
         )
 
 

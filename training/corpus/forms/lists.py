@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from training.corpus.forms.form import Form, Found, Raw, Source
 from training.corpus.forms.lines import RULE
 from training.corpus.forms.shape import LIST_MARK
 from training.corpus.ledger import Ledger
+
+QUOTED = re.compile(r'"(?:[^"\\]|\\.)+"|\'[^\']+\'')
+"""An item as YAML quotes it."""
 
 
 def recognise(source: Source) -> Found | None:
@@ -17,21 +21,38 @@ def recognise(source: Source) -> Found | None:
     if shape.listed < 3 or shape.listed < 0.9 * max(1, texts - max(0, shape.indented - shape.listed // 10)):
         return None
     ledger = Ledger()
-    items = sum(1 for _ in read(source, Found(""), ledger))
+    items = quoted = 0
+    for raw in read(source, Found(""), ledger):
+        items += 1
+        quoted += bool(QUOTED.fullmatch(raw.text))
     lost = sum(each.count for each in ledger.dropped.values())
     if items < 0.9 * (items + lost - shape.hashes):
         return None
-    return Found(f"{items:,} items begin with a mark such as - or 1.")
+    every = quoted == items
+    marks = ", and each stands in quotes, which are taken off" * every
+    return Found(f"{items:,} items begin with a mark such as - or 1.{marks}", details=every)
 
 
 def said(source: Source) -> Found | None:
     if not source.shape.listed:
         return None
-    return Found(f"{source.shape.listed:,} lines begin with a list's mark, as said")
+    every = all(QUOTED.fullmatch(raw.text) for raw in _items(source, Ledger()))
+    marks = ", and each stands in quotes, which are taken off" * every
+    return Found(f"{source.shape.listed:,} lines begin with a list's mark, as said{marks}", details=every)
 
 
 def read(source: Source, found: Found, ledger: Ledger) -> Iterator[Raw]:
-    """Items without their marks. A line that is indented below one goes on with it."""
+    """Items without their marks, and without the quotes that YAML writes around them. A line that is indented below one
+    goes on with it."""
+    for raw in _items(source, ledger):
+        if found.details:
+            ledger.alter("whose quotes around them were taken off", raw.text, raw.line)
+            yield Raw(raw.text[1:-1].replace('\\"', '"'), raw.line)
+        else:
+            yield raw
+
+
+def _items(source: Source, ledger: Ledger) -> Iterator[Raw]:
     item: list[str] = []
     start = 0
     blank = False
