@@ -113,4 +113,13 @@ def test_the_rates_are_those_of_what_was_sampled(clock: Clock, capsys: pytest.Ca
         for n in range(40):
             clock.now += 0.1
             shown.update(n // 2, 1, 20)
-    assert re.fullmatch(r"kept: 19/50, .* left, 40 sampled, 10 texts/s, 205 tokens/s\n", capsys.readouterr().err)
+    assert re.fullmatch(r"kept: 19/50, .* left, 40 sampled, 10 texts/s, 200 tokens/s\n", capsys.readouterr().err)
+
+
+def test_the_first_batch_has_no_rate(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    """It comes when the engine has started, all at once: 64 texts in no time are no 720 a second."""
+    with Progress(50, "kept") as shown:
+        clock.now += 10
+        shown.update(20, 64, 1280)
+        clock.now += 0.1
+    assert re.fullmatch(r"kept: 20/50, .* left, 64 sampled\n", capsys.readouterr().err)
