@@ -48,7 +48,7 @@ def quick_bot(folder: Path) -> Path:
     bible, file = folder / "kjv.txt", folder / "bot.toml"
     bible.write_text("\n==========\n".join(load_corpus(bible)[::6]) + "\n")
     text = (ROOT / "data" / "proverbs" / "bot.toml").read_text()
-    file.write_text(text.replace("[filter]", '[filter]\nskip = ["band", "opening"]\nchoose_from = 1.0'))
+    file.write_text(text.replace("[filter]", '[filter]\nskip = ["band", "opening", "edges"]\nchoose_from = 1.0'))
     return file
 
 
@@ -66,7 +66,7 @@ def bot(tmp_path: Path, **settings: Any) -> Bot:
         sample=replace(SETTINGS, workers=2, batch=24, budget=15_000),
         count=300,
         filter=FilterSettings(
-            skip=("band", "opening", "set-apart", "dangling"),
+            skip=("band", "opening", "set-apart", "dangling", "edges"),
             characters="",
             closed_vocabulary=False,
             min_words=1,

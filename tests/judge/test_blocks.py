@@ -23,7 +23,7 @@ from training.runs.filter_file import FilterOptions, filter_file
 from training.sample.candidates import Candidate
 
 BOT = config.load(ROOT / "data" / "proverbs" / "bot.toml")
-SETTINGS = replace(BOT.filter, closed_vocabulary=False, skip=("dangling",))
+SETTINGS = replace(BOT.filter, closed_vocabulary=False, skip=("dangling", "edges"))
 
 
 def some(count: int, seed: int = 1) -> list[Candidate]:

@@ -21,7 +21,7 @@ from training.common.text import normal_form
 from training.judge.band import Band, Spread
 from training.judge.judge import Judge, Reference, Verdict
 from training.judge.rates import Rates, machine, people, table
-from training.judge.rules import PASSED, names_of
+from training.judge.rules import PASSED, edges_of, names_of
 from training.judge.words import LANGUAGES, blocked_words, spared_words
 from training.sample.candidates import Candidate
 from training.settings import FilterSettings
@@ -351,3 +351,22 @@ def test_a_number_is_no_disguise(text: str) -> None:
     numbers = Judge(replace(FilterSettings(), skip=("digits", "too-short")))
     found = numbers.verdicts([candidate(text), candidate(f"{text} and 80085"), candidate(f"{text} and a55")])
     assert [verdict.verdict for verdict in found] == [PASSED, "blocked", "blocked"]
+
+
+def test_texts_begin_and_end_as_the_corpus_does() -> None:
+    """Kinds of characters, counted by hand; one text in two hundred may be odd."""
+    own = [f"Text {n} is here." for n in range(197)] + ["And this one?", "What is it?", "small and without an end"]
+    judge = Judge(replace(FilterSettings(), skip=("digits", "too-short", "copy", "copied-run")), Reference(own))
+    asked = [
+        "A new one here.",
+        "Is it a new one?",
+        "a new one here.",
+        "'A new one here.",
+        "A new one here",
+        "7 new ones here.",
+    ]
+    found = [verdict.verdict for verdict in judge.verdicts([candidate(text) for text in asked])]
+    assert found == [PASSED, PASSED, *["edges"] * 4]
+    hindi = [f"{word} पानी दिन राज की" for word in ("कि", "की", "को", "का", "पा")] * 4
+    assert edges_of(hindi)[1] == {"a letter"} and edges_of([*hindi, "नमस्ते 🐈"])[1] == {"a letter", "a symbol"}
+    assert edges_of(own[:19]) == (frozenset(), frozenset())

@@ -238,7 +238,7 @@ def test_the_jobs_from_nothing(
     source, place = tmp_path / "source", tmp_path / "work"
     source.mkdir()
     shutil.copyfile(ROOT / "tests" / "corpora" / "sayings.txt", source / "sayings.txt")
-    open_mode = 'characters = ""\nclosed_vocabulary = false\nskip = ["set-apart", "base-like"]\nband = 100.0\n'
+    open_mode = 'characters = ""\nclosed_vocabulary = false\nskip = ["set-apart", "base-like", "edges"]\nband = 100.0\n'
     drawing = "temperatures = [0.9]\ntop_p = 1\n"
     (source / "bot.toml").write_text(
         f'model = "nano"\ncount = 20\n[corpus]\nfile = "sayings.txt"\n[finetune]\nepochs = 1\n[sample]\n{drawing}'

@@ -116,7 +116,9 @@ def test_the_loop_stops_when_enough_is_kept_and_is_not_done_twice(model: Path, t
 def test_in_a_language_without_lists_enough_are_those_to_be_read(model: Path, tmp_path: Path) -> None:
     """It does not sample to the end of the budget because none may be published unread."""
     few = bot(tmp_path)
-    few = replace(few, count=30, filter=replace(few.filter, language="la", skip=("band", "opening", "dangling")))
+    few = replace(
+        few, count=30, filter=replace(few.filter, language="la", skip=("band", "opening", "dangling", "edges"))
+    )
     said: list[str] = []
     with pytest.raises(DeepproverbsError, match="to be read first: those that you approve go into the pool"):
         sample_and_filter(few, tmp_path, model, [], said.append)
@@ -153,7 +155,7 @@ def test_texts_without_a_score_are_scored(model: Path, tmp_path: Path) -> None:
     texts = ["and the king said unto the people, go in peace.", "zq xv kj qz wp fk"]
     (tmp_path / "t.txt").write_text("\n".join(texts) + "\n")
     band = Band(Spread(-3.0, 1.0), -3.0, 3.0)
-    plain_bot = replace(bot(tmp_path), filter=FilterSettings(skip=("repetition",)))
+    plain_bot = replace(bot(tmp_path), filter=FilterSettings(skip=("repetition", "edges")))
     options = FilterOptions(tmp_path / "t.txt", out=tmp_path / "pool.jsonl")
     judging = Judging(plain_bot, Reference(["a wise son"]), band, model)
     filtered = filter_file(options, judging)
@@ -168,7 +170,9 @@ def test_a_model_that_has_not_learnt_its_corpus_is_told(
     band = Band(Spread(-50.0, 1.0), -50.0, 3.0)
     monkeypatch.setattr(until_enough, "measure", lambda *_: band)
     few = bot(tmp_path)
-    few = replace(few, filter=replace(few.filter, skip=()), sample=replace(few.sample, budget=300, max_tokens=60))
+    few = replace(
+        few, filter=replace(few.filter, skip=("edges",)), sample=replace(few.sample, budget=300, max_tokens=60)
+    )
     said: list[str] = []
     with pytest.raises(DeepproverbsError, match="No text passed"):
         sample_and_filter(few, tmp_path, model, [], said.append)

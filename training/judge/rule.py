@@ -82,6 +82,8 @@ class Context:
     band: Band | None = None
     corpus_lines: tuple[int, int] = (1, 1)
     """Fewest and most lines of the corpus's texts."""
+    edges: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+    """The kinds of characters with which they begin and end; empty: any."""
     _made: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, make: Callable[[Context], T]) -> T:

@@ -7,6 +7,7 @@ cheaper ones first. For one bot: name a function of its own in `[filter] own`.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -70,6 +71,48 @@ def lines_of(corpus: Sequence[str]) -> tuple[int, int]:
     counts = sorted(map(count_lines, corpus)) or [1]
     odd = len(counts) // 100
     return counts[odd], counts[-1 - odd]
+
+
+def edges(text: Text, context: Context) -> str | None:
+    """It begins or ends as hardly a text of the corpus does: with a comma, a small letter, no full stop."""
+    stripped = text.text.strip()
+    for where, c, usual in zip(("begins", "ends"), (stripped[:1], stripped[-1:]), context.edges, strict=True):
+        if usual and c and (kind := kind_of(c)) and kind not in usual:
+            return f"{where} with {kind}"
+    return None
+
+
+EDGES_FROM = 20
+"""Fewer texts say too little of how others may begin."""
+
+
+def edges_of(corpus: Sequence[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """The kinds of characters with which the corpus's texts begin and end, but for 1 text in 200; empty: any."""
+    if len(corpus) < EDGES_FROM:
+        return frozenset(), frozenset()
+    found = []
+    for at in (0, -1):
+        kinds = Counter(kind_of(text.strip()[at]) for text in corpus if text.strip())
+        odd = len(corpus) // 200
+        for kind, count in sorted(kinds.items(), key=lambda item: item[1]):
+            if count > odd:
+                break
+            odd -= count
+            del kinds[kind]
+        found.append(frozenset(kinds))
+    return found[0], found[1]
+
+
+def kind_of(c: str) -> str:
+    """What kind of character stands at the edge of a text: letters by their case, digits, symbols and emoji together;
+    a mark is a kind of its own. Quotation marks and brackets, which may stand around any text, are none: ""."""
+    category = unicodedata.category(c)
+    if category[0] == "P":
+        return "" if category in ("Ps", "Pe", "Pi", "Pf") or c in '"¿¡' else c
+    if category[0] == "L":
+        return {"Lu": "a capital", "Lt": "a capital", "Ll": "a small letter"}.get(category, "a letter")
+    # A mark of a script ends a word, a selector or a joiner an emoji; what this Python does not know is an emoji, too.
+    return "a digit" if category[0] == "N" else "a letter" if category in ("Mc", "Mn") and c < "\ufe00" else "a symbol"
 
 
 def digits(text: Text, context: Context) -> str | None:
@@ -249,6 +292,7 @@ RULES: tuple[Rule, ...] = (
     Rule("unfinished", unfinished, of_sampling=True),
     Rule("characters", characters, stop=stop_at_characters),
     Rule("lines", lines),
+    Rule("edges", edges),
     Rule("digits", digits, marks="0123456789"),
     Rule("mention", mention, marks="@"),
     Rule("hashtag", hashtag, marks="#"),

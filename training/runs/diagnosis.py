@@ -30,6 +30,7 @@ RULES = {
     "digits": 'put "digits" into [filter] skip to allow them',
     "too-short": "lower [filter] min_words",
     "length": "take shorter texts for the corpus",
+    "edges": 'put "edges" into [filter] skip to let texts begin and end in any way',
     "opening": "raise [filter] opening_share",
     "near-duplicate": "sample hotter with --temperature, or add texts to the corpus",
     "copied-run": "train for fewer epochs with --epochs, or add texts to the corpus",
