@@ -23,7 +23,7 @@ reference = ["book.txt", "old.csv"]
 characters = ""
 closed_vocabulary = false
 min_words = 1
-skip = ["opening"]
+skip = ["opening", "edges"]
 """
 NEW = ["An impatient lantern forgets the way home", "Seven bridges wait for one river", "The window sleeps through it"]
 OLD = "Every basket remembers the market it came from"

@@ -28,7 +28,7 @@ COUNT = 20
 @pytest.fixture
 def quick(tmp_path: Path) -> Bot:
     few = bot(tmp_path)
-    return replace(few, count=COUNT, filter=replace(few.filter, skip=("band", "opening", "dangling")))
+    return replace(few, count=COUNT, filter=replace(few.filter, skip=("band", "opening", "dangling", "edges")))
 
 
 def add(quick: Bot, run: Path, model: Path, more: bool = True, said: list[str] | None = None) -> Appended:
@@ -164,7 +164,7 @@ def named_bot(folder: Path) -> Bot:
     return replace(
         few,
         count=COUNT,
-        filter=replace(few.filter, skip=("band", "opening", "dangling"), set_apart=("lord", "king", "man")),
+        filter=replace(few.filter, skip=("band", "opening", "dangling", "edges"), set_apart=("lord", "king", "man")),
     )
 
 
