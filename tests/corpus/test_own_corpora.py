@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from pathlib import Path
 
 import pytest
 from post_tweet.xtext import weighted_length
@@ -12,7 +13,7 @@ from rapidfuzz import fuzz, process
 from tests.helpers.x_archive import own_posts, tweets_js
 from training.common.paths import ROOT
 from training.common.text import normal_form
-from training.corpus.read import load_corpus
+from training.corpus.read import load_corpus, open_corpus
 
 CORPORA = ROOT / "tests" / "corpora"
 COUNTS = {"posts": 300, "sayings-de": 300, "cards": 300, "one-liners": 300, "forty": 40}
@@ -50,3 +51,18 @@ def test_the_archive_holds_the_posts_of_others_too() -> None:
     assert len(texts) == len(own_posts()) + 10
     links = [url["url"] for tweet in tweets for url in tweet["entities"]["urls"]]
     assert len(set(links)) == sum("https://t.co/" in text for text in texts) > 30
+
+
+def test_the_archive_gives_the_owner_s_posts_alone(tmp_path: Path) -> None:
+    (tmp_path / "tweets.js").write_text(tweets_js(), encoding="utf-8")
+    reading = open_corpus(tmp_path / "tweets.js")
+    texts = [" ".join(raw.text.split()) for raw in reading.texts()]
+    own = [" ".join(text.replace("{L}", "").split()) for text in own_posts()]
+    assert reading.form.name == "x-archive" and sorted(texts) == sorted(own)
+    assert {why: count.count for why, count in reading.ledger.dropped.items()} == {"reposts": 5, "replies": 5}
+
+
+def test_cards_keep_their_four_lines() -> None:
+    path = CORPORA / "cards.txt"
+    assert open_corpus(path).form.name == "poems"
+    assert load_corpus(path) == path.read_text(encoding="utf-8").strip().split("\n\n")
