@@ -81,8 +81,8 @@ class FinetuneSettings:
     )
     epochs: int = setting(
         0,
-        "Most passes over the training texts; too many copy the corpus. 0: 4 for GPT-2, 2 for other models, and more "
-        "as long as each lowers the held-out loss by a twentieth.",
+        "Most passes over the training texts; too many copy the corpus. 0: 4 for GPT-2, 2 for other models, at least "
+        "48 steps, and more while each lowers the loss by a twentieth.",
         (0, 1000),
     )
     batch_size: int = setting(

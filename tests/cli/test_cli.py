@@ -329,18 +329,24 @@ def test_a_list_says_where_it_stops_and_a_pool_that_it_runs_low(
     )
 
 
-def test_a_pool_that_is_not_there_names_the_one_that_the_run_fills(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def run_that_fills(pool: str) -> Path:
+    """The run folder of a bot `mine`, in the working directory."""
     run, file = Path("runs/mine"), Path("mine/bot.toml")
     run.mkdir(parents=True)
     file.parent.mkdir()
     file.write_text("")
     settings = load(file)
     owner.claim(run, settings, file, print)
-    owner.claim_pool(run, settings, file, "elsewhere", print)
+    owner.claim_pool(run, settings, file, pool, print)
     (run / "manifest.json").write_text("{}")
+    return run
+
+
+def test_a_pool_that_is_not_there_names_the_one_that_the_run_fills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_that_fills("elsewhere")
     for words in ("pool status", "post --dry-run"):
         assert main([*words.split(), "--bot", "mine"]) == 2
         assert (
@@ -362,13 +368,7 @@ def test_what_is_published_goes_to_the_run_s_pool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run, file = Path("runs/mine"), Path("mine/bot.toml")
-    run.mkdir(parents=True)
-    file.parent.mkdir()
-    file.write_text("")
-    owner.claim(run, load(file), file, print)
-    owner.claim_pool(run, load(file), file, "elsewhere", print)
-    (run / "manifest.json").write_text("{}")
+    run = run_that_fills("elsewhere")
     kept = [{**record, "names": "moab", "round": 2, "allow": ["hashtag"]} for record in records(2)]
     (run / "review.jsonl").write_text("".join(json.dumps(record) + "\n" for record in kept))
     monkeypatch.setattr("sys.stdin", io.StringIO("y\nn\n"))

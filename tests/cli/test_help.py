@@ -124,10 +124,12 @@ def test_a_bare_call_is_help_where_something_must_be_said(
 
 
 def test_options_are_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every option that bears a setting's name: type, bounds, choices, default and help are the setting's."""
+    """Every option that bears a setting's name: type, bounds, choices, default and help are the setting's; `new` fits
+    what it is not told."""
     seen = set()
     for words in LEAVES:
         text = flat(help_of(words, capsys))
+        assert "[]" not in text
         for param in context(words).command.params:
             key = (param.name or "").replace("__", ".")
             if not param.expose_value and (key in ("model", "count", "pool") or "." in key):
@@ -137,7 +139,11 @@ def test_options_are_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
                 if about.item is bool:
                     continue
                 assert about.help in text and about.bounds in text and all(c in text for c in about.choices)
-                assert f"default: {about.default[0] if about.many else about.default}" in text or not any(about.default)
+                default = about.default[0] if about.many else about.default
+                if words == ("new",) and not about.section:
+                    default = "fitted to the texts"
+                    assert f"default: {about.default}" not in text
+                assert f"default: {default}" in text or not any(about.default)
                 assert param.multiple == about.many
     assert {"model", "count", "pool", "finetune.epochs", "sample.temperatures", "sample.early_stop"} <= seen
 

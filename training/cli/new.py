@@ -36,7 +36,8 @@ PATH = click.Path(path_type=Path, allow_dash=True)
     "files", nargs=-1, required=True, type=PATH, metavar="FILE…", help="Your texts, in any form; - is what is piped in."
 )
 @option("--yes", is_flag=True, help="Ask nothing.")
-@setting_options("model", "count", "pool", *READ)
+@setting_options("model", "count", "pool", default="fitted to the texts")
+@setting_options(*READ)
 @json_option
 def new(name: str, files: tuple[Path, ...], yes: bool) -> None:
     """Make a bot of your own texts, with settings that fit them.

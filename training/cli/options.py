@@ -71,10 +71,11 @@ run_option = run_option_in("runs/NAME")
 force_option = option("--force", is_flag=True, help="Start even where the corpus or the settings promise little.")
 
 
-def setting_option(key: str) -> Option:
-    """The option that overrides a setting."""
+def setting_option(key: str, default: str | None = None) -> Option:
+    """The option that overrides a setting. `default`: what the help says of it where the command has another."""
     about = settings.find(key)
     name = NAMES.get(key, "--" + about.name.replace("_", "-"))
+    known = facts(about, default)
     more: dict[str, Any] = {"type": click.Choice(about.choices) if about.choices else TYPES.get(about.item)}
     if about.item is bool:
         more = {"is_flag": True, "flag_value": not about.default, "default": None}
@@ -86,14 +87,15 @@ def setting_option(key: str) -> Option:
         callback=_note(key),
         heading="Engine" if key in (*ENGINE, "sample.vocabulary") else HEADINGS[about.section],
         metavar="NAME" if about.choices else METAVARS.get(about.item),
-        help=HELP.get(key) or f"{about.help} [{facts(about)}]",
+        help=HELP.get(key) or f"{about.help} {f'[{known}]' if known else ''}".rstrip(),
         **more,
     )
 
 
-def facts(about: Setting) -> str:
+def facts(about: Setting, default: str | None = None) -> str:
     """The text in brackets after the help: bounds and default."""
-    default = ", ".join(map(str, about.default)) if about.many else str(about.default)
+    if default is None:
+        default = ", ".join(map(str, about.default)) if about.many else str(about.default)
     choices = f"one of {', '.join(about.choices)}" if about.choices else ""
     parts = [choices or about.bounds, f"default: {default}" if default else "", "may be repeated" if about.many else ""]
     return "; ".join(part for part in parts if part)
@@ -113,14 +115,14 @@ def given(ctx: click.Context | None = None) -> dict[str, Any]:
     return found
 
 
-def setting_options(*keys: str) -> Callable[[F], F]:
-    """Options for these settings, in this order."""
+def setting_options(*keys: str, default: str | None = None) -> Callable[[F], F]:
+    """Options for these settings, in this order. `default`: as in `setting_option`."""
 
     def decorate(command: F) -> F:
         # Reversed, as decorators leave them: click reverses the list at the end.
         command.__click_params__ = [  # type: ignore[attr-defined]
             *getattr(command, "__click_params__", []),
-            *(setting_option(key) for key in reversed(keys)),
+            *(setting_option(key, default) for key in reversed(keys)),
         ]
         return command
 
