@@ -15,7 +15,7 @@ import click
 from click.exceptions import Exit, NoArgsIsHelpError, NoSuchCommand, NoSuchOption
 from post_tweet.errors import PostError
 
-from training.cli import completion, describe, fill, job, new, pool, post, run, stages
+from training.cli import completion, describe, fill, job, new, pool, post, run, schedule, stages
 from training.cli.command import COMMON, Group, Lazy, Option
 from training.cli.console import colour, console, detail, log_to_stderr, reset
 from training.common.errors import DeepproverbsError
@@ -43,6 +43,7 @@ for command in (
     fill.fill,
     pool.group,
     post.post,
+    schedule.schedule,
     Lazy(
         "cloud",
         "infra.cloud.commands:group",
