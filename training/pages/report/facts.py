@@ -30,6 +30,7 @@ from training.judge.blocks import read_candidates
 from training.judge.judge import Judge, Reference
 from training.judge.rules import names_of
 from training.model.card import Origin, origin_of
+from training.sample.candidates import Candidate
 from training.settings import Bot, plain
 
 TITLES = {"base": "conversion of the base", "convert": "conversion", "filter": "sampling and filtering"}
@@ -158,7 +159,7 @@ def gather(bot: Bot, run: Path, models: Path) -> Facts:
     tuned = stages.get("finetune", {})
     rng = random.Random(bot.sample.seed)
     people = rates.people(judge, corpus[:PEOPLE])
-    machine = rates.machine(judge, (c for _, c in read_candidates(run / "candidates.jsonl")), MACHINE)
+    machine = rates.machine(judge, _candidates(run), MACHINE)
     total = max(1, sum(counts.values()))
     _, held_out = build.split(corpus, bot.corpus.hold_out, bot.corpus.seed)
     waiting = review_file(run / "pool.jsonl")
@@ -227,11 +228,12 @@ def _verdicts(run: Path) -> tuple[dict[str, int], list[Heat]]:
     """How many candidates have each verdict, and what came of each temperature. Verdicts stand in another order than
     candidates, so a text finds its temperature by its words."""
     heats: dict[str, float] = {}
-    for _, candidate in read_candidates(run / "candidates.jsonl"):
+    for candidate in _candidates(run):
         heats.setdefault(candidate.text.strip(), candidate.temperature)
     counts: Counter[str] = Counter()
     by_heat: defaultdict[float, Counter[str]] = defaultdict(Counter)
-    for record in jsonl.records(run / "verdicts.jsonl"):
+    path = run / "verdicts.jsonl"
+    for record in jsonl.records(path) if path.exists() else ():
         counts[record["verdict"]] += 1
         if (heat := heats.get(record["text"].strip())) is not None:
             by_heat[heat][record["verdict"]] += 1
@@ -241,6 +243,11 @@ def _verdicts(run: Path) -> tuple[dict[str, int], list[Heat]]:
         if (total := some.total())
     ]
     return dict(counts), found
+
+
+def _candidates(run: Path) -> Iterator[Candidate]:
+    path = run / "candidates.jsonl"
+    return (candidate for _, candidate in read_candidates(path)) if path.exists() else iter(())
 
 
 def _extremes(pool: Sequence[Beside]) -> Iterator[Extreme]:

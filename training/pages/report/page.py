@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from training.common.files import write_whole
+from training.common.terminal import visible
 from training.pages.report import plots
 from training.pages.report.facts import Facts
 
@@ -41,7 +42,7 @@ def render(facts: Facts) -> str:
 def write(facts: Facts, run: Path) -> Path:
     """Write RUN/report.html."""
     path = run / "report.html"
-    write_whole(path, render(facts))
+    write_whole(path, visible(render(facts)))
     return path
 
 

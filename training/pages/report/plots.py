@@ -18,25 +18,25 @@ import matplotlib
 matplotlib.use("svg")
 from matplotlib.figure import Figure
 
-COLOURS = {"ink": "#010203", "muted": "#020304", "rule": "#030405", "first": "#040506", "second": "#050607"}
-"""Custom property of the page → its stand-in. `third` is the muted one, dashed."""
+COLOURS = {"ink": "#010203", "soft": "#020304", "rule": "#030405", "accent": "#040506", "second": "#050607"}
+"""Custom property of the page → its stand-in."""
 STYLE = {
     "svg.hashsalt": "deepproverbs",  # the same plot has the same bytes
     "svg.fonttype": "none",  # text stays text
     "font.size": 10,
     "text.color": COLOURS["ink"],
-    "axes.labelcolor": COLOURS["muted"],
+    "axes.labelcolor": COLOURS["soft"],
     "axes.edgecolor": COLOURS["rule"],
-    "xtick.color": COLOURS["muted"],
-    "ytick.color": COLOURS["muted"],
+    "xtick.color": COLOURS["soft"],
+    "ytick.color": COLOURS["soft"],
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
 }
 LINES: dict[str, dict[str, Any]] = {
-    "pool": {"color": COLOURS["first"], "linewidth": 2.2, "marker": "o", "markersize": 5},
+    "pool": {"color": COLOURS["accent"], "linewidth": 2.2, "marker": "o", "markersize": 5},
     "held-out texts": {"color": COLOURS["second"], "linewidth": 2.2, "marker": "s", "markersize": 5},
-    "finished candidates": {"color": COLOURS["muted"], "linewidth": 1.2, "linestyle": "--"},
+    "finished candidates": {"color": COLOURS["soft"], "linewidth": 1.2, "linestyle": "--"},
 }
 """How each set of texts is drawn: told apart by mark and dash as well as by colour."""
 WIDE = (4.8, 2.9)
@@ -45,7 +45,9 @@ WIDE = (4.8, 2.9)
 
 def losses(metrics: Sequence[Mapping[str, Any]], best: int | None) -> str:
     """Held-out loss by epoch, in bits a character where they are known, else nats a token."""
-    unit, key = ("bits a character", "bits") if all("bits" in line for line in metrics) else ("nats a token", "held_out")
+    unit, key = (
+        ("bits a character", "bits") if all("bits" in line for line in metrics) else ("nats a token", "held_out")
+    )
     epochs, values = [line["epoch"] for line in metrics], [line[key] for line in metrics]
     with matplotlib.rc_context(STYLE):
         figure, axis = _axis("epoch (0: the base model)", f"held-out loss, {unit}")
