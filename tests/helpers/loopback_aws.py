@@ -19,7 +19,13 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from tests.helpers.loopback import KeepAlive, served
 
 BUCKET = "bot-pool"
-ERRORS = {403: "AccessDenied", 409: "ConditionalRequestConflict", 412: "PreconditionFailed", 500: "InternalError", 503: "SlowDown"}
+ERRORS = {
+    403: "AccessDenied",
+    409: "ConditionalRequestConflict",
+    412: "PreconditionFailed",
+    500: "InternalError",
+    503: "SlowDown",
+}
 
 
 @dataclass

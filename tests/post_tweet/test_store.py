@@ -23,8 +23,8 @@ from post_tweet.pool import Pool
 from post_tweet.store import Conflict, DirectoryStore, Missing, S3Store, open_store
 
 from tests.helpers.fakes import MemoryStore, MemoryX, records
-from tests.helpers.loopback_aws import loopback_aws
 from tests.helpers.locked_moto import BUCKET, locked_moto
+from tests.helpers.loopback_aws import loopback_aws
 
 
 @pytest.fixture(params=["memory", "directory", "s3"])
@@ -184,7 +184,8 @@ def refused(code: str, status: int, operation: str) -> ClientError:
     ],
 )
 def test_a_bucket_that_refuses_says_why(code: str, status: int, sentence: str) -> None:
-    client = mock.Mock(get_object=mock.Mock(side_effect=refused(code, status, "GetObject")))
+    no = mock.Mock(side_effect=refused(code, status, "GetObject"))
+    client = mock.Mock(get_object=no, list_objects_v2=no)
     with pytest.raises(Unreachable, match=sentence):
         S3Store("bucket", "p", client).get("state.json")
 
