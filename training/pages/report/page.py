@@ -33,7 +33,7 @@ def render(facts: Facts) -> str:
     }
     return environment.get_template("report/report.html").render(
         facts=facts,
-        plots={name: Markup(svg) for name, svg in drawn.items() if svg},
+        plots={name: svg and Markup(svg) for name, svg in drawn.items()},
         hourly=HOURLY,
         widest=max((rule.first for rule in facts.rules), default=1) or 1,
     )

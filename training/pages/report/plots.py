@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 COLOURS = {"ink": "#010203", "soft": "#020304", "rule": "#030405", "accent": "#040506", "second": "#050607"}
 """Custom property of the page → its stand-in."""
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "deepproverbs",  # the same plot has the same bytes
     "svg.fonttype": "none",  # text stays text
     "font.size": 10,
@@ -105,7 +105,8 @@ def _axis(x: str, y: str) -> tuple[Figure, Any]:
 def _svg(figure: Figure, name: str, title: str, told: str) -> str:
     """The figure as an element of a page. `name`: sets its ids apart from those of the page's other plots."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
