@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from training.curate.write import review_file
 from training.judge import rates
 from training.judge.blocks import read_candidates
 from training.judge.judge import Judge, Reference
+from training.judge.rates import Rates
 from training.judge.rules import names_of
 from training.model.card import Origin, origin_of
 from training.sample.candidates import Candidate
@@ -160,6 +161,7 @@ def gather(bot: Bot, run: Path, models: Path) -> Facts:
     rng = random.Random(bot.sample.seed)
     people = rates.people(judge, corpus[:PEOPLE])
     machine = rates.machine(judge, _candidates(run), MACHINE)
+    asked = {rule.name for rule in judge.rules if rule.question or rule.comparison} if machine.texts else set()
     total = max(1, sum(counts.values()))
     _, held_out = build.split(corpus, bot.corpus.hold_out, bot.corpus.seed)
     waiting = review_file(run / "pool.jsonl")
@@ -177,7 +179,7 @@ def gather(bot: Bot, run: Path, models: Path) -> Facts:
         best_epoch=tuned.get("best_epoch"),
         counts=counts,
         rules=[
-            RuleShare(name, counts.get(name, 0) / total, people.shares.get(name), machine.shares.get(name))
+            RuleShare(name, counts.get(name, 0) / total, people.shares.get(name), _of(machine, name, asked))
             for name in names_of(bot.filter)
             if counts.get(name) or people.shares.get(name) or machine.shares.get(name)
         ],
@@ -199,6 +201,10 @@ def gather(bot: Bot, run: Path, models: Path) -> Facts:
         missing=[path.name for path in bot.reference_files if not path.exists()],
         openings=_openings({"pool": [each.text for each in pool], "corpus": corpus, "held-out": held_out}),
     )
+
+
+def _of(machine: Rates, name: str, asked: Collection[str]) -> float | None:
+    return machine.shares.get(name, 0.0 if name in asked else None)
 
 
 def _reference(bot: Bot, run: Path) -> Reference:
