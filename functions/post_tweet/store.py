@@ -350,7 +350,18 @@ class S3Store:
             self.client.download_file(self.bucket, self.prefix + key, str(part))
 
 
-STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore.open, "file": DirectoryStore.open, "s3": S3Store.open}
+def _git(url: str) -> Store:
+    from post_tweet.git_store import GitStore
+
+    return GitStore.open(url)
+
+
+STORES: dict[str, Callable[[str], Store]] = {
+    "": DirectoryStore.open,
+    "file": DirectoryStore.open,
+    "s3": S3Store.open,
+    "git": _git,
+}
 """What opens an address, by its scheme; a plain path has none."""
 
 
@@ -369,4 +380,4 @@ def open_store(url: str) -> Store:
 
 
 def no_store(url: str) -> BadInput:
-    return BadInput(f"{url!r} is no pool: give s3://bucket/prefix or a directory.")
+    return BadInput(f"{url!r} is no pool: give s3://bucket/prefix, git://remote/branch or a directory.")
