@@ -131,6 +131,7 @@ def test_github_posts_from_a_branch(
         git("clone", "-q", "--branch", "main", str(tmp_path / "git" / "bare.git"), str(clone))
         path = os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])
         environment = {**step["env"], "X_KEYS": x.twitter_json, "RUNNER_TEMP": str(temp), "X_API_URL": x.url}
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
             cwd=clone,
