@@ -186,6 +186,23 @@ def test_a_wrong_lease_is_named(x: LoopbackX, monkeypatch: pytest.MonkeyPatch, v
         app.handler(EVENT, CONTEXT)
 
 
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [("", False), ("https://api.x.com", False), ("http://127.0.0.1.example.com", False), ("http://[", False),
+     ("http://localhost@example.com", False), ("127.0.0.1", False), ("http://10.0.0.1", False),
+     ("http://127.0.0.1:9", True), ("http://localhost:9/", True), ("http://[::1]:9", True)],
+)  # fmt: skip
+def test_a_lease_shorter_than_a_post_is_for_tests_alone(monkeypatch: pytest.MonkeyPatch, url: str, here: bool) -> None:
+    monkeypatch.setenv("X_API_URL", url)
+    for value, allowed in (("0.5", here), ("19.9", here), ("20", True), ("55", True)):
+        monkeypatch.setenv("LEASE_SECONDS", value)
+        if allowed:
+            assert app.lease().total_seconds() == float(value)
+        else:
+            with pytest.raises(BadInput, match=f"LEASE_SECONDS is '{value}', and a post may take 18 s"):
+                app.lease()
+
+
 def test_importing_the_handler_loads_neither_tweepy_nor_boto3() -> None:
     code = "import sys, post_tweet.app; print(sorted({'tweepy', 'boto3', 'requests'} & set(sys.modules)))"
     folder = Path(app.__file__).parents[1]
