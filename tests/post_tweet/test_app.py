@@ -103,8 +103,9 @@ NOT_FILLED_IN = {"schedule_arn": "<aws.scheduler.schedule-arn>", "scheduled_time
 
 @pytest.mark.parametrize(
     "event",
-    [None, {}, [], {"slot": ""}, {"slot": 5}, {"schedule_arn": "a"}, {"slot": "x", "dry_run": "yes"}, NOT_FILLED_IN],
-)
+    [None, {}, [], {"slot": ""}, {"slot": 5}, {"schedule_arn": "a"}, {"slot": "x", "dry_run": "yes"}, NOT_FILLED_IN,
+     {"slot": "\ud800"}, {"slot": "x" * 1001}, {**EVENT, "schedule_arn": "a\udfff"}],
+)  # fmt: skip
 def test_a_wrong_event_is_counted_as_a_failure(x: LoopbackX, capsys: pytest.CaptureFixture[str], event: Any) -> None:
     with pytest.raises(BadInput, match="The event must hold"):
         app.handler(event, CONTEXT)
