@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from post_tweet.errors import BadInput, Unreachable
-from post_tweet.store import Conflict, Missing, no_store
+from post_tweet.store import Conflict, Missing
 
 TIMEOUT = 15.0
 """Seconds for one command: two pushes, a post and a reserve lie within a lease of 55."""
@@ -49,18 +49,6 @@ class GitStore:
         self.remote, self.ref, self.repository = remote, f"refs/heads/{branch}", repository or Path()
         self._seen: str | None = None
         """The branch's commit as last fetched: batches never change, so a piece of one may come from it."""
-
-    @classmethod
-    def open(cls, url: str) -> GitStore:
-        """From git://REMOTE/BRANCH"""
-        remote, slash, branch = url.partition("://")[2].partition("/")
-        branch = branch.strip("/")
-        if not remote or not slash or remote.startswith("-") or not branch:
-            raise no_store(url)
-        store = cls(remote, branch)
-        if store._run("check-ref-format", store.ref).code:
-            raise BadInput(f"{url!r} names no branch; write git://origin/pool.")
-        return store
 
     def get(self, key: str) -> tuple[bytes, str]:
         blob = self._blob(self._fetch(), key)

@@ -9,7 +9,7 @@ import post_tweet
 
 FOLDER = Path(post_tweet.__file__).parent
 PURE = ["errors", "numbers", "state", "place", "effects", "recent", "lost_answer", "protocol"]
-LAYERS = [*PURE, "telemetry", "store", "pool", "runtime", "xtext", "deadline", "x", "app"]
+LAYERS = [*PURE, "telemetry", "address", "store", "pool", "runtime", "xtext", "deadline", "xanswers", "x", "app"]
 ADAPTERS = {"boto3", "botocore", "fcntl", "http", "os", "pathlib", "requests", "socket", "time", "tweepy", "urllib3"}
 
 
