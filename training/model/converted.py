@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from training.common.errors import WrongUse
+from training.common.manifest import Manifest
 from training.corpus.tokenizer import end_of_text, is_byte_level, load_tokenizer
 from training.model.layout import read_hparams
 
@@ -25,9 +26,11 @@ def model_of(run: Path) -> Path:
 
     Raises:
         WrongUse: there is none yet.
+        DeepproverbsError: it is not what was converted.
     """
     if not (run / "model" / "model.bin").exists():
         raise WrongUse(f"No model in {run}; run `deepproverbs finetune` and `deepproverbs convert` first.")
+    Manifest(run).rely("convert", "`deepproverbs convert` makes it again")
     return run / "model"
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from training.common import jsonl, progress
 from training.common.errors import DeepproverbsError
-from training.common.files import write_whole
+from training.common.files import sync, write_whole
 from training.common.manifest import Manifest, digest_of, key_of
 from training.common.progress import Say
 from training.corpus.tokenizer import load_tokenizer
@@ -142,15 +142,21 @@ def finetune(
     chosen = choice or choose_trainer(settings.trainer, frozenset({base.layout}), settings.recipe)
     trainer = chosen.trainer
     todo = training_arguments(settings, base, corpus)
-    manifest = Manifest(run)
+    manifest = Manifest(run, say)
     facts = todo.facts | {"base": base.name, "base_sha": base.sha}
     if trainer is not TENSORFLOW:  # it was the only one at first, so the keys of old runs lack it
         facts |= {"trainer": trainer.name, "keep": digest_of(map(str, keep))}
     key = key_of(facts, corpus)
-    if manifest.done("finetune", key, checkpoint / trainer.checkpoint_file, metrics):
-        say(f"Fine-tuning: already done ({checkpoint}).")
-        return checkpoint
-    _discard_other(run, key)
+    finished = manifest.stages.get("finetune", {})
+    if finished.get("key") == key:
+        if manifest.changed("finetune") == [metrics]:  # the manifest has what is in it
+            say(f"{metrics} is not what the stage finetune wrote: it is written again.")
+            jsonl.write(metrics, finished["metrics"])
+        if (checkpoint / trainer.checkpoint_file).exists() and manifest.done("finetune", key, checkpoint, metrics):
+            say(f"Fine-tuning: already done ({checkpoint}).")
+            return checkpoint
+        shutil.rmtree(run / "checkpoint", ignore_errors=True)  # what is damaged is nothing to go on from
+    _discard_other(run, key, say)
     why = f" ({chosen.why})" if chosen.why else ""
     say(f"Fine-tuning {base.name} with {trainer.title}{why} by the recipe {todo.recipe}: {todo.arithmetic}.")
     started, resume = time.monotonic(), run / "checkpoint" / "resume"
@@ -174,13 +180,15 @@ def finetune(
         bar.total = bar.n  # it may have ended early
     epochs = [asdict(epoch) | {"bits": round(measure.bits(epoch.held_out), 4)} for epoch in done.epochs]
     jsonl.write(metrics, epochs)
+    sync(checkpoint)
     before, *trained = done.epochs
     best = min(trained, key=lambda epoch: epoch.held_out)
     say(
         f"Best: epoch {best.epoch}, held-out loss {measure.text(best.held_out)} (before: {before.held_out:.3f}), "
         f"{trained[-1].seconds:.0f} s of training."
     )
-    manifest.record("finetune", key, facts, started, metrics=epochs, best_epoch=best.epoch)
+    made = [checkpoint, metrics]
+    manifest.record("finetune", key, facts, started, made, metrics=epochs, best_epoch=best.epoch)
     shutil.rmtree(resume, ignore_errors=True)
     return checkpoint
 
@@ -210,10 +218,12 @@ class Measure:
         return f"{loss:.3f}, {self.bits(loss):.3f} bits a character"
 
 
-def _discard_other(run: Path, key: str) -> None:
+def _discard_other(run: Path, key: str, say: Say) -> None:
     """Delete what a run with other settings or texts left unfinished: this one cannot use it."""
     mark = run / "checkpoint" / "key"
-    if not mark.exists() or mark.read_text(encoding="utf-8") != key:
+    if not mark.is_file() or mark.read_bytes() != key.encode():
+        if (run / "checkpoint" / "resume").exists():
+            say("An interrupted fine-tuning had other settings or texts: this one starts at the beginning.")
         shutil.rmtree(run / "checkpoint", ignore_errors=True)
         write_whole(mark, key)
 
