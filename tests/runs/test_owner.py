@@ -161,7 +161,7 @@ def test_a_damaged_run_json_is_taken_from_its_copy(capsys: pytest.CaptureFixture
     used(*mine, pool="one")
     path = Path("runs/mine/run.json")
     whole = path.read_bytes()
-    for damaged in (b"", b"{}", whole[:-20], whole.replace(b'"one"', b'"two"'), whole.replace(b"../one", b"../two")):
+    for damaged in (b"", b"{}", whole[:-20], whole.replace(b"/one", b"/two")):
         path.write_bytes(damaged)
         assert used(*mine)[0].pool == "one" and path.read_bytes() == whole
         assert "run.json was damaged" in capsys.readouterr().out

@@ -142,13 +142,13 @@ def read_note(path: Path, parse: Callable[[dict[str, Any]], T], say: Callable[[s
     """
     copy = copy_of(path)
     try:
-        return parse(_note(path, summed=say is not None and copy.exists()))
+        return parse(note_of(path.read_bytes(), summed=say is not None and copy.exists()))
     except (OSError, ValueError, TypeError, KeyError) as error:
         failed = error if isinstance(error, OSError | ValueError) else ValueError(f"it lacks something: {error}")
         if say is None or isinstance(error, PermissionError):
             raise failed from None
         try:
-            value = _note(copy, summed=True)
+            value = note_of(copy.read_bytes(), summed=True)
             parsed = parse(value)
         except (OSError, ValueError, TypeError, KeyError):
             raise failed from None
@@ -158,10 +158,10 @@ def read_note(path: Path, parse: Callable[[dict[str, Any]], T], say: Callable[[s
     return parsed
 
 
-def _note(path: Path, summed: bool) -> dict[str, Any]:
-    """`summed`: it must have a sum."""
+def note_of(data: bytes, summed: bool = False) -> dict[str, Any]:
+    """What a note's bytes say. `summed`: it must have a sum. Raises ValueError: it is damaged."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(data.decode())
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(value, dict):

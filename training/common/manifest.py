@@ -92,24 +92,18 @@ class Manifest:
     def changed(self, stage: str) -> list[Path]:
         """The outputs of a stage that are not what it wrote: other bytes, missing, or put beside them."""
         noted: Outputs = self.stages.get(stage, {}).get("outputs", {})
-        wrong: list[Path] = []
-        for name, known in noted.items():
-            path = self.run / name
-            found = _digests(path)
-            if isinstance(known, str) or isinstance(found, str):
-                wrong += [path] if found != known else []
-            else:
-                names = sorted({each for each in (*known, *found) if known.get(each) != found.get(each)})
-                wrong += [path / each for each in names]
-        return wrong
+        return _differing({self.run / name: known for name, known in noted.items()})
 
-    def rely(self, stage: str, cure: str) -> None:
-        """
+    def rely(self, *outputs: Path, cure: str) -> None:
+        """Before outputs are read by a command that makes none of them.
+
         Raises:
-            DeepproverbsError: an output of `stage` is not what it wrote; `cure` says what to do.
+            DeepproverbsError: one is not what a stage wrote; `cure` says what to do.
         """
-        if wrong := self.changed(stage):
-            raise DeepproverbsError(f"{_told(wrong)} what the stage {stage} wrote; {cure}.")
+        for stage, entry in self.stages.items():
+            noted = {self.run / name: known for name, known in entry.get("outputs", {}).items()}
+            if wrong := _differing({path: known for path, known in noted.items() if path in outputs}):
+                raise DeepproverbsError(f"{_told(wrong)} what the stage {stage} wrote; {cure}.")
 
     def keep(self, stage: str, path: Path) -> None:
         """Hold an output of `stage` that cannot be made again and a copy of it to what was recorded: the one that
@@ -178,12 +172,20 @@ def _digests(path: Path) -> str | dict[str, str]:
     return {each.relative_to(path).as_posix(): digest(each) for each in files if each.name not in MEASURED}
 
 
+def _differing(noted: dict[Path, str | dict[str, str]]) -> list[Path]:
+    """The files that are not what was noted of them, or of their folder."""
+    wrong: list[Path] = []
+    for path, known in noted.items():
+        found = _digests(path)
+        if isinstance(known, str) or isinstance(found, str):
+            wrong += [path] if found != known else []
+        else:
+            names = sorted({each for each in (*known, *found) if known.get(each) != found.get(each)})
+            wrong += [path / each for each in names]
+    return wrong
+
+
 def _told(paths: Sequence[Path]) -> str:
     """`a, b and 3 more are not`"""
     names = ", ".join(map(str, paths[:2])) + (f" and {len(paths) - 2} more" if len(paths) > 2 else "")
     return f"{names} {'are' if len(paths) > 1 else 'is'} not"
-
-
-def noted_run(file: Path) -> Manifest | None:
-    """The manifest of the run in whose folder a file lies, if it has one."""
-    return Manifest(file.parent) if (file.parent / FILE).exists() else None

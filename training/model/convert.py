@@ -103,13 +103,17 @@ def _put(part: Path, model: Path) -> None:
     sync(model)
 
 
-def convert_base(run: Path, base: Path, model: Path, say: Say = print) -> Path:
-    """RUN/base: the base model, converted with the tokens of `model`, so that both can score a text."""
+def convert_base(
+    run: Path, base: Path, model: Path, say: Say = print, check: Callable[[], object] = lambda: None
+) -> Path:
+    """RUN/base: the base model, converted with the tokens of `model`, so that both can score a text. `check`: raises
+    where the base is damaged."""
     manifest, out, part = Manifest(run, say), run / "base", run / ".base.part"
     rows = [int(row) for row in Converted(model).ids]
     key = key_of(rows, *sorted(p for p in base.iterdir() if p.is_file()))
     if (out / "model.bin").exists() and manifest.done("base", key, out):
         return out
+    check()
     started = time.monotonic()
     source_of(base, run)[1](part, rows, math.inf)
     _put(part, out)

@@ -25,6 +25,7 @@ from training.common.errors import DeepproverbsError
 from training.common.files import sync, write_whole
 from training.common.manifest import Manifest, digest_of, key_of
 from training.common.progress import Say
+from training.corpus.read import load_arrays
 from training.corpus.tokenizer import load_tokenizer
 from training.model.base import BaseModel
 from training.model.events import Done, Epoch, Event, Interrupted, Resumed, Step, Trimmed
@@ -92,8 +93,8 @@ def training_arguments(settings: FinetuneSettings, base: BaseModel, corpus: Path
     """
     width = base.hparams.n_embd
     large = width >= 1024
-    with np.load(corpus) as arrays:
-        texts, tokens = len(arrays["train_offsets"]) - 1, len(arrays["train"])
+    arrays = load_arrays(corpus, "train", "train_offsets")
+    texts, tokens = len(arrays["train_offsets"]) - 1, len(arrays["train"])
     if settings.recipe == "windows":
         if tokens <= WINDOW + 1:
             raise DeepproverbsError(
@@ -157,6 +158,7 @@ def finetune(
             return checkpoint
         shutil.rmtree(run / "checkpoint", ignore_errors=True)  # what is damaged is nothing to go on from
     _discard_other(run, key, say)
+    base.check()
     why = f" ({chosen.why})" if chosen.why else ""
     say(f"Fine-tuning {base.name} with {trainer.title}{why} by the recipe {todo.recipe}: {todo.arithmetic}.")
     started, resume = time.monotonic(), run / "checkpoint" / "resume"
@@ -205,8 +207,7 @@ class Measure:
     @classmethod
     def of(cls, corpus: Path, tokenizer_folder: Path) -> Measure:
         tokenizer = load_tokenizer(tokenizer_folder)
-        with np.load(corpus) as arrays:
-            held, offsets = arrays["held_out"], arrays["held_out_offsets"]
+        held, offsets = load_arrays(corpus, "held_out", "held_out_offsets").values()
         texts = tokenizer.decode_batch([held[a : b - 1].tolist() for a, b in pairwise(offsets)])
         return cls(len(held), sum(len(text) + 1 for text in texts))
 

@@ -184,7 +184,7 @@ def train(bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bo
     base, checkpoint = finetune_model(bot, run, say, set_up, force)
     model = convert_model(bot, run, checkpoint, say)
     exact_plan(bot, run, model, say)
-    return model, convert.convert_base(run, base.folder, model, say) if wants_base(bot) else None
+    return model, convert.convert_base(run, base.folder, model, say, base.check) if wants_base(bot) else None
 
 
 def wants_base(bot: Bot) -> bool:

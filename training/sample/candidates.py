@@ -12,6 +12,7 @@ loses at most the last part.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -121,9 +122,9 @@ class Candidates:
 
     def _first_is_ours(self, mark: bytes) -> bool:
         """Whether the file was sampled under this key: its first part proves it, or the mark says so."""
-        for end, known in self._parts()[:1]:
+        for end, known in _parts(self.sums)[:1]:
             with self.path.open("rb") as file:
-                if end <= self.path.stat().st_size and self._sum(file.read(end)) == known:
+                if end <= self.path.stat().st_size and _sum(self.key, file.read(end)) == known:
                     return True
         try:
             return bool(json.loads(mark)["key"] == self.key)
@@ -156,8 +157,8 @@ class Candidates:
             return size
         sound, size, whole = 0, self.path.stat().st_size, ""
         with self.path.open("rb") as file:
-            for end, known in self._parts():
-                if not sound < end <= size or self._sum(file.read(end - sound)) != known:
+            for end, known in _parts(self.sums):
+                if not sound < end <= size or _sum(self.key, file.read(end - sound)) != known:
                     break
                 sound, whole = end, f"{whole}{end} {known}\n"
         if sound < size:
@@ -167,22 +168,9 @@ class Candidates:
             write_whole(self.sums, whole)
         return sound
 
-    def _parts(self) -> list[tuple[int, str]]:
-        """(where it ends, its sum) of each part, as far as the lines of sums are whole."""
-        found: list[tuple[int, str]] = []
-        for line in (self.sums.read_bytes() if self.sums.is_file() else b"").split(b"\n")[:-1]:
-            end, _, known = line.decode("ascii", "replace").partition(" ")
-            if not end.isdecimal() or len(end) > 15:
-                break
-            found.append((int(end), known))
-        return found
-
-    def _sum(self, data: bytes) -> str:
-        return hashlib.blake2b(data, digest_size=8, key=self.key.encode()).hexdigest()
-
     def _note(self, end: int, data: bytes) -> None:
         with self.sums.open("a", encoding="ascii") as file:
-            file.write(f"{end} {self._sum(data)}\n")
+            file.write(f"{end} {_sum(self.key, data)}\n")
 
     def begins(self, number: int) -> int:
         """Where the line of candidate `number` begins, bytes; the file's end if there are fewer."""
@@ -210,3 +198,34 @@ class Candidates:
             ) from error
         self.count += len(candidates)
         return [before, *(before + end for end in accumulate(map(len, lines[:-1])))]
+
+
+def check_candidates(run: Path) -> None:
+    """Before a run's candidates are read by a command that samples none. The last ones may be on their way.
+
+    Raises:
+        DeepproverbsError: they are not what was sampled.
+    """
+    path, mark, sums = (run / f"candidates.{end}" for end in ("jsonl", "json", "sums"))
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        key, sound = str(json.loads(mark.read_bytes())["key"]), 0
+        with path.open("rb") as file:
+            for end, known in _parts(sums):
+                if end <= sound or _sum(key, file.read(end - sound)) != known:
+                    raise DeepproverbsError(f"{path} is not what was sampled; `deepproverbs run` samples it again.")
+                sound = end
+
+
+def _parts(sums: Path) -> list[tuple[int, str]]:
+    """(where it ends, its sum) of each part, as far as the lines of the file are whole."""
+    found: list[tuple[int, str]] = []
+    for line in (sums.read_bytes() if sums.is_file() else b"").split(b"\n")[:-1]:
+        end, _, known = line.decode("ascii", "replace").partition(" ")
+        if not end.isdecimal() or len(end) > 15:
+            break
+        found.append((int(end), known))
+    return found
+
+
+def _sum(key: str, data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8, key=key.encode()).hexdigest()
