@@ -6,7 +6,9 @@ import dataclasses
 import json
 import os
 import shlex
-import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from datetime import time as TimeOfDay
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from training.cli.command import command, option
 from training.cli.console import as_json, console, warn
 from training.cli.options import bot_option, load_bot, setting_options
 from training.cli.pool import POOL, low, no_pool
+from training.cli.schedule import at_option
 from training.cli.stages import PATH
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.progress import say
@@ -26,12 +29,19 @@ from training.common.terminal import put
 @option("--creds", type=PATH, metavar="FILE", help="twitter.json with the four X keys.")
 @option("--dry-run", is_flag=True, help="Go through every step but the claim and the post.")
 @option("--slot", metavar="NAME", help="One slot posts once. [default: the time]")
+@at_option
 @option("--checkpoint", type=PATH, metavar="DIR", help="Sample from this gpt-2-simple checkpoint instead of a pool.")
 @option("--run", type=PATH, metavar="DIR", help="Folder for what --checkpoint makes. [default: runs/NAME-tweet]")
 @bot_option
 @setting_options("pool")
 def post(
-    creds: Path | None, dry_run: bool, slot: str | None, checkpoint: Path | None, run: Path | None, bot: Path
+    creds: Path | None,
+    dry_run: bool,
+    slot: str | None,
+    times: tuple[TimeOfDay, ...],
+    checkpoint: Path | None,
+    run: Path | None,
+    bot: Path,
 ) -> None:
     """Post one text of the pool.
 
@@ -39,13 +49,17 @@ def post(
 
     $ deepproverbs post --pool s3://my-bucket/mybot --dry-run
     $ deepproverbs post --pool pool --creds twitter.json
+    $ deepproverbs post --pool pool --creds twitter.json --at 09:00     # once a day, however often it is called
     $ deepproverbs post --checkpoint checkpoint/run1 --dry-run
     """
     from post_tweet.pool import Pool
     from post_tweet.store import open_store
 
     settings = load_bot(bot)
-    slot = slot or f"manual {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
+    if slot and times:
+        raise WrongUse("A slot has one name: give --slot or --at.")
+    now = datetime.now(UTC)
+    slot = slot or (latest_slot(times, now) if times else f"manual {now:%Y-%m-%dT%H:%M:%SZ}")
     url = settings.pool
     if checkpoint:
         from training.runs import from_checkpoint
@@ -78,6 +92,14 @@ def post(
             warn(low(pool.status()))
         except (DeepproverbsError, PostError, OSError) as error:
             warn(f"How many texts are left cannot be told: {error}")
+
+
+def latest_slot(times: Sequence[TimeOfDay], now: datetime) -> str:
+    """The slot of the latest of these times of day that has come: `daily 2026-11-26T08:00:00Z`. A time of day is that
+    of this machine's clock on its own day: the clock may have been changed since."""
+    today = now.astimezone().date()
+    due = (datetime.combine(today - timedelta(days=back), at).astimezone(UTC) for back in (0, 1) for at in times)
+    return f"daily {max(moment for moment in due if moment <= now):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def post_once(url: str, credentials: Path | None, slot: str, dry_run: bool = False) -> dict[str, Any]:
