@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from post_tweet.address import can_name_file, folder_in, no_pool, place_in_s3, scheme_of
+from post_tweet.address import can_name_file, folder_in, no_pool, place_in_git, place_in_s3, scheme_of
 from post_tweet.errors import BadInput, Unreachable
 
 TIMEOUTS = (3.0, 5.0)

@@ -47,7 +47,8 @@ def test_hostile_ones_do_not() -> None:
 def test_a_message_cannot_hide_in_what_is_kept() -> None:
     """One joiner or selector behind what it shapes; a row of them is shown."""
     assert visible("ا\u200c\u200c\u200d") == "ا\u200c" + r"\u200c\u200d"
-    assert visible("😀\U000e0101\U000e0102\U000e0103") == "😀\U000e0101" + r"\U000e0102\U000e0103"
+    assert visible("葛\U000e0101\U000e0102\U000e0103") == "葛\U000e0101" + r"\U000e0102\U000e0103"
+    assert visible("1\U000e0100#\ufe0f \u3164\U000e0100") == r"1\U000e0100#\ufe0f \u3164\U000e0100"
     assert visible("a\ufe00 \ufe0f") == r"a\ufe00 \ufe0f"
     assert visible("pay\u200dpal \u0430\u200d") == r"pay\u200dpal а\u200d"
     assert visible("🏴\U000e0041\U000e0042") == "🏴" + r"\U000e0041\U000e0042"

@@ -106,6 +106,12 @@ def _main(words: list[str]) -> int:
         # Whoever read click's help has gone (`| head`): no error.
         sys.stdout = None
         return 0
+    except UnicodeEncodeError as error:
+        # A word of the command line, a text or a file's name that is no UTF-8, where it would have to be.
+        where = error.object[max(0, error.start - 20) : error.end + 20]
+        return _failed(
+            error, f"{where!r} has bytes that are no UTF-8, half a character; give it another name or text.", 2
+        )
     except OSError as error:
         # A fault of the disk for which no stage has a message.
         where = f" ({error.filename})" if error.filename else ""

@@ -89,9 +89,11 @@ def _needed(text: str, at: int) -> bool:
         if kind[0] in "LM" and _script(before) in scripts:
             return True
         return this == ZWJ and _is_emoji(before) and unicodedata.category(after or " ") in ("So", "Sm")
-    if "\ufe00" <= this <= "\ufe0f" or this >= "\U000e0100":
-        # Of an emoji, a keycap or a Han character, and never a row of them, in which a message could hide.
-        return not _HIDDEN.match(before) and not ("a" <= before.lower() <= "z")
+    # One of an emoji, a keycap or a Han character, and never a row of them, in which a message could hide.
+    if this in "\ufe0e\ufe0f":
+        return after == "\u20e3" if before.isascii() else kind[0] in "SP" or before == "ℹ"
+    if "\ufe00" <= this <= "\ufe0d" or this >= "\U000e0100":
+        return kind in ("Lo", "Sm") and not _HIDDEN.match(before)
     return "\u180b" <= this <= "\u180f" and _script(before) == "MONGOLIAN"
 
 
