@@ -16,8 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from post_tweet.errors import BadInput, Unreachable
-from post_tweet.store import Conflict, Missing
+from post_tweet.errors import BadInput, Conflict, Missing, Unreachable
 
 TIMEOUT = 15.0
 """Seconds for one command: two pushes, a post and a reserve lie within a lease of 55."""

@@ -52,7 +52,10 @@ def test_nothing_else_of_the_repository_is_touched(tmp_path: Path) -> None:
     before = git("-C", here, "status", "--porcelain"), git("-C", here, "for-each-ref", "refs/heads", "refs/tags")
     Pool(store).append(records(3), "test")
     assert Pool(other).load()[0].total == 3
-    assert (git("-C", here, "status", "--porcelain"), git("-C", here, "for-each-ref", "refs/heads", "refs/tags")) == before
+    assert (
+        git("-C", here, "status", "--porcelain"),
+        git("-C", here, "for-each-ref", "refs/heads", "refs/tags"),
+    ) == before
     with pytest.raises(BadInput, match="leads out"):
         store.put("../x", b"")
 
