@@ -172,7 +172,7 @@ def test_keys_stay_in_the_directory(tmp_path: Path) -> None:
      "file://a", "file:///a\0b", "s3:/\t/b/p"],
 )  # fmt: skip
 def test_addresses_that_are_no_pool(url: str) -> None:
-    with pytest.raises(BadInput, match="s3://bucket/prefix or a directory"):
+    with pytest.raises(BadInput, match="git://remote/branch or a directory"):
         open_store(url)
 
 
