@@ -1,4 +1,4 @@
-"""Addresses of pools: s3://bucket/prefix, a folder's path, file:///folder.
+"""Addresses of pools: s3://bucket/prefix, git://remote/branch, a folder's path, file:///folder.
 
 An address means what it says, or is refused with the reason: a part that was dropped in silence, as a URL's "#…" is,
 would make one pool of two.
@@ -14,12 +14,16 @@ from urllib.parse import unquote_to_bytes
 from post_tweet.errors import BadInput
 
 _BUCKET = re.compile("[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?")
+_NO_BRANCH = re.compile(r"[\0-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{|//|(?:^|/)[.-]|(?:\.|\.lock)(?:/|$)|/$|^@$|^$")
+"""What `git check-ref-format` refuses, and a part that begins with a hyphen, which git takes for an option."""
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 _BAD_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})|%00")
 
 
 def no_pool(url: str, why: str = "") -> BadInput:
-    return BadInput(f"{url!r} is no pool{why and f', {why}'}: give s3://bucket/prefix or a directory.")
+    return BadInput(
+        f"{url!r} is no pool{why and f', {why}'}: give s3://bucket/prefix, git://remote/branch or a directory."
+    )
 
 
 def scheme_of(url: str) -> str:
@@ -59,3 +63,13 @@ def place_in_s3(url: str) -> tuple[str, str]:
     if _CONTROL.search(prefix) or any("\ud800" <= c <= "\udfff" for c in prefix):
         raise no_pool(url, "its prefix has a character that cannot be seen")
     return bucket, prefix.removesuffix("/")
+
+
+def place_in_git(url: str) -> tuple[str, str]:
+    """(remote, branch) of git://remote/branch."""
+    remote, _, branch = url.partition("://")[2].partition("/")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", remote):
+        raise no_pool(url, f"a remote cannot be called {remote!r}" if remote else "")
+    if _NO_BRANCH.search(branch):
+        raise no_pool(url, f"a branch cannot be called {branch!r}" if branch else "it names no branch")
+    return remote, branch

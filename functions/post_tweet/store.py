@@ -18,8 +18,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from post_tweet.address import can_name_file, folder_in, no_pool, place_in_s3, scheme_of
+from post_tweet.address import can_name_file, folder_in, no_pool, place_in_git, place_in_s3, scheme_of
 from post_tweet.errors import BadInput, Unreachable
+from post_tweet.errors import Conflict as Conflict
+from post_tweet.errors import Missing as Missing
+from post_tweet.git_store import GitStore
 
 TIMEOUTS = (3.0, 5.0)
 """Seconds to connect to AWS and to read from it."""
@@ -29,14 +32,6 @@ LOCK_WAIT = 10.0
 for _name in ("boto3", "botocore", "urllib3"):
     # At DEBUG these log signed headers and the bodies of answers, the decrypted keys among them.
     logging.getLogger(_name).setLevel(logging.INFO)
-
-
-class Missing(Exception):
-    """There is no object of that name."""
-
-
-class Conflict(Exception):
-    """The object is no longer what the writer had read. The write may still be its own: read again."""
 
 
 class Store(Protocol):
@@ -333,6 +328,7 @@ class S3Store:
 STORES: dict[str, Callable[[str], Store]] = {
     **dict.fromkeys(("", "file"), lambda url: DirectoryStore(folder_in(url))),
     "s3": lambda url: S3Store(*place_in_s3(url)),
+    "git": lambda url: GitStore(*place_in_git(url)),
 }
 """What opens an address, by its scheme; a plain path has none."""
 

@@ -25,16 +25,19 @@ from post_tweet.errors import BadInput, Unreachable
 from post_tweet.pool import Pool
 from post_tweet.store import Conflict, DirectoryStore, Missing, S3Store, open_store
 
+from tests.helpers.clones import two_clones
 from tests.helpers.fakes import MemoryStore, MemoryX, records
 from tests.helpers.locked_moto import BUCKET, locked_moto
 from tests.helpers.loopback_aws import loopback_aws
 
 
-@pytest.fixture(params=["memory", "directory", "s3"])
+@pytest.fixture(params=["memory", "directory", "s3", "git"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     if request.param == "s3":
         with locked_moto():
             yield open_store(f"s3://{BUCKET}/some/prefix")
+    elif request.param == "git":
+        yield two_clones(tmp_path / "git")[0]
     else:
         yield MemoryStore() if request.param == "memory" else open_store(str(tmp_path / "pool"))
 
@@ -169,7 +172,7 @@ def test_keys_stay_in_the_directory(tmp_path: Path) -> None:
      "file://a", "file:///a\0b", "s3:/\t/b/p"],
 )  # fmt: skip
 def test_addresses_that_are_no_pool(url: str) -> None:
-    with pytest.raises(BadInput, match="s3://bucket/prefix or a directory"):
+    with pytest.raises(BadInput, match="git://remote/branch or a directory"):
         open_store(url)
 
 
