@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from infra.cloud.image import image_for
 from tests.helpers.bare import bare_machine, one_sentence, program, run
@@ -41,6 +42,9 @@ class Machine:
         for name in ("grep", "id", "tr"):
             (self.bin / name).symlink_to(shutil.which(name) or "")
         shutil.copytree(ROOT / "scripts", self.root / "scripts")
+        (self.root / "training").mkdir()
+        for file in DOCKERFILES.values():
+            shutil.copy(ROOT / file, self.root / file)
         (self.root / "data" / "proverbs").mkdir(parents=True)
         self.docker(built=True)
 
@@ -52,6 +56,9 @@ class Machine:
             """  "info --format") echo '{"nvidia": {}, "runc": {}}' ;;""",
             '  "info "*) ;;',
             f'  "image inspect") echo "$3" >>{self.root}/asked; exit {int(not built)} ;;',
+            # Asked for a digest: the file of that tag.
+            '  "buildx imagetools") [[ "$4 $5" == "--format {{.Manifest.Digest}}" ]] &&',
+            f'    cat "{self.root}/of-${{6//[^a-z0-9]/-}}" ;;',
             f"  *) {note} ;;",
             "esac",
         )
@@ -216,6 +223,74 @@ def test_the_owner_may_decide(machine: Machine) -> None:
     assert machine.image("build", IMAGE="mine").returncode == 0 and "mine" in machine.called()
 
 
+BASES = {
+    "tensorflow": {"BASE": "nvcr.io/nvidia/tensorflow:23.03-tf1-py3", "UV": "ghcr.io/astral-sh/uv:0.12.9"},
+    "torch": {"BASE": "ubuntu:24.04", "UV": "ghcr.io/astral-sh/uv:0.12.9"},
+}
+NO_DIGEST = {BASES["tensorflow"]["BASE"]}
+"""Nobody who could reach NVIDIA's registry has run `scripts/image pin` yet: take it out when somebody has."""
+
+
+def bases(file: Path) -> dict[str, tuple[str, str]]:
+    """ARG → (name and tag, digest) of what a Dockerfile is built from."""
+    lines = re.findall(r"^ARG (BASE|UV)=([^@\n]+)(?:@(sha256:[0-9a-f]{64}))?$", file.read_text(), re.MULTILINE)
+    return {arg: (tag, digest) for arg, tag, digest in lines}
+
+
+def test_images_are_built_from_digests() -> None:
+    for kind, file in DOCKERFILES.items():
+        found = bases(ROOT / file)
+        assert {arg: tag for arg, (tag, _) in found.items()} == BASES[kind]
+        assert {tag for tag, digest in found.values() if not digest} == NO_DIGEST & {tag for tag, _ in found.values()}
+        froms = re.findall(r"^(?:FROM|COPY --from=)\s*(\S+)", (ROOT / file).read_text(), re.MULTILINE)
+        assert froms == ["${UV}", "${BASE}", "uv"], "nothing else is fetched as an image"
+    assert len({bases(ROOT / file)["UV"] for file in DOCKERFILES.values()}) == 1
+
+
+def test_a_base_without_a_digest_is_told(machine: Machine) -> None:
+    digest = f"sha256:{'0' * 64}"
+    for base, kind, told in (
+        ("", "tensorflow", True),
+        ("", "torch", False),
+        ("debian:13", "torch", True),
+        (f"debian:13@{digest}", "torch", False),
+    ):
+        result = machine.image("build", IMAGE_KIND=kind, BASE=base)
+        assert result.returncode == 0 and result.stderr.count("\n") == 1
+        assert ("has no digest" in result.stderr) is told, result.stderr
+        assert not told or f" {base or BASES[kind]['BASE']} has no digest" in result.stderr
+
+
+def test_pin_writes_the_digests_that_the_registries_tell(machine: Machine) -> None:
+    told = {tag: f"sha256:{number:064x}" for number, tag in enumerate({t for k in BASES.values() for t in k.values()})}
+    for tag, digest in told.items():
+        (machine.root / re.sub(r"[^a-z0-9]", "-", f"of {tag}")).write_text(f"{digest}\n")
+    before = {kind: (machine.root / file).read_text() for kind, file in DOCKERFILES.items()}
+    for _ in range(2):
+        result = machine.image("pin")
+        assert (result.returncode, result.stdout) == (0, ""), result.stderr
+        assert result.stderr.count("\n") == 4
+        for kind, file in DOCKERFILES.items():
+            path = machine.root / file
+            assert bases(path) == {arg: (tag, told[tag]) for arg, tag in BASES[kind].items()}
+            rest = [
+                [line for line in text.splitlines() if not line.startswith("ARG ")]
+                for text in (before[kind], path.read_text())
+            ]
+            assert rest[0] == rest[1]
+    assert "has no digest" not in machine.image("build", IMAGE_KIND="tensorflow").stderr
+    # A registry that does not answer, or not with a digest.
+    kept = (machine.root / DOCKERFILES["torch"]).read_text()
+    for answer in ("", "unauthorized", "sha256:1", None):
+        asked = machine.root / "of-ubuntu-24-04"
+        asked.unlink() if answer is None else asked.write_text(f"{answer}\n")
+        result = machine.image("pin")
+        assert result.returncode == 1 and "does not tell the digest of ubuntu:24.04" in result.stderr.splitlines()[-1]
+        assert (machine.root / DOCKERFILES["torch"]).read_text() == kept
+    (machine.bin / "docker").unlink()
+    assert "Docker does not answer" in one_sentence(machine.image("pin"))
+
+
 def test_a_run_is_the_caller_s_with_his_folders_and_no_value_of_a_secret(machine: Machine) -> None:
     machine.gpu("8.9")
     words = ["run", "--model", "smollm2-135m", "--count", "3"]
@@ -336,7 +411,19 @@ def test_the_image_s_steps_outside_docker(kind: str, environments: list[str], tm
         assert result.returncode == 0, result.stderr
     asked = (image / "asked").read_text().splitlines()
     assert asked == [f"/opt/python/bin/python3.12 setup {names}" for names in environments]
+    # The container's user is no root: what it writes is open to all, and all else readable, whatever the umask was.
+    for path in image.rglob("*"):
+        path.chmod(path.stat().st_mode & ~0o077)
     assert run("bash", "-ec", folders, cwd=image).returncode == 0
+    copies = [rest.split()[0] for what, rest in image_steps(kind) if what == "COPY" and not rest.startswith("--")]
+    for path in (path for name in copies for path in [image / name, *(image / name).rglob("*")]):
+        mode = path.stat().st_mode
+        assert mode & 0o444 == 0o444 and (not mode & 0o100 or mode & 0o111 == 0o111), path
+    users = [rest for what, rest in image_steps(kind) if what == "USER"]
+    job = yaml.safe_load(re.sub(r"!\w+", "", (ROOT / "infra" / "training.yaml").read_text()))["Resources"]["Job"]
+    assert [(image_steps(kind)[-4][0], *users)] == [("USER", job["Properties"]["ContainerProperties"]["User"])]
+    assert int(users[0]) > 0 and any(f"useradd --uid {users[0]} " in rest for what, rest in image_steps(kind))
+    assert job["Properties"]["ContainerProperties"]["Privileged"] is False
     assert all((image / name).stat().st_mode & 0o777 == 0o777 for name in ("runs", "models", "pool", "pools"))
     # The entry point, on the copied files alone: a job places the bot's corpus.
     (entry,) = [json.loads(rest) for what, rest in image_steps(kind) if what == "ENTRYPOINT"]
