@@ -77,6 +77,7 @@ def cloud_train(
     given = {
         "Dockerfile": chosen.dockerfile,
         "ImageTag": image.tag_of(chosen, files),
+        "SourceDigest": image.source_digest(files),
         "PoolBucket": pool["BucketName"],
         "PoolPrefix": bot.name,
         **network,
