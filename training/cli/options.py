@@ -1,7 +1,10 @@
-"""The options that several commands take. Those of settings are made from training/settings.py."""
+"""The options that several commands take. Those of settings are made from training/settings/known.py."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +13,7 @@ import click
 
 from training import settings
 from training.cli.command import Option, option
-from training.cli.console import detail
+from training.cli.console import detail, warn
 from training.common.paths import DEFAULT_BOT
 from training.settings import Bot, Setting
 
@@ -141,6 +144,18 @@ def load_bot(file: Path) -> Bot:
     """The bot's settings with those of the command line over them."""
     detail(f"Settings: {file}")
     return with_options(settings.load(file))
+
+
+def keys_of(file: Path) -> Path:
+    """The file of X keys that --creds names; a person is told if others can read or change it."""
+    with contextlib.suppress(OSError):  # what cannot be read is an error of its own
+        mode = file.stat().st_mode if os.name == "posix" else 0
+        verbs = [verb for bits, verb in ((0o044, "read"), (0o022, "change")) if mode & bits]
+        if verbs:
+            warn(
+                f"Others on this machine may {' and '.join(verbs)} {file}: `chmod 600 {shlex.quote(str(file))}` mends it."
+            )
+    return file
 
 
 def run_folder(run: Path | None, bot: Bot) -> Path:

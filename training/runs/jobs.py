@@ -37,7 +37,7 @@ from training.runs import shards, stages
 from training.runs.until_enough import budget_of, sample_and_filter
 from training.runs.workspace import Workspace
 from training.sample.candidates import Candidates
-from training.settings import Bot, plain
+from training.settings import Bot, lies_in, plain
 
 TRAINED, CHOSEN = "trained.json", "chosen.json"
 MADE = ("corpus.txt", "corpus.npz", MANIFEST)
@@ -46,11 +46,16 @@ SPARE = 2
 is still missing."""
 
 
+def placed(bot: Bot) -> list[Path]:
+    """The bot's own files that the jobs read, beside its bot.toml."""
+    return [bot.corpus_file, *bot.reference_files, *own_files(bot.filter, bot.folder)]
+
+
 def place(bot: Bot, file: Path, work: Workspace, say: Say) -> None:
     """Put the bot's own files where the jobs will read them."""
     stages.prepare(bot, say)
-    files = [bot.corpus_file, *bot.reference_files, *own_files(bot.filter, bot.folder)]
-    if outside := next((path for path in files if not path.resolve().is_relative_to(bot.folder.resolve())), None):
+    files = placed(bot)
+    if outside := next((path for path in files if not lies_in(path, bot.folder)), None):
         raise WrongUse(
             f"{outside} lies outside the bot's folder {bot.folder}, where the jobs cannot see it; move it there."
         )
