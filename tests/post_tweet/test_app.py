@@ -103,8 +103,9 @@ NOT_FILLED_IN = {"schedule_arn": "<aws.scheduler.schedule-arn>", "scheduled_time
 
 @pytest.mark.parametrize(
     "event",
-    [None, {}, [], {"slot": ""}, {"slot": 5}, {"schedule_arn": "a"}, {"slot": "x", "dry_run": "yes"}, NOT_FILLED_IN],
-)
+    [None, {}, [], {"slot": ""}, {"slot": 5}, {"schedule_arn": "a"}, {"slot": "x", "dry_run": "yes"}, NOT_FILLED_IN,
+     {"slot": "\ud800"}, {"slot": "x" * 1001}, {**EVENT, "schedule_arn": "a\udfff"}],
+)  # fmt: skip
 def test_a_wrong_event_is_counted_as_a_failure(x: LoopbackX, capsys: pytest.CaptureFixture[str], event: Any) -> None:
     with pytest.raises(BadInput, match="The event must hold"):
         app.handler(event, CONTEXT)
@@ -186,6 +187,23 @@ def test_a_wrong_lease_is_named(x: LoopbackX, monkeypatch: pytest.MonkeyPatch, v
         app.handler(EVENT, CONTEXT)
 
 
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [("", False), ("https://api.x.com", False), ("http://127.0.0.1.example.com", False), ("http://[", False),
+     ("http://localhost@example.com", False), ("127.0.0.1", False), ("http://10.0.0.1", False),
+     ("http://127.0.0.1:9", True), ("http://localhost:9/", True), ("http://[::1]:9", True)],
+)  # fmt: skip
+def test_a_lease_shorter_than_a_post_is_for_tests_alone(monkeypatch: pytest.MonkeyPatch, url: str, here: bool) -> None:
+    monkeypatch.setenv("X_API_URL", url)
+    for value, allowed in (("0.5", here), ("19.9", here), ("20", True), ("55", True)):
+        monkeypatch.setenv("LEASE_SECONDS", value)
+        if allowed:
+            assert app.lease().total_seconds() == float(value)
+        else:
+            with pytest.raises(BadInput, match=f"LEASE_SECONDS is '{value}', and a post may take 18 s"):
+                app.lease()
+
+
 def test_importing_the_handler_loads_neither_tweepy_nor_boto3() -> None:
     code = "import sys, post_tweet.app; print(sorted({'tweepy', 'boto3', 'requests'} & set(sys.modules)))"
     folder = Path(app.__file__).parents[1]
@@ -236,15 +254,16 @@ def test_a_state_that_cannot_be_read_has_no_pool_metrics(x: LoopbackX, capsys: p
 
 def test_a_line_an_effect_says_what_happened(x: LoopbackX, capsys: pytest.CaptureFixture[str]) -> None:
     app.handler(EVENT, CONTEXT)
-    effects = [line for line in lines(capsys) if line["event"] != "metrics" or line["S3Requests"] != 5]
+    effects = [line for line in lines(capsys) if line["event"] != "metrics" or line["S3Requests"] != 6]
     assert [(line["event"], line["index"], line["outcome"], line["requests"]) for line in effects] == [
         ("load", None, "state", 1),
         ("read", 0, "done", 1),
+        ("recorded", 0, "done", 1),
         ("connect", 0, "done", 0),
         ("save", 0, "written", 1),
         ("publish", 0, "posted", 0),
-        ("note", 0, "done", 1),
+        ("note", 0, "written", 1),
         ("save", 0, "written", 1),
-        ("end", 0, "posted", 5),
+        ("end", 0, "posted", 6),
     ]
     assert all(line["slot"] == " ".join(EVENT.values()) and line["ms"] >= 0 for line in effects)
