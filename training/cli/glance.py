@@ -37,7 +37,10 @@ def look(pool: Pool, now: datetime) -> dict[str, Any]:
     days     day, UTC → posts, of the weeks that the pool remembers
     alarms   what a person should look after, a sentence each
     """
-    status, state = pool.status(), pool.load()[0]
+    status = pool.status()
+    if status["damage"]:
+        return {**status, "posted": [], "coming": [], "days": {}, "alarms": []}
+    state = pool.load()[0]
     posts = [entry for entry in state.recent if entry.outcome == "posted"]
     posted = [
         {
