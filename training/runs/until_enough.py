@@ -166,8 +166,9 @@ class Source:
         offsets: list[int] = []
         with closing(stages.draw(bot, self.run, self.judging.model, self.store.count, self.rules, say)) as batches:
             for batch in batches:
-                offsets += self.store.append(batch)
-                some += batch
+                before = max(0, self.first - self.store.count)  # where the file was damaged, of earlier rounds
+                offsets += self.store.append(batch)[before:]
+                some += batch[before:]
                 if len(some) >= min(BATCH, left):
                     judged = judge_some(self.judge, stop_id, some[:left], offsets[:left])
                     left -= judged.candidates

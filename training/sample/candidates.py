@@ -150,7 +150,8 @@ class Candidates:
                 self.sums.unlink()
             return 0
         if not self.sums.exists():  # of a version that wrote none: the file is taken as it is
-            size = cut_half_line(self.path)
+            if size := cut_half_line(self.path):
+                self.say(f"{self.sums} is missing: the candidates are taken as they are, and noted.")
             with self.path.open("rb") as file:
                 for start, stop in blocks(self.path, size, PART):
                     self._note(stop, file.read(stop - start))
