@@ -12,9 +12,8 @@ from post_tweet.effects import Outcome
 from post_tweet.state import PostRecord, Settled, State
 
 from tests.simulation.history import World
+from tests.simulation.texts import UNFIT
 
-UNFIT = "king.to"
-"""A link, in a text that was filled in by mistake."""
 LATER = "later"
 """Why X does not answer, when it will again."""
 NO_KEYS = "timestamp out of bounds"
@@ -27,6 +26,7 @@ class Published:
     text: str
     slot: str
     """Of the invocation that sent it; "" for the owner's own."""
+    account: str | None = None
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Oracle:
     def unseen(self, text: str) -> bool:
         """X denied this post, which its owner had withdrawn: it shows posts late, or a machine was asleep before it
         sent this one."""
-        entry = next((e for index, e in self.settled.items() if text_of(index) == text), None)
+        entry = next((e for index, e in self.settled.items() if self.world.text(index) == text), None)
         return bool(entry and entry.outcome == "refused" and entry.reason == "withdrawn" and not self.world.tight)
 
     def wrote(self, before: State, after: State) -> None:
@@ -127,7 +127,7 @@ class Oracle:
         for index in range(state.next):
             if index not in self.settled and index not in self.withdrawn:
                 self.wrong(f"LOST: text {index} is behind `next`, and the books do not know it")
-        texts = {index: text_of(index) for index in self.settled}
+        texts = {index: self.world.text(index) for index in self.settled}
         for index, entry in self.settled.items():
             out = texts[index] in mine
             if entry.outcome == "posted" and not out:
@@ -145,8 +145,3 @@ class Oracle:
         for slot in self.started - sent:
             if not self.raised[slot]:
                 self.wrong(f"SILENT: {slot} was missed, and no call of it raised an error")
-
-
-def text_of(index: int) -> str:
-    """Every 41st text may not be posted."""
-    return f"read more at {UNFIT} {index}" if index % 41 == 7 else f"saying number {index}"

@@ -11,13 +11,15 @@ from post_tweet.pool import Appended, Pool
 from post_tweet.state import Batch, PostRecord, State
 
 from tests.helpers.fakes import MemoryStore
-from tests.simulation.oracle import text_of
+from tests.simulation.history import World
+from tests.simulation.texts import allowed
 
 
 class StatePool(Pool):
     """The pool with states as objects: no bytes, and every request still counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
+        self.world = world
         self.store = SimpleNamespace(url="memory", requests=0)
         self.state, self.tag, self.notes = State(), 0, dict[int, PostRecord]()
 
@@ -31,7 +33,7 @@ class StatePool(Pool):
         return str(self.tag)
 
     def record(self, state: State, index: int) -> dict[str, Any]:
-        return {"id": str(index), "text": text_of(index)}
+        return record_of(self.world, index)
 
     def note(self, record: PostRecord, overwrite: bool = True) -> None:
         if overwrite or record.index not in self.notes:
@@ -46,8 +48,9 @@ class StatePool(Pool):
 class BytesPool(Pool):
     """The real pool over bytes in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
         super().__init__(MemoryStore())
+        self.world = world
         self.notes = dict[int, PostRecord]()
 
     @property
@@ -61,4 +64,9 @@ class BytesPool(Pool):
 
     def fill(self, count: int) -> Appended:
         start = self.state.total
-        return self.append([{"id": str(n), "text": text_of(n)} for n in range(start, start + count)], "fill")
+        return self.append([record_of(self.world, n) for n in range(start, start + count)], "fill")
+
+
+def record_of(world: World, index: int) -> dict[str, Any]:
+    text = world.text(index)
+    return {"id": str(index), "text": text, "allow": [*allowed(text)]}

@@ -25,7 +25,6 @@ from tests.simulation.oracle import Oracle, Published
 from tests.simulation.place import SimulatedX
 from tests.simulation.pools import BytesPool, StatePool
 
-LEASE = timedelta(seconds=55)
 Protocol = Callable[[effects.Call], effects.Effects]
 
 
@@ -72,7 +71,7 @@ class Simulation:
         self.events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self.count = 0
         self.oracle = Oracle(history.world)
-        self.pool: StatePool | BytesPool = BytesPool() if history.world.through_bytes else StatePool()
+        self.pool: StatePool | BytesPool = (BytesPool if history.world.through_bytes else StatePool)(history.world)
         self.pool.fill(history.world.texts)
         self.timeline: list[Published] = []
         """The account's posts, ours and the owner's."""
@@ -160,8 +159,8 @@ class Simulation:
             return START + timedelta(seconds=self.time) + skew
 
         until = None if delivery.by_hand else clock() + timedelta(seconds=LAMBDA_TIMEOUT)
-        place = SimulatedX(self, delivery)
-        call = effects.Call(delivery.slot, f"{number}.{attempt}", LEASE, place, until=until)
+        place, lease = SimulatedX(self, delivery), timedelta(seconds=self.history.world.lease)
+        call = effects.Call(delivery.slot, f"{number}.{attempt}", lease, place, until=until)
         runtime = Runtime(self.pool, place, telemetry.Metrics(), clock)
         end = self.time + (1e12 if delivery.by_hand else LAMBDA_TIMEOUT)
         running = Invocation(number, delivery, attempt, self.time, end, self.protocol(call), runtime)
