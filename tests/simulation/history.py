@@ -70,6 +70,12 @@ class World:
     readable: bool = True
     edits: bool = False
     """The pool holds texts that X shows otherwise than it was sent (texts.FORMS)."""
+    unfit: int = 41
+    """One of so many texts may not be posted."""
+    past: int = 0
+    """Posts of an older version: it remembers the last 64, and not that there were others."""
+    repeats: bool = False
+    """X publishes what it has published before, and promises nothing else."""
     lease: float = 55.0
     through_bytes: bool = False
     """The real Pool over a store of bytes, instead of states as objects (30 times faster)."""
@@ -80,7 +86,7 @@ class World:
         return self.blind > 0 and self.lag <= 10
 
     def text(self, index: int) -> str:
-        return text_of(index, self.edits)
+        return text_of(index, self.edits, self.unfit)
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,13 @@ def history(seed: int, slots: int = 100) -> History:
         if act.what == "withdraw" and back.random() < 0.5
     ]
     more = random.Random(f"edits, leases, accounts {seed}")
-    world = replace(world, edits=more.random() < 0.5, lease=more.choice([55.0, 55.0, 20.0, 30.0, 90.0]))
+    world = replace(
+        world,
+        edits=more.random() < 0.5,
+        unfit=more.choice([41, 41, 3]),
+        repeats=world.tight and more.random() < 0.2,
+        lease=more.choice([55.0, 55.0, 20.0, 30.0, 90.0]),
+    )
     if more.random() < 0.2:
         deliveries = [replace(each, account="B" if more.random() < 0.2 else "A") for each in deliveries]
     return History(seed, world, tuple(deliveries), tuple(acts), faults)

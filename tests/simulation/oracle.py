@@ -6,14 +6,19 @@ Flows in: facts as they happen. Flows out: violations, a sentence each; the firs
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from post_tweet.effects import Outcome
-from post_tweet.state import PostRecord, Settled, State
+from post_tweet.errors import PostError, TooLate, WrongClock
+from post_tweet.state import PostRecord, Settled, State, due, when
 
-from tests.simulation.history import World
+from tests.simulation.history import START, World
 from tests.simulation.texts import UNFIT
 
+MEMORY, UNPOSTED = 64, 16
+"""Posts and other texts that a state remembers."""
 LATER = "later"
 """Why X does not answer, when it will again."""
 NO_KEYS = "timestamp out of bounds"
@@ -29,9 +34,18 @@ class Published:
     account: str | None = None
 
 
+def times_of(entry: Settled) -> Iterator[datetime]:
+    """When its slots were due, or when it was posted if their names have no time, or a later one."""
+    posted = when(entry.time)
+    for slot in entry.slots:
+        at = due(slot)
+        yield posted if at is None or at > posted + timedelta(minutes=5) else at
+
+
 @dataclass
 class Oracle:
     world: World
+    clocks_are_right: bool = True
     violations: list[str] = field(default_factory=list)
     posts: list[Published] = field(default_factory=list)
     """All that X published for us, in order."""
@@ -40,19 +54,57 @@ class Oracle:
     raised: Counter[str] = field(default_factory=Counter)
     """Errors and crashes a slot, each of which AWS reports."""
     withdrawn: set[int] = field(default_factory=set)
+    claims: dict[str, int] = field(default_factory=dict)
+    """Text → number, of all that was ever claimed."""
+    known: set[int] = field(default_factory=set)
+    """Texts of which the books have ever known what became of them."""
+    passed: set[int] = field(default_factory=set)
+    """Texts that a repair passed over: they may have been posted."""
+    unknown: set[str] = field(default_factory=set)
+    """Texts under way, their claim lost with the state that an older one has replaced: before the repair nobody can
+    know of them."""
+    memory: list[Settled] = field(default_factory=list)
+    """All that was settled as posted or abandoned, in order."""
+    repaired_at: datetime | None = None
 
     def wrong(self, what: str) -> None:
         self.violations.append(what)
 
     def published(self, post: Published) -> None:
-        if any(earlier.text == post.text for earlier in self.posts):
+        if post.text not in self.unknown and any(earlier.text == post.text for earlier in self.posts):
             self.wrong(f"DOUBLE: X publishes {post.text!r} a second time, for {post.slot}")
         for other in self.posts:
-            if other.slot == post.slot and not self.unseen(other.text):
+            if other.slot == post.slot and other.text not in self.unknown and not self.unseen(other.text):
                 self.wrong(f"EXTRA: {post.slot} posts {other.text!r} and {post.text!r}")
         if UNFIT in post.text:
             self.wrong(f"UNFIT: X publishes {post.text!r}, which no pool may hold")
         self.posts.append(post)
+
+    def inherit(self, count: int) -> tuple[Settled, ...]:
+        """What an older version has posted, once an hour before the start. None of it is here to be seen."""
+        for index in range(count):
+            at = START - timedelta(hours=count - index)
+            slot = f"past {index} {at:%Y-%m-%dT%H:%M:%SZ}"
+            entry = Settled(slot, index, "posted", "1", at.isoformat())
+            self.settled[index] = entry
+            self.posts.append(Published((at - START).total_seconds(), self.world.text(index), slot))
+            self.claims[self.world.text(index)] = index
+            self.memory.append(entry)
+        return tuple(self.memory)
+
+    def failed(self, slot: str, error: PostError, began: datetime) -> None:
+        """A call of the slot has raised an error: must it?"""
+        if isinstance(error, WrongClock) and self.clocks_are_right:
+            self.wrong(f"UNTRUE: {slot} raises WrongClock, and all clocks are right")
+        if isinstance(error, TooLate):
+            at = due(slot) or began
+            times = [time for entry in self.memory[:-MEMORY] for time in times_of(entry)]
+            if self.repaired_at:
+                times.append(self.repaired_at)
+            if len(self.settled) >= MEMORY:  # some not posted: an older version may have written such a state
+                times.append(when(self.memory[0].time) + timedelta(minutes=5))
+            if not any(time >= at for time in times):
+                self.wrong(f"UNTRUE: {slot} is too late, and no slot as late as this has been forgotten")
 
     def unseen(self, text: str) -> bool:
         """X denied this post, which its owner had withdrawn: it shows posts late, or a machine was asleep before it
@@ -60,7 +112,30 @@ class Oracle:
         entry = next((e for index, e in self.settled.items() if self.world.text(index) == text), None)
         return bool(entry and entry.outcome == "refused" and entry.reason == "withdrawn" and not self.world.tight)
 
-    def wrote(self, before: State, after: State) -> None:
+    def put_back(self, state: State, lost: State, notes: dict[int, PostRecord]) -> None:
+        """An older state has replaced the one that is `lost`. What it holds ready may be settled anew, and what was
+        under way is unknown."""
+        again = state.claim.index if state.claim else None
+        self.settled = {n: e for n, e in self.settled.items() if n < state.next or (n in notes and n != again)}
+        self.withdrawn = {n for n in self.withdrawn if n < state.next}
+        going = {lost.claim.text} if lost.claim else set()
+        for text in going | {post.text for post in self.posts}:
+            if self.claims[text] not in notes and self.claims[text] >= state.next and self.claims[text] != again:
+                self.unknown.add(text)
+
+    def repaired(self, state: State, at: datetime) -> None:
+        self.repaired_at = at
+        for post in self.posts:
+            if self.claims[post.text] >= state.next:
+                self.wrong(f"REPAIR: {post.text!r} was posted, and the repaired state holds it ready")
+        self.unknown.clear()
+        passed = set(range(state.next)) - self.settled.keys() - self.withdrawn - self.passed
+        unasked = passed - self.known - set(self.claims.values())
+        if len(unasked) > 1:
+            self.wrong(f"REPAIR: the texts {sorted(unasked)} are passed over, and no call has taken any of them")
+        self.passed |= passed
+
+    def wrote(self, before: State, after: State, notes: dict[int, PostRecord]) -> None:
         """An invocation has written a state."""
         if after.seq <= before.seq:
             self.wrong(f"ORDER: seq goes from {before.seq} to {after.seq}")
@@ -75,6 +150,13 @@ class Oracle:
                 self.wrong(f"WITHDRAWN: text {after.claim.index} is claimed although its owner took it out")
             if before.paused:
                 self.wrong(f"PAUSED: text {after.claim.index} is claimed although the pool is paused")
+        if after.claim and not before.claim and after.claim.index in notes:
+            self.wrong(f"RECORDED: text {after.claim.index} is claimed although a record of it stands")
+        if after.claim:
+            self.claims[after.claim.text] = after.claim.index
+        posted = sum(entry.outcome in ("posted", "abandoned") for entry in after.recent)
+        if posted > MEMORY or len(after.recent) - posted > UNPOSTED:
+            self.wrong(f"BOUND: the state remembers {posted} posts and {len(after.recent) - posted} other texts")
         if after.next == before.next:
             return
         new = [entry for entry in after.recent[-1:] if entry not in before.recent]
@@ -84,6 +166,11 @@ class Oracle:
                 if index in self.settled:
                     self.wrong(f"BOOKS: text {index} is settled twice")
                 self.settled[index] = entry
+                if entry.outcome in ("posted", "abandoned"):
+                    self.memory.append(entry)
+                if entry.reason == "withdrawn" and index not in before.withdrawn:
+                    self.wrong(f"GIVEN UP: text {index}, as withdrawn, and its owner has not withdrawn it")
+                self.known.add(index)
                 if entry.outcome == "abandoned" and entry.reason == NO_KEYS:
                     self.wrong(f"GIVEN UP: text {index}, by a machine that X does not even know")
                 if entry.outcome == "abandoned" and entry.reason == LATER and index not in before.withdrawn:
@@ -92,6 +179,7 @@ class Oracle:
                 self.wrong(f"LOST: text {index} is passed over, with no word of what became of it")
             else:
                 self.withdrawn.add(index)
+                self.known.add(index)
 
     def returned(self, slot: str, result: Outcome, was_open: bool, next_index: int) -> None:
         kind = result.outcome
@@ -102,7 +190,7 @@ class Oracle:
             if kind == "posted" and result.index >= next_index:
                 self.wrong(f"UNTRUE: {slot} says it posted text {result.index}, and the state still holds it ready")
             entry = self.settled.get(result.index)
-            if kind == "posted" and self.unseen(result.text or ""):
+            if kind == "posted" and (self.unseen(result.text or "") or result.index in self.passed):
                 pass  # the post came so late that its text had been taken out: a true answer, too late for the books
             elif not entry or entry.outcome != "posted" or slot not in entry.slots:
                 books = f"{entry.outcome} for {entry.slot}" if entry else "nothing"
@@ -125,7 +213,7 @@ class Oracle:
             if times > 1:
                 self.wrong(f"BOOKS: {slot} is settled as posted {times} times")
         for index in range(state.next):
-            if index not in self.settled and index not in self.withdrawn:
+            if index not in self.settled and index not in self.withdrawn | self.passed:
                 self.wrong(f"LOST: text {index} is behind `next`, and the books do not know it")
         texts = {index: self.world.text(index) for index in self.settled}
         for index, entry in self.settled.items():
@@ -139,7 +227,7 @@ class Oracle:
             if entry.outcome == "refused" and out and (self.world.tight or entry.reason != "withdrawn"):
                 self.wrong(f"BOOKS: text {index} was published and is settled as refused ({entry.reason})")
         pending = {state.claim.text} if state.claim else set()
-        for text in mine.keys() - set(texts.values()) - pending:
+        for text in mine.keys() - set(texts.values()) - pending - {self.world.text(index) for index in self.passed}:
             self.wrong(f"BOOKS: X published {text!r}, and the books do not know it")
         sent = {post.slot for post in self.posts}
         for slot in self.started - sent:

@@ -5,12 +5,12 @@ Flows in: calls. Flows out: the answers of place.py, and what was published, for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Found, NotFound, Posted, Refused, Unknown
-from post_tweet.x import LatestPost, find_post
+from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Found, NotFound, Posted, Promise, Refused, Unknown
+from post_tweet.x import LatestPost, X, find_post
 
 from tests.helpers.fakes import LikeX
 from tests.simulation.history import START, Delivery
@@ -28,6 +28,10 @@ class SimulatedX(LikeX):
     world: Simulation
     delivery: Delivery
 
+    @property
+    def promise(self) -> Promise:  # type: ignore[override]
+        return replace(X.promise, repeats_refused_for=None) if self.world.history.world.repeats else X.promise
+
     def connect(self) -> str | None:  # type: ignore[override]
         return self.delivery.account
 
@@ -41,7 +45,8 @@ class SimulatedX(LikeX):
         if text in self.world.too_long:
             return Refused("text", "too-long", "it is too long")
         world, now = self.world.history.world, self.world.time
-        if any(p.text == text and world.blind <= now - p.time <= world.window for p in self._timeline()):
+        window = 0 if world.repeats else world.window
+        if any(p.text == text and world.blind <= now - p.time <= window for p in self._timeline()):
             return Refused("text", "duplicate", "it is a duplicate")
         published = Published(now, text, self.delivery.slot, self.delivery.account)
         self.world.timeline.append(published)

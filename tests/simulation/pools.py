@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+from post_tweet.errors import PoolBroken
 from post_tweet.pool import Appended, Pool
-from post_tweet.state import Batch, PostRecord, State
+from post_tweet.state import RECENT, Batch, PostRecord, Settled, State
 
 from tests.helpers.fakes import MemoryStore
 from tests.simulation.history import World
@@ -18,10 +20,17 @@ from tests.simulation.texts import allowed
 class StatePool(Pool):
     """The pool with states as objects: no bytes, and every request still counts."""
 
+    damaged = False
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.store = SimpleNamespace(url="memory", requests=0)
         self.state, self.tag, self.notes = State(), 0, dict[int, PostRecord]()
+
+    def inherit(self, posts: tuple[Settled, ...]) -> None:
+        self.state = replace(self.state, next=len(posts), recent=posts[-RECENT:])
+        for post in posts:
+            self.notes[post.index] = PostRecord(post.index, post.slot, self.world.text(post.index), "1", post.time)
 
     def load(self) -> tuple[State, str | None]:
         return self.state, str(self.tag)
@@ -48,14 +57,39 @@ class StatePool(Pool):
 class BytesPool(Pool):
     """The real pool over bytes in memory."""
 
+    store: MemoryStore
+
     def __init__(self, world: World) -> None:
         super().__init__(MemoryStore())
         self.world = world
         self.notes = dict[int, PostRecord]()
+        self.versions: list[bytes] = []
+        """All that state.json has been."""
+        self._read: tuple[bytes, State] = b"", State()
 
     @property
     def state(self) -> State:
-        return super().load()[0]
+        """An empty one if it is lost or cannot be read."""
+        data = self.store.objects.get(self.state_key, b"")
+        if self._read[0] != data:
+            state = State()
+            with contextlib.suppress(PoolBroken):
+                state = State.parse(data, self.state_key)
+            self._read = data, state
+        return self._read[1]
+
+    @property
+    def damaged(self) -> bool:
+        """The state is lost or cannot be read, or holds a text ready of which a record stands."""
+        state = self.state
+        claimed = state.claim.index if state.claim else None
+        return not state.batches or any(index >= state.next and index != claimed for index in self.notes)
+
+    def swap(self, state: State, etag: str | None) -> str | None:
+        tag = super().swap(state, etag)
+        if tag:
+            self.versions.append(self.store.objects[self.state_key])
+        return tag
 
     def note(self, record: PostRecord, overwrite: bool = True) -> None:
         super().note(record, overwrite)

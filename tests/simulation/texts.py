@@ -23,9 +23,9 @@ last is told from its like by its link alone."""
 _LINK = re.compile(r"https?://[^\s,]+")
 
 
-def text_of(index: int, edited: bool = False) -> str:
-    """Text number `index`; every 41st may not be posted. `edited`: the texts are of FORMS."""
-    if index % 41 == 7:
+def text_of(index: int, edited: bool = False, unfit: int = 41) -> str:
+    """Text number `index`; one of `unfit` may not be posted. `edited`: the texts are of FORMS."""
+    if index % unfit == 7 % unfit:
         return f"read more at {UNFIT} {index}"
     return FORMS[index % len(FORMS) if edited else 0].format(index)
 

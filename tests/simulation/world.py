@@ -19,6 +19,7 @@ from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Refused, Unknown
 from post_tweet.runtime import Runtime
 from post_tweet.state import when
 
+from tests.simulation import people
 from tests.simulation.describe import describe_answer, describe_effect
 from tests.simulation.history import FAULTS, LAMBDA_TIMEOUT, START, X_TIMEOUT, Act, Delivery, FaultKey, History, named
 from tests.simulation.oracle import Oracle, Published
@@ -70,11 +71,15 @@ class Simulation:
         self.time = 0.0
         self.events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self.count = 0
-        self.oracle = Oracle(history.world)
+        right = all(abs(each.skew) < 9 for each in history.deliveries)
+        self.oracle = Oracle(history.world, clocks_are_right=right)
         self.pool: StatePool | BytesPool = (BytesPool if history.world.through_bytes else StatePool)(history.world)
         self.pool.fill(history.world.texts)
+        if past := self.oracle.inherit(history.world.past):
+            assert isinstance(self.pool, StatePool)
+            self.pool.inherit(past)
         self.timeline: list[Published] = []
-        """The account's posts, ours and the owner's."""
+        """The posts of all accounts, ours and the owner's."""
         self.open_since = -1.0
         """The pool has not been paused since then."""
         self.too_long: set[str] = set()
@@ -99,7 +104,7 @@ class Simulation:
         for number, delivery in enumerate(self.history.deliveries):
             self.at(delivery.time, self.begin, number, delivery, 0)
         for act in self.history.acts:
-            self.at(act.time, self.act, act)
+            self.at(act.time, people.act, self, act)
         self.drain()
         self.recover()
         self.oracle.end(self.pool.state, self.pool.notes)
@@ -114,7 +119,9 @@ class Simulation:
         """Everything works again, except that in every second life X still cannot be read: some more slots must post,
         without anybody's help."""
         self.calm, self.readable = True, self.history.seed % 2 == 0
-        self.act(Act(self.time, "resume"))
+        if self.pool.damaged:
+            people.act(self, Act(self.time, "repair"))
+        people.act(self, Act(self.time, "resume"))
         start, known = self.time + 3600, len(self.history.deliveries)
         if claim := self.pool.state.claim:
             since = (when(claim.since) - START).total_seconds()
@@ -122,7 +129,7 @@ class Simulation:
                 start += 3600  # it looks as if it were held just now, until its lease is over
             elif since > start and not self.readable:
                 # A machine with a wrong clock has left it: the one case where the sentence asks for a person.
-                self.act(Act(self.time, "withdraw", claim.index - self.pool.state.next))
+                people.act(self, Act(self.time, "withdraw", claim.index - self.pool.state.next))
         if self.pool.state.remaining < 40:
             self.pool.fill(100)
         self.say("", "all is well again")
@@ -188,6 +195,8 @@ class Simulation:
             )
             return
         except PostError as error:
+            began = START + timedelta(seconds=running.start + running.delivery.skew)
+            self.oracle.failed(running.delivery.slot, error, began)
             self.failed(running, f"raises {type(error).__name__}: {error}")
             return
         delay = self.history.delays.get((running.number, running.attempt, running.call), 0.0)
@@ -228,7 +237,7 @@ class Simulation:
             return
         finally:
             if before is not None and self.pool.state is not before and self.pool.state != before:
-                self.oracle.wrote(before, self.pool.state)
+                self.oracle.wrote(before, self.pool.state, self.pool.notes)
         if self.logging:
             self.say(
                 running.name,
@@ -303,29 +312,3 @@ class Simulation:
     def arrive(self, running: Invocation, effect: effects.Publish) -> None:
         self.say("X", f"receives {effect.text!r} of {running.name} at last")
         running.runtime.perform(effect)
-
-    # People
-
-    def act(self, act: Act) -> None:
-        self.say("somebody", f"{act.what} {act.number or ''}")
-        state = self.pool.state
-        match act.what:
-            case "refill":
-                self.pool.fill(act.number)
-            case "withdraw" if state.next + act.number < state.total:
-                self.pool.withdraw([state.next + act.number])
-            case "restore" if waiting := [*state.withdrawn.within(state.next, state.total)]:
-                self.pool.restore([waiting[act.number % len(waiting)]])
-            case "pause":
-                self.open_since = 1e12
-                self.pool.pause(START + timedelta(seconds=self.time))
-            case "resume":
-                self.open_since = self.time
-                self.pool.resume()
-            case "post":
-                own = [Published(self.time, f"my own words {self.time} {n}", "") for n in range(act.number)]
-                self.timeline += own
-            case "forbid":
-                self.readable = False
-            case "allow":
-                self.readable = True
