@@ -76,6 +76,8 @@ class World:
     """Posts of an older version: it remembers the last 64, and not that there were others."""
     repeats: bool = False
     """X publishes what it has published before, and promises nothing else."""
+    denies: bool = False
+    """X never shows what it has published: only texts whose record stands must not be published again."""
     lease: float = 55.0
     through_bytes: bool = False
     """The real Pool over a store of bytes, instead of states as objects (30 times faster)."""

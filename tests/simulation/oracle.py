@@ -19,6 +19,8 @@ from tests.simulation.texts import UNFIT
 
 MEMORY, UNPOSTED = 64, 16
 """Posts and other texts that a state remembers."""
+ATTEMPTS = 64
+"""At one text that may have been posted."""
 LATER = "later"
 """Why X does not answer, when it will again."""
 NO_KEYS = "timestamp out of bounds"
@@ -45,6 +47,8 @@ def times_of(entry: Settled) -> Iterator[datetime]:
 @dataclass
 class Oracle:
     world: World
+    notes: dict[int, PostRecord] = field(default_factory=dict)
+    """The records that stand."""
     clocks_are_right: bool = True
     violations: list[str] = field(default_factory=list)
     posts: list[Published] = field(default_factory=list)
@@ -71,14 +75,26 @@ class Oracle:
         self.violations.append(what)
 
     def published(self, post: Published) -> None:
-        if post.text not in self.unknown and any(earlier.text == post.text for earlier in self.posts):
-            self.wrong(f"DOUBLE: X publishes {post.text!r} a second time, for {post.slot}")
         for other in self.posts:
-            if other.slot == post.slot and other.text not in self.unknown and not self.unseen(other.text):
+            if self.hidden(other.text):
+                continue
+            if other.text == post.text:
+                self.wrong(f"DOUBLE: X publishes {post.text!r} a second time, for {post.slot}")
+            if other.slot == post.slot and not self.unseen(other.text):
                 self.wrong(f"EXTRA: {post.slot} posts {other.text!r} and {post.text!r}")
         if UNFIT in post.text:
             self.wrong(f"UNFIT: X publishes {post.text!r}, which no pool may hold")
+        if self.posts and self.posts[0].account != post.account:
+            self.wrong(f"ACCOUNT: {post.slot} posts as {post.account}, and the pool is {self.posts[0].account}'s")
         self.posts.append(post)
+
+    def hidden(self, text: str) -> bool:
+        """Nobody could know that this text had been posted."""
+        return text in self.unknown or (self.world.denies and self.claims[text] not in self.notes)
+
+    def asks(self, slot: str, account: str | None, state: State) -> None:
+        if state.account != account:
+            self.wrong(f"ACCOUNT: {slot} asks as {account}, and the pool is {state.account}'s")
 
     def inherit(self, count: int) -> tuple[Settled, ...]:
         """What an older version has posted, once an hour before the start. None of it is here to be seen."""
@@ -112,15 +128,15 @@ class Oracle:
         entry = next((e for index, e in self.settled.items() if self.world.text(index) == text), None)
         return bool(entry and entry.outcome == "refused" and entry.reason == "withdrawn" and not self.world.tight)
 
-    def put_back(self, state: State, lost: State, notes: dict[int, PostRecord]) -> None:
+    def put_back(self, state: State, lost: State) -> None:
         """An older state has replaced the one that is `lost`. What it holds ready may be settled anew, and what was
         under way is unknown."""
         again = state.claim.index if state.claim else None
-        self.settled = {n: e for n, e in self.settled.items() if n < state.next or (n in notes and n != again)}
+        self.settled = {n: e for n, e in self.settled.items() if n < state.next or (n in self.notes and n != again)}
         self.withdrawn = {n for n in self.withdrawn if n < state.next}
         going = {lost.claim.text} if lost.claim else set()
         for text in going | {post.text for post in self.posts}:
-            if self.claims[text] not in notes and self.claims[text] >= state.next and self.claims[text] != again:
+            if self.claims[text] not in self.notes and self.claims[text] >= state.next and self.claims[text] != again:
                 self.unknown.add(text)
 
     def repaired(self, state: State, at: datetime) -> None:
@@ -135,8 +151,8 @@ class Oracle:
             self.wrong(f"REPAIR: the texts {sorted(unasked)} are passed over, and no call has taken any of them")
         self.passed |= passed
 
-    def wrote(self, before: State, after: State, notes: dict[int, PostRecord]) -> None:
-        """An invocation has written a state."""
+    def wrote(self, before: State, after: State, account: str | None) -> None:
+        """An invocation, with the keys of `account`, has written a state."""
         if after.seq <= before.seq:
             self.wrong(f"ORDER: seq goes from {before.seq} to {after.seq}")
         if (after.batches, after.withdrawn, after.paused) != (before.batches, before.withdrawn, before.paused):
@@ -150,9 +166,13 @@ class Oracle:
                 self.wrong(f"WITHDRAWN: text {after.claim.index} is claimed although its owner took it out")
             if before.paused:
                 self.wrong(f"PAUSED: text {after.claim.index} is claimed although the pool is paused")
-        if after.claim and not before.claim and after.claim.index in notes:
+        if after.claim and not before.claim and after.claim.index in self.notes:
             self.wrong(f"RECORDED: text {after.claim.index} is claimed although a record of it stands")
+        if (before.claim or after.claim) and (before.account or account, after.account) != (account, account):
+            self.wrong(f"ACCOUNT: {before.account or account}'s pool is changed as {account} and is {after.account}'s")
         if after.claim:
+            if max(len(after.claim.slots), after.claim.attempts) > ATTEMPTS:
+                self.wrong(f"BOUND: the claim of text {after.claim.index} names {len(after.claim.slots)} slots")
             self.claims[after.claim.text] = after.claim.index
         posted = sum(entry.outcome in ("posted", "abandoned") for entry in after.recent)
         if posted > MEMORY or len(after.recent) - posted > UNPOSTED:
@@ -205,7 +225,7 @@ class Oracle:
     def books(self) -> list[Settled]:
         return list(self.settled.values())
 
-    def end(self, state: State, notes: dict[int, PostRecord]) -> None:
+    def end(self, state: State) -> None:
         """Everything is over, and everything must be accounted for."""
         mine = {post.text: post for post in self.posts}
         credited = Counter(slot for entry in self.books() if entry.outcome == "posted" for slot in entry.slots)
@@ -220,9 +240,9 @@ class Oracle:
             out = texts[index] in mine
             if entry.outcome == "posted" and not out:
                 self.wrong(f"LOST: text {index} is settled as posted, and X has no such post")
-            if entry.outcome == "posted" and index not in notes:
+            if entry.outcome == "posted" and index not in self.notes:
                 self.wrong(f"BOOKS: the post of text {index} has no record")
-            elif entry.outcome == "posted" and notes[index].slot not in (None, *entry.slots, mine[texts[index]].slot):
+            elif entry.outcome == "posted" and self.notes[index].slot not in (None, *entry.slots, mine[texts[index]].slot):
                 self.wrong(f"BOOKS: the post of text {index} is recorded for {notes[index].slot}")
             if entry.outcome == "refused" and out and (self.world.tight or entry.reason != "withdrawn"):
                 self.wrong(f"BOOKS: text {index} was published and is settled as refused ({entry.reason})")

@@ -67,7 +67,7 @@ def damage(world: Simulation, pool: BytesPool, act: Act) -> None:
         case "put back" if pool.versions:
             lost = pool.state
             pool.store.objects[pool.state_key] = pool.versions[max(0, len(pool.versions) - 1 - act.number)]
-            world.oracle.put_back(pool.state, lost, pool.notes)
+            world.oracle.put_back(pool.state, lost)
         case "delete":
             pool.store.objects.pop(pool.state_key, None)
         case "truncate" if pool.state_key in pool.store.objects:

@@ -71,9 +71,9 @@ class Simulation:
         self.time = 0.0
         self.events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self.count = 0
-        right = all(abs(each.skew) < 9 for each in history.deliveries)
-        self.oracle = Oracle(history.world, clocks_are_right=right)
         self.pool: StatePool | BytesPool = (BytesPool if history.world.through_bytes else StatePool)(history.world)
+        right = all(abs(each.skew) < 9 for each in history.deliveries)
+        self.oracle = Oracle(history.world, self.pool.notes, right)
         self.pool.fill(history.world.texts)
         if past := self.oracle.inherit(history.world.past):
             assert isinstance(self.pool, StatePool)
@@ -107,7 +107,7 @@ class Simulation:
             self.at(act.time, people.act, self, act)
         self.drain()
         self.recover()
-        self.oracle.end(self.pool.state, self.pool.notes)
+        self.oracle.end(self.pool.state)
         return self.result()
 
     def drain(self) -> None:
@@ -237,8 +237,7 @@ class Simulation:
             return
         finally:
             if before is not None and self.pool.state is not before and self.pool.state != before:
-                self.oracle.wrote(before, self.pool.state, self.pool.notes)
-        if self.logging:
+                self.oracle.wrote(before, X.logging:
             self.say(
                 running.name,
                 f"{describe_effect(effect)} -> {describe_answer(answer)}" + (f" ({fault})" if fault else ""),
@@ -291,6 +290,7 @@ class Simulation:
 
     def at_x(self, running: Invocation, effect: effects.Publish | effects.Ask, fault: str) -> Any:
         if isinstance(effect, effects.Ask):
+            self.oracle.asks(running.name, running.delivery.account, self.pool.state)
             if fault in ("forbidden", "later") and abs(running.delivery.skew) <= CLOCK_TOLERANCE.total_seconds():
                 return CannotTell(fault, "later" if fault == "later" else "never")
             return running.runtime.perform(effect)
