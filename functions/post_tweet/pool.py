@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 
 from post_tweet.errors import BadInput, PoolBroken, Unreachable
 from post_tweet.numbers import Numbers
+from post_tweet.place import CLOCK_TOLERANCE
 from post_tweet.state import Batch, PostRecord, State
 from post_tweet.store import Conflict, Missing, Store
 
@@ -154,15 +155,34 @@ class Pool:
                 return written[batch.id][1]
         raise Unreachable(f"{self.store.url} kept changing during ten tries to append; try again.")
 
-    def note(self, record: PostRecord, overwrite: bool = True) -> None:
-        """Write the record of a post."""
+    def note(self, record: PostRecord) -> bool:
+        """Write the record of a post. One that stands is never replaced by what contradicts it: returns False then."""
         key = f"{self.posts}{record.time[:4]}/{record.index}.json"
-        data = (json.dumps(dataclasses.asdict(record), ensure_ascii=False) + "\n").encode()
-        if overwrite:
-            self.store.put(key, data)
-            return
-        with contextlib.suppress(Conflict):
-            self.store.put_if(key, data, None)
+        etag = None
+        for _ in range(10):
+            with contextlib.suppress(Conflict):
+                self.store.put_if(key, record.dump(), etag)
+                return True
+            try:
+                data, etag = self.store.get(key)
+                standing = PostRecord.parse(data, f"{self.store.url}/{key}")
+            except Missing:
+                etag = None
+                continue
+            except PoolBroken:
+                return False
+            if not record.completes(standing):
+                return record.agrees(standing)
+        raise Unreachable(f"{self.store.url}/{key} kept changing during ten tries; try again.")
+
+    def recorded(self, index: int, since: datetime, until: datetime) -> PostRecord | None:
+        """The record of a text, written between these times; one request for each year, and one to read it."""
+        first, last = min(since, until) - CLOCK_TOLERANCE, max(since, until) + CLOCK_TOLERANCE
+        for year in range(first.year, last.year + 1):
+            key = f"{self.posts}{year:04}/{index}.json"
+            if self.store.has(key):
+                return PostRecord.parse(self.store.get(key)[0], f"{self.store.url}/{key}")
+        return None
 
     def status(self) -> dict[str, Any]:
         """What an owner wants to know, JSON-ready."""

@@ -40,7 +40,7 @@ class Runtime:
                 self._saw(*self.pool.load())
                 return self.state
             case effects.Connect():
-                self.place.connect()
+                return self.place.connect()
             case effects.Save(state):
                 etag = self.pool.swap(state, self._etag)
                 if etag is not None:
@@ -50,12 +50,14 @@ class Runtime:
                 assert self.state is not None
                 record = self.pool.record(self.state, index)
                 return Text(record["text"], frozenset(record.get("allow", ())))
+            case effects.Recorded(index, since, until):
+                return self.pool.recorded(index, since, until)
             case effects.Publish(text):
                 return self.place.post(text)
             case effects.Ask(text, since):
                 return self.place.did_post(text, since)
-            case effects.Note(record, sure):
-                self.pool.note(record, overwrite=sure)
+            case effects.Note(record):
+                return self.pool.note(record)
             case effects.Warn(message, metric):
                 telemetry.log("warning", message=message)
                 if metric:

@@ -15,10 +15,10 @@ from typing import Any
 from post_tweet.errors import PoolBroken
 from post_tweet.numbers import NONE, Numbers
 
-FORMAT = 4
-"""The newest format that this version knows: 2 has `paused`, 3 `others` and `forgotten`, 4 `withdrawn` as ranges. A
-state is written in the oldest that can express it, so that an older function can read the pool as long as it loses
-nothing."""
+FORMAT = 5
+"""The newest format that this version knows: 2 has `paused`, 3 `others` and `forgotten`, 4 `withdrawn` as ranges, 5
+`account`. A state is written in the oldest that can express it, so that an older function can read the pool as long as
+it loses nothing."""
 LISTED = 1000
 """Withdrawn texts that are listed one by one, as older versions read them: 10 kB. More are written as ranges, or a
 batch of 100,000 that is taken out would add a megabyte to every read and write of the state."""
@@ -96,6 +96,35 @@ class PostRecord:
     text: str
     tweet_id: str | None
     time: str
+    outcome: str = "posted"
+    """Or abandoned: the text may have been posted, and nobody can tell."""
+
+    def completes(self, standing: PostRecord) -> bool:
+        """Does this say more than the record that stands, and nothing else?"""
+        if self.text != standing.text or standing.slot:
+            return False
+        return bool(self.slot) or (standing.outcome, self.outcome) == ("abandoned", "posted")
+
+    def agrees(self, standing: PostRecord) -> bool:
+        """Do both tell of the same post?"""
+        post = self.slot, self.tweet_id
+        return self.text == standing.text and (not self.slot or post == (standing.slot, standing.tweet_id))
+
+    def dump(self) -> bytes:
+        values = dataclasses.asdict(self)
+        if self.outcome == "posted":
+            del values["outcome"]  # as every version writes it
+        return (json.dumps(values, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> PostRecord:
+        """Raises PoolBroken: it is no record of a post."""
+        try:
+            return cls(**json.loads(data))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise PoolBroken(
+                f"{where} is no record of a post ({type(error).__name__}); run `deepproverbs pool verify`."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -112,6 +141,8 @@ class State:
     """Since when the owner wants nothing posted; None: the pool is open."""
     forgotten: str | None = None
     """Until when slots were due whose posts `recent` has dropped; None: it has dropped none."""
+    account: str | None = None
+    """Id of the place's account that posts from this pool, and the only one that may; None: it is not known yet."""
 
     @property
     def total(self) -> int:
@@ -130,21 +161,27 @@ class State:
     def times(self) -> list[str]:
         """All that decisions depend on."""
         claimed = [self.claim.since, self.claim.first] if self.claim else []
-        return [*claimed, *(entry.time for entry in self.recent), *filter(None, [self.forgotten])]
+        return [
+            *(batch.created for batch in self.batches),
+            *claimed,
+            *(entry.time for entry in self.recent),
+            *filter(None, [self.forgotten]),
+        ]
 
     def dump(self) -> bytes:
         values = {"format": 1, **dataclasses.asdict(self)}
         many = len(self.withdrawn) > LISTED
         values["withdrawn"] = str(self.withdrawn) if many else [*self.withdrawn]
         entries = [*values["recent"], *filter(None, [values["claim"]])]
-        for version, holders, name in ((2, [values], "paused"), (3, [values], "forgotten"), (3, entries, "others")):
+        needs = ((2, [values], "paused"), (3, [values], "forgotten"), (3, entries, "others"), (5, [values], "account"))
+        for version, holders, name in needs:
             for holder in holders:
                 if holder[name]:
                     values["format"] = version
                 else:
                     del holder[name]
         if many:
-            values["format"] = 4
+            values["format"] = max(4, values["format"])
         return (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode()
 
     @classmethod
@@ -168,6 +205,7 @@ class State:
                 withdrawn=listed(raw["withdrawn"]),
                 paused=raw.get("paused"),
                 forgotten=raw.get("forgotten"),
+                account=raw.get("account"),
             )
             if unknown := raw.keys() - {field.name for field in dataclasses.fields(cls)}:
                 raise ValueError(f"unknown: {', '.join(sorted(unknown))}")

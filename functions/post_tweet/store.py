@@ -49,6 +49,9 @@ class Store(Protocol):
 
     def get_range(self, key: str, start: int, length: int) -> bytes: ...
 
+    def has(self, key: str) -> bool:
+        """Is there an object of that name? One request."""
+
     def put_if(self, key: str, data: bytes, etag: str | None) -> str:
         """Write over the object with that etag; None: only if there is no object. Returns the new etag."""
 
@@ -97,6 +100,11 @@ class DirectoryStore:
         with _explained(self.url, key), self._path(key).open("rb") as file:
             file.seek(start)
             return file.read(length)
+
+    def has(self, key: str) -> bool:
+        self.requests += 1
+        with _explained(self.url):
+            return self._path(key).is_file()
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str:
         self.requests += 1
@@ -266,6 +274,8 @@ class S3Store:
                 raise error.__context__ if isinstance(error.__context__, ClientError) else error from None
         except ClientError as error:
             code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status == 403 and name in ("get_object", "download_file") and self._absent(key):
+                raise Missing(key) from error
             if code == "NoSuchBucket":
                 raise Unreachable(
                     f"The bucket {self.bucket} does not exist; check POOL, or `make deploy` makes one."
@@ -288,6 +298,17 @@ class S3Store:
             raise Unreachable(f"No AWS credentials for {self.url}; run `aws configure` or set AWS_PROFILE.") from error
         except (BotoCoreError, Boto3Error) as error:
             raise Unreachable(f"Cannot reach {self.url}: {error}; check the network and the bucket's name.") from error
+
+    def _absent(self, key: str) -> bool:
+        """Is there certainly no such object? S3 answers 403, not 404, to a reader that may list a prefix alone."""
+        try:
+            return not self.has(key)
+        except Unreachable:
+            return False
+
+    def has(self, key: str) -> bool:
+        page = self._call("list_objects_v2", key, Prefix=self.prefix + key, MaxKeys=1)
+        return [item["Key"] for item in page.get("Contents", [])] == [self.prefix + key]  # it would be the first
 
     def _read(self, key: str, **arguments: Any) -> tuple[bytes, str]:
         answer = self._call("get_object", key, Key=self.prefix + key, **arguments)

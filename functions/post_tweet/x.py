@@ -54,6 +54,12 @@ class Credentials:
     access_token: str = field(repr=False)
     access_token_secret: str = field(repr=False)
 
+    @property
+    def account(self) -> str | None:
+        """The id of the account: its access tokens are "<id>-<rest>"."""
+        found = re.match("([0-9]+)-", self.access_token)
+        return found[1] if found else None
+
     @classmethod
     def parse(cls, secret: Secret) -> Credentials:
         """From twitter.json, with tweepy's names or any of NAMES; what else it holds, a bearer token, is not used.
@@ -102,6 +108,7 @@ class X:
         self._secret, self.timeout = secret, timeout
         self.base_url = (base_url or os.environ.get("X_API_URL") or API).rstrip("/")
         self._kept = NOWHERE
+        self._account: str | None = None
         self._response: Any = None
         """The latest answer: tweepy's own reading of it breaks on bodies and headers that it did not expect."""
 
@@ -111,8 +118,9 @@ class X:
     def length(self, text: str) -> int:
         return weighted_length(text)
 
-    def connect(self) -> None:
+    def connect(self) -> str | None:
         _ = self.client
+        return self._account
 
     @cached_property
     def client(self) -> Any:
@@ -141,6 +149,7 @@ class X:
 
         self._kept = self._secret()
         credentials = Credentials.parse(self._kept)
+        self._account = credentials.account
         client = tweepy.Client(
             consumer_key=credentials.consumer_key,
             consumer_secret=credentials.consumer_secret,

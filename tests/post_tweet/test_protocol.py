@@ -32,11 +32,11 @@ def test_a_slot_posts_the_next_text_and_a_second_call_posts_nothing() -> None:
     assert world.invoke("tuesday").index == 1
 
 
-def test_a_normal_post_costs_five_store_requests_and_claims_before_it_posts() -> None:
+def test_a_normal_post_costs_six_store_requests_and_claims_before_it_posts() -> None:
     world, trace = World(), list[Any]()
     world.invoke("monday", trace=trace)
     assert " ".join(type(e).__name__ for e in trace if not isinstance(e, effects.Now)) == (
-        "Load Read Connect Save Publish Note Save"
+        "Load Read Recorded Connect Save Publish Note Save"
     )
 
 

@@ -9,7 +9,7 @@ import os
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,6 +24,7 @@ from post_tweet.store import Conflict, DirectoryStore, Missing, S3Store, open_st
 
 from tests.helpers.fakes import MemoryStore, MemoryX, records
 from tests.helpers.locked_moto import BUCKET, locked_moto
+from tests.helpers.loopback_aws import loopback_aws
 
 
 @pytest.fixture(params=["memory", "directory", "s3"])
@@ -48,6 +49,42 @@ def test_a_file_is_carried_as_a_whole(store: Any, tmp_path: Path) -> None:
     with pytest.raises(Missing):
         store.download("run/none", target.with_name("none"))
     assert os.listdir(target.parent) == ["model.bin"]
+
+
+def test_what_a_store_has(store: Any) -> None:
+    """Neither a key that only begins like another, nor a folder."""
+    store.put("posts/2026/10.json", b"1")
+    store.put("posts/2026/1.json.old", b"1")
+    before = store.requests
+    there = {key: store.has(key) for key in ("posts/2026/10.json", "posts/2026/1.json", "posts/2026", "posts/", "p")}
+    assert there == {key: key == "posts/2026/10.json" for key in there}
+    assert store.requests == before + len(there)
+
+
+def test_s3_says_forbidden_of_what_is_missing_where_only_a_prefix_may_be_listed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with loopback_aws() as aws:
+        for name, value in aws.environment.items():
+            monkeypatch.setenv(name, value)
+        aws.lists_prefix_alone = True
+        store = open_store(f"s3://{BUCKET}/p")
+        store.put("there", b"1")
+        calls: list[Callable[[str], object]] = [
+            store.get,
+            lambda key: store.get_range(key, 0, 1),
+            lambda key: store.download(key, tmp_path / "file"),
+        ]
+        for call in calls:
+            call("there")
+            with pytest.raises(Missing):
+                call("missing")
+        aws.fault("GET", "/there", "403", times=2)
+        with pytest.raises(Unreachable, match=r"does not allow get_object .*p/there \(AccessDenied\)"):
+            store.get("there")
+        aws.fault("GET", "list-type", "403")
+        with pytest.raises(Unreachable, match=r"does not allow get_object .*missing"):
+            store.get("missing")
 
 
 def test_a_store_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -147,7 +184,8 @@ def refused(code: str, status: int, operation: str) -> ClientError:
     ],
 )
 def test_a_bucket_that_refuses_says_why(code: str, status: int, sentence: str) -> None:
-    client = mock.Mock(get_object=mock.Mock(side_effect=refused(code, status, "GetObject")))
+    no = mock.Mock(side_effect=refused(code, status, "GetObject"))
+    client = mock.Mock(get_object=no, list_objects_v2=no)
     with pytest.raises(Unreachable, match=sentence):
         S3Store("bucket", "p", client).get("state.json")
 

@@ -214,6 +214,14 @@ def test_a_post_is_known_again_as_x_shows_it(x: LoopbackX, shown: str) -> None:
     assert client(x).did_post("a <text>") == Found("1001", SHOWN)
 
 
+@pytest.mark.parametrize(
+    ("token", "account"), [("14927800-Xy-z", "14927800"), ("at-test", None), ("٣-x", None), ("12", None)]
+)
+def test_an_access_token_tells_its_account(x: LoopbackX, token: str, account: str | None) -> None:
+    assert client(x, access_token=token).connect() == account
+    assert x.requests == []
+
+
 def test_credentials_take_both_spellings_and_hide_their_values() -> None:
     old = {"consumer_key": "a", "consumer_secret": "b1", "access_key": "c1", "access_secret": "d1"}
     credentials = Credentials.parse(Secret(json.dumps(old), "twitter.json"))
