@@ -22,7 +22,7 @@ from post_tweet.state import when
 from tests.simulation import people
 from tests.simulation.describe import describe_answer, describe_effect
 from tests.simulation.history import FAULTS, LAMBDA_TIMEOUT, START, X_TIMEOUT, Act, Delivery, FaultKey, History, named
-from tests.simulation.oracle import Oracle, Published
+from tests.simulation.oracle import ATTEMPTS, Oracle, Published
 from tests.simulation.place import SimulatedX
 from tests.simulation.pools import BytesPool, StatePool
 
@@ -127,15 +127,15 @@ class Simulation:
             since = (when(claim.since) - START).total_seconds()
             if abs(since - start) < 1800:
                 start += 3600  # it looks as if it were held just now, until its lease is over
-            elif since > start and not self.readable:
-                # A machine with a wrong clock has left it: the one case where the sentence asks for a person.
+            elif not self.readable and (since > start or max(claim.attempts, len(claim.slots)) >= ATTEMPTS):
+                # A machine with a wrong clock has left it, or too many calls: the sentence asks for a person.
                 people.act(self, Act(self.time, "withdraw", claim.index - self.pool.state.next))
         if self.pool.state.remaining < 40:
             self.pool.fill(100)
         self.say("", "all is well again")
         slots = [named(f"calm {extra}", start + 600 * extra) for extra in range(self.history.calm)]
         for extra, slot in enumerate(slots):
-            self.at(start + 600 * extra, self.begin, known + extra, Delivery(0, slot), 0)
+            self.at(start + 600 * extra, self.begin, known + extra, Delivery(0, slot, account=self.pool.state.account), 0)
         before = len(self.oracle.violations)
         self.drain()
         for slot in slots:
@@ -237,7 +237,8 @@ class Simulation:
             return
         finally:
             if before is not None and self.pool.state is not before and self.pool.state != before:
-                self.oracle.wrote(before, X.logging:
+                self.oracle.wrote(before, self.pool.state, running.delivery.account)
+        if self.logging:
             self.say(
                 running.name,
                 f"{describe_effect(effect)} -> {describe_answer(answer)}" + (f" ({fault})" if fault else ""),
