@@ -232,22 +232,22 @@ class Oracle:
         for slot, times in credited.items():
             if times > 1:
                 self.wrong(f"BOOKS: {slot} is settled as posted {times} times")
-        for index in range(state.next):
-            if index not in self.settled and index not in self.withdrawn | self.passed:
-                self.wrong(f"LOST: text {index} is behind `next`, and the books do not know it")
-        texts = {index: self.world.text(index) for index in self.settled}
+        for index in set(range(state.next)) - self.settled.keys() - self.withdrawn - self.passed:
+            self.wrong(f"LOST: text {index} is behind `next`, and the books do not know it")
         for index, entry in self.settled.items():
-            out = texts[index] in mine
-            if entry.outcome == "posted" and not out:
-                self.wrong(f"LOST: text {index} is settled as posted, and X has no such post")
-            if entry.outcome == "posted" and index not in self.notes:
-                self.wrong(f"BOOKS: the post of text {index} has no record")
-            elif entry.outcome == "posted" and self.notes[index].slot not in (None, *entry.slots, mine[texts[index]].slot):
-                self.wrong(f"BOOKS: the post of text {index} is recorded for {notes[index].slot}")
-            if entry.outcome == "refused" and out and (self.world.tight or entry.reason != "withdrawn"):
+            post = mine.pop(self.world.text(index), None)
+            if entry.outcome == "posted":
+                note = self.notes.get(index)
+                if not post:
+                    self.wrong(f"LOST: text {index} is settled as posted, and X has no such post")
+                if not note:
+                    self.wrong(f"BOOKS: the post of text {index} has no record")
+                elif note.slot not in (None, *entry.slots, post and post.slot):
+                    self.wrong(f"BOOKS: the post of text {index} is recorded for {note.slot}")
+            if entry.outcome == "refused" and post and (self.world.tight or entry.reason != "withdrawn"):
                 self.wrong(f"BOOKS: text {index} was published and is settled as refused ({entry.reason})")
-        pending = {state.claim.text} if state.claim else set()
-        for text in mine.keys() - set(texts.values()) - pending - {self.world.text(index) for index in self.passed}:
+        unsettled = {state.claim.text if state.claim else "", *map(self.world.text, self.passed)}
+        for text in mine.keys() - unsettled:
             self.wrong(f"BOOKS: X published {text!r}, and the books do not know it")
         sent = {post.slot for post in self.posts}
         for slot in self.started - sent:

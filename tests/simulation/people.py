@@ -1,4 +1,4 @@
-"""What people do in a simulated life: they fill, take out, pause, post by themselves; and what befalls the state's file.
+"""What people do in a simulated life: they fill, take out, pause, post by themselves; and what befalls its state.
 
 Flows in: an Act. Flows out: what it does to the pool and to the account, and what the oracle must know of it.
 """

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Found, NotFound, Posted, Promise, Refused, Unknown
+from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Found, NotFound, Posted, Refused, Unknown
 from post_tweet.x import LatestPost, X, find_post
 
 from tests.helpers.fakes import LikeX
@@ -28,11 +28,11 @@ class SimulatedX(LikeX):
     world: Simulation
     delivery: Delivery
 
-    @property
-    def promise(self) -> Promise:  # type: ignore[override]
-        return replace(X.promise, repeats_refused_for=None) if self.world.history.world.repeats else X.promise
+    def __post_init__(self) -> None:
+        if self.world.history.world.repeats:
+            self.promise = replace(X.promise, repeats_refused_for=None)
 
-    def connect(self) -> str | None:  # type: ignore[override]
+    def connect(self) -> str | None:
         return self.delivery.account
 
     def _knows_us(self) -> bool:

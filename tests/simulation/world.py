@@ -134,8 +134,9 @@ class Simulation:
             self.pool.fill(100)
         self.say("", "all is well again")
         slots = [named(f"calm {extra}", start + 600 * extra) for extra in range(self.history.calm)]
+        account = self.pool.state.account
         for extra, slot in enumerate(slots):
-            self.at(start + 600 * extra, self.begin, known + extra, Delivery(0, slot, account=self.pool.state.account), 0)
+            self.at(start + 600 * extra, self.begin, known + extra, Delivery(0, slot, account=account), 0)
         before = len(self.oracle.violations)
         self.drain()
         for slot in slots:

@@ -34,15 +34,17 @@ def memories(protocol: Protocol = post.posting) -> Iterator[Run]:
         if first == 3:
             # Two slots that may have posted one text, the one that was due later before the other.
             two = [Delivery(0, named("later", 50)), Delivery(70, named("earlier", -50))]
-            deliveries = [*two, *(replace(each, time=each.time + 200) for each in deliveries)]
-            faults = {(0, 0, POST): "crash after", (1, 0, POST - 1): "lost"} | {
-                (n, attempt, 0): "crash" for n in range(2) for attempt in (1, 2)
-            }
+            deliveries = [
+                *two,
+                *(replace(each, time=each.time + 200) for each in deliveries[:64]),
+            ]  # it alone is forgotten
+            faults = {(n, attempt, 0): "crash" for n in range(2) for attempt in (1, 2)}
+            faults |= {(0, 0, POST): "crash after", (1, 0, POST): "lost"}
         elif first:
             deliveries.insert(0, Delivery(0, ["by hand", "by hand 2999-01-01T00:00:00Z"][first - 1], by_hand=True))
         end = deliveries[-1].time + 200
         # A name without a time of its own is remembered for 64 posts.
-        numbers = (1, 2, 3, 4, 6, 40, *([0] if first in (0, 3) else []))
+        numbers = (*([0] if first in (0, 3) else []), 1, 2, 3, 4, 6, 40)
         again = [replace(deliveries[n], time=end + 60 * k) for k, n in enumerate(numbers)]
         history = History(life(True), world, (*deliveries, *again), faults=faults, calm=1)
         yield Simulation(history, protocol).run()
