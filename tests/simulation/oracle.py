@@ -19,6 +19,8 @@ from tests.simulation.texts import UNFIT
 
 MEMORY, UNPOSTED = 64, 16
 """Posts and other texts that a state remembers."""
+SIX_HOURS = 6 * 3600
+"""For so long X certainly refuses a text that it has published."""
 ATTEMPTS = 64
 """At one text that may have been posted."""
 LATER = "later"
@@ -67,6 +69,10 @@ class Oracle:
     unknown: set[str] = field(default_factory=set)
     """Texts under way, their claim lost with the state that an older one has replaced: before the repair nobody can
     know of them."""
+    tried: dict[str, float] = field(default_factory=dict)
+    """Since when a text may have been posted: its first claim after X last said that it has not published it."""
+    last: dict[str, float] = field(default_factory=dict)
+    """When it was last claimed."""
     memory: list[Settled] = field(default_factory=list)
     """All that was settled as posted or abandoned, in order."""
     repaired_at: datetime | None = None
@@ -87,6 +93,11 @@ class Oracle:
         if self.posts and self.posts[0].account != post.account:
             self.wrong(f"ACCOUNT: {post.slot} posts as {post.account}, and the pool is {self.posts[0].account}'s")
         self.posts.append(post)
+
+    def denies(self, text: str, time: float) -> None:
+        """X does not show this text. (Within a minute of the last attempt that proves nothing.)"""
+        if time - self.last.get(text, -1e9) > 60:
+            self.tried.pop(text, None)
 
     def hidden(self, text: str) -> bool:
         """Nobody could know that this text had been posted."""
@@ -151,7 +162,7 @@ class Oracle:
             self.wrong(f"REPAIR: the texts {sorted(unasked)} are passed over, and no call has taken any of them")
         self.passed |= passed
 
-    def wrote(self, before: State, after: State, account: str | None) -> None:
+    def wrote(self, before: State, after: State, account: str | None, time: float) -> None:
         """An invocation, with the keys of `account`, has written a state."""
         if after.seq <= before.seq:
             self.wrong(f"ORDER: seq goes from {before.seq} to {after.seq}")
@@ -173,11 +184,17 @@ class Oracle:
         if after.claim:
             if max(len(after.claim.slots), after.claim.attempts) > ATTEMPTS:
                 self.wrong(f"BOUND: the claim of text {after.claim.index} names {len(after.claim.slots)} slots")
-            self.claims[after.claim.text] = after.claim.index
+            text = after.claim.text
+            self.claims[text] = after.claim.index
+            if after.claim != before.claim:
+                self.tried.setdefault(text, time)
+                self.last[text] = time
         posted = sum(entry.outcome in ("posted", "abandoned") for entry in after.recent)
         if posted > MEMORY or len(after.recent) - posted > UNPOSTED:
             self.wrong(f"BOUND: the state remembers {posted} posts and {len(after.recent) - posted} other texts")
         if after.next == before.next:
+            if before.claim and not after.claim:
+                self.tried.pop(before.claim.text, None)
             return
         new = [entry for entry in after.recent[-1:] if entry not in before.recent]
         entry = new[0] if new else None
@@ -191,6 +208,9 @@ class Oracle:
                 if entry.reason == "withdrawn" and index not in before.withdrawn:
                     self.wrong(f"GIVEN UP: text {index}, as withdrawn, and its owner has not withdrawn it")
                 self.known.add(index)
+                early = time - self.tried.get(self.world.text(index), -1e9) < SIX_HOURS - 300 and not self.world.repeats
+                if entry.outcome == "abandoned" and index not in before.withdrawn and early and self.clocks_are_right:
+                    self.wrong(f"GIVEN UP: text {index}, while X still refuses to publish it a second time")
                 if entry.outcome == "abandoned" and entry.reason == NO_KEYS:
                     self.wrong(f"GIVEN UP: text {index}, by a machine that X does not even know")
                 if entry.outcome == "abandoned" and entry.reason == LATER and index not in before.withdrawn:

@@ -15,7 +15,7 @@ from typing import Any
 from post_tweet import effects, telemetry
 from post_tweet import protocol as post
 from post_tweet.errors import Account, PostError, Unreachable
-from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Refused, Unknown
+from post_tweet.place import CLOCK_TOLERANCE, CannotTell, NotFound, Refused, Unknown
 from post_tweet.runtime import Runtime
 from post_tweet.state import when
 
@@ -238,7 +238,7 @@ class Simulation:
             return
         finally:
             if before is not None and self.pool.state is not before and self.pool.state != before:
-                self.oracle.wrote(before, self.pool.state, running.delivery.account)
+                self.oracle.wrote(before, self.pool.state, running.delivery.account, self.time)
         if self.logging:
             self.say(
                 running.name,
@@ -295,7 +295,10 @@ class Simulation:
             self.oracle.asks(running.name, running.delivery.account, self.pool.state)
             if fault in ("forbidden", "later") and abs(running.delivery.skew) <= CLOCK_TOLERANCE.total_seconds():
                 return CannotTell(fault, "later" if fault == "later" else "never")
-            return running.runtime.perform(effect)
+            answer = running.runtime.perform(effect)
+            if isinstance(answer, NotFound):
+                self.oracle.denies(effect.text, self.time)
+            return answer
         match fault:
             case "lost":
                 return Unknown("time-out")
