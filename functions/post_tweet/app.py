@@ -21,8 +21,8 @@ from typing import Any
 from post_tweet import protocol, telemetry
 from post_tweet.effects import Call, Outcome
 from post_tweet.errors import Account, BadInput, PostError
+from post_tweet.files import PoolFiles
 from post_tweet.place import Place, Secret
-from post_tweet.pool import Pool
 from post_tweet.runtime import Runtime, run_protocol
 from post_tweet.state import due
 from post_tweet.store import aws, open_store
@@ -73,7 +73,7 @@ def run(event: Any, pool_url: str, place: Place, request: str = "local", until: 
         facts["slot"] = asked.slot
         call = Call(asked.slot, f"{request}/{uuid.uuid4().hex[:8]}", lease(), place, asked.dry_run, until)
         store = open_store(pool_url)
-        runtime = Runtime(Pool(store, place.name), place, metrics)
+        runtime = Runtime(PoolFiles(store, place.name), place, metrics)
         result = run_protocol(protocol.posting(call), runtime, asked.slot)
         facts |= {"outcome": result.outcome, "index": result.index}
         metrics.count("Posted", result.outcome == "posted")

@@ -9,8 +9,8 @@ from typing import Any
 
 from post_tweet import effects, telemetry
 from post_tweet.errors import PostError
+from post_tweet.files import PoolFiles
 from post_tweet.place import Place
-from post_tweet.pool import Pool
 from post_tweet.state import State, Text
 
 
@@ -22,7 +22,7 @@ class Runtime:
     """One invocation's view of the world."""
 
     def __init__(
-        self, pool: Pool, place: Place, metrics: telemetry.Metrics, now: Callable[[], datetime] | None = None
+        self, pool: PoolFiles, place: Place, metrics: telemetry.Metrics, now: Callable[[], datetime] | None = None
     ) -> None:
         self.pool, self.place, self.metrics, self.now = pool, place, metrics, now or clock
         self.state: State | None = None
@@ -49,7 +49,7 @@ class Runtime:
             case effects.Read(index):
                 assert self.state is not None
                 record = self.pool.record(self.state, index)
-                return Text(record["text"], frozenset(record.get("allow", ())))
+                return Text(record["text"], frozenset(record.get("allow") or ()))
             case effects.Recorded(index, since, until):
                 return self.pool.recorded(index, since, until)
             case effects.Publish(text):

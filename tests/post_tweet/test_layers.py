@@ -8,8 +8,9 @@ from pathlib import Path
 import post_tweet
 
 FOLDER = Path(post_tweet.__file__).parent
-PURE = ["errors", "numbers", "state", "place", "effects", "recent", "lost_answer", "protocol"]
-LAYERS = [*PURE, "telemetry", "store", "pool", "runtime", "xtext", "deadline", "x", "app"]
+PURE = ["errors", "numbers", "checks", "state", "place", "effects", "recent", "lost_answer", "protocol"]
+POOL = ["files", "filling", "checking", "pool"]
+LAYERS = [*PURE, "telemetry", "store", *POOL, "runtime", "xtext", "deadline", "x", "app"]
 ADAPTERS = {"boto3", "botocore", "fcntl", "http", "os", "pathlib", "requests", "socket", "time", "tweepy", "urllib3"}
 
 
