@@ -80,7 +80,7 @@ class BytesPool(Pool):
         if self._read[0] != data:
             state = State()
             with contextlib.suppress(PoolBroken):
-                state = State.parse(data, self.state_key)
+                state = State.parse(data, self.state_key, self.state_key)
             self._read = data, state
         return self._read[1]
 
