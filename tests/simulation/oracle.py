@@ -75,6 +75,11 @@ class Oracle:
     """When it was last claimed."""
     memory: list[Settled] = field(default_factory=list)
     """All that was settled as posted or abandoned, in order."""
+    again: set[int] = field(default_factory=set)
+    """Texts that were settled after a state that was put back: it names one as claimed, and a call may have read it
+    before it was replaced, so they may be settled a second time."""
+    put_back_at: float = -1e9
+    """A call that began before may have read what was put back, and look for a record before it was written."""
     repaired_at: datetime | None = None
 
     def wrong(self, what: str) -> None:
@@ -139,11 +144,13 @@ class Oracle:
         entry = next((e for index, e in self.settled.items() if self.world.text(index) == text), None)
         return bool(entry and entry.outcome == "refused" and entry.reason == "withdrawn" and not self.world.tight)
 
-    def put_back(self, state: State, lost: State) -> None:
+    def put_back(self, state: State, lost: State, time: float) -> None:
         """An older state has replaced the one that is `lost`. What it holds ready may be settled anew, and what was
         under way is unknown."""
+        self.put_back_at = time
         again = state.claim.index if state.claim else None
-        self.settled = {n: e for n, e in self.settled.items() if n < state.next or (n in self.notes and n != again)}
+        self.again |= {n for n in self.settled if n >= state.next}
+        self.settled = {n: e for n, e in self.settled.items() if n < state.next or n in self.notes}
         self.withdrawn = {n for n in self.withdrawn if n < state.next}
         going = {lost.claim.text} if lost.claim else set()
         for text in going | {post.text for post in self.posts}:
@@ -153,7 +160,7 @@ class Oracle:
     def repaired(self, state: State, at: datetime) -> None:
         self.repaired_at = at
         for post in self.posts:
-            if self.claims[post.text] >= state.next:
+            if self.claims[post.text] >= state.next and not (state.claim and state.claim.text == post.text):
                 self.wrong(f"REPAIR: {post.text!r} was posted, and the repaired state holds it ready")
         self.unknown.clear()
         passed = set(range(state.next)) - self.settled.keys() - self.withdrawn - self.passed
@@ -162,8 +169,8 @@ class Oracle:
             self.wrong(f"REPAIR: the texts {sorted(unasked)} are passed over, and no call has taken any of them")
         self.passed |= passed
 
-    def wrote(self, before: State, after: State, account: str | None, time: float) -> None:
-        """An invocation, with the keys of `account`, has written a state."""
+    def wrote(self, before: State, after: State, account: str | None, began: float, time: float) -> None:
+        """An invocation, with the keys of `account` and since `began`, has written a state."""
         if after.seq <= before.seq:
             self.wrong(f"ORDER: seq goes from {before.seq} to {after.seq}")
         if (after.batches, after.withdrawn, after.paused) != (before.batches, before.withdrawn, before.paused):
@@ -177,7 +184,7 @@ class Oracle:
                 self.wrong(f"WITHDRAWN: text {after.claim.index} is claimed although its owner took it out")
             if before.paused:
                 self.wrong(f"PAUSED: text {after.claim.index} is claimed although the pool is paused")
-        if after.claim and not before.claim and after.claim.index in self.notes:
+        if after.claim and not before.claim and after.claim.index in self.notes and began > self.put_back_at:
             self.wrong(f"RECORDED: text {after.claim.index} is claimed although a record of it stands")
         if (before.claim or after.claim) and (before.account or account, after.account) != (account, account):
             self.wrong(f"ACCOUNT: {before.account or account}'s pool is changed as {account} and is {after.account}'s")
@@ -200,6 +207,8 @@ class Oracle:
         entry = new[0] if new else None
         for index in range(before.next, after.next):
             if entry and index == entry.index:
+                if index in self.settled and index in self.again:
+                    continue
                 if index in self.settled:
                     self.wrong(f"BOOKS: text {index} is settled twice")
                 self.settled[index] = entry
@@ -209,7 +218,8 @@ class Oracle:
                     self.wrong(f"GIVEN UP: text {index}, as withdrawn, and its owner has not withdrawn it")
                 self.known.add(index)
                 early = time - self.tried.get(self.world.text(index), -1e9) < SIX_HOURS - 300 and not self.world.repeats
-                if entry.outcome == "abandoned" and index not in before.withdrawn and early and self.clocks_are_right:
+                early = early and self.clocks_are_right and index not in before.withdrawn
+                if entry.outcome == "abandoned" and early and entry.reason != "duplicate":
                     self.wrong(f"GIVEN UP: text {index}, while X still refuses to publish it a second time")
                 if entry.outcome == "abandoned" and entry.reason == NO_KEYS:
                     self.wrong(f"GIVEN UP: text {index}, by a machine that X does not even know")
@@ -250,7 +260,7 @@ class Oracle:
         mine = {post.text: post for post in self.posts}
         credited = Counter(slot for entry in self.books() if entry.outcome == "posted" for slot in entry.slots)
         for slot, times in credited.items():
-            if times > 1:
+            if times > 1 and not self.again:
                 self.wrong(f"BOOKS: {slot} is settled as posted {times} times")
         for index in set(range(state.next)) - self.settled.keys() - self.withdrawn - self.passed:
             self.wrong(f"LOST: text {index} is behind `next`, and the books do not know it")

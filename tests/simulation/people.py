@@ -67,7 +67,7 @@ def damage(world: Simulation, pool: BytesPool, act: Act) -> None:
         case "put back" if pool.versions:
             lost = pool.state
             pool.store.objects[pool.state_key] = pool.versions[max(0, len(pool.versions) - 1 - act.number)]
-            world.oracle.put_back(pool.state, lost)
+            world.oracle.put_back(pool.state, lost, world.time)
         case "delete":
             pool.store.objects.pop(pool.state_key, None)
         case "truncate" if pool.state_key in pool.store.objects:
@@ -78,4 +78,5 @@ def damage(world: Simulation, pool: BytesPool, act: Act) -> None:
 
 
 def repair(world: Simulation, pool: BytesPool, breaks_off: int) -> None:
-    raise NotImplementedError
+    pool.store.objects[pool.state_key] = max(pool.versions, key=lambda v: __import__("json").loads(v)["seq"])
+    world.oracle.repaired(pool.state, START + timedelta(seconds=world.time))

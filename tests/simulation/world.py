@@ -238,7 +238,7 @@ class Simulation:
             return
         finally:
             if before is not None and self.pool.state is not before and self.pool.state != before:
-                self.oracle.wrote(before, self.pool.state, running.delivery.account, self.time)
+                self.oracle.wrote(before, self.pool.state, running.delivery.account, running.start, self.time)
         if self.logging:
             self.say(
                 running.name,

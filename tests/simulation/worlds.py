@@ -67,19 +67,23 @@ REPAIRS = (2.0, 30.0, 200.0, 4000.0)
 
 
 def damaged(protocol: Protocol = post.posting, depth: int = 0, start: int = 0, every: int = 1) -> Iterator[Run]:
-    """Six slots; just before call i of the third the state's file is lost, cut or put back, and repaired some time
-    later. The third may have left its post without an answer. A repair may break off at its request n, and is run
-    again; the owner then lets the pool post."""
-    cases = list(product(DAMAGES, MORE, REPAIRS, (True, False), (None, *LEFT)))
-    for number, ((what, how), i, wait, readable, left) in enumerate(cases[start::every]):
-        deliveries = tuple(Delivery(600.0 * n, named(f"slot {n}", 600.0 * n)) for n in range(6))
+    """Six slots; before call i of the third, perhaps while another one posts, the state's file is lost, cut or put
+    back, and repaired some time later. The third may have left its post without an answer. A repair may break off at
+    its request n, and is run again; the owner then lets the pool post."""
+    cases = list(product(DAMAGES, MORE, REPAIRS, (True, False), (None, *LEFT), (True, False)))
+    for number, ((what, how), i, wait, readable, left, between) in enumerate(cases[start::every]):
+        deliveries = [Delivery(600.0 * n, named(f"slot {n}", 600.0 * n)) for n in range(6)]
         faults: dict[FaultKey, str | float] = {(2, 0, POST): left} if left else {}
         at = 1200 + 0.2 * i + 0.05 + (60 if left and i % 2 else 0)
+        if between:
+            deliveries.append(Delivery(at + 0.1, named("slot between", at + 0.1)))
+            at += 3
         broken = (Act(at + wait, "repair", number % 23),) if number % 3 else ()
         acts = (Act(at, what, how), *broken, Act(at + wait + 1, "repair"), Act(at + wait + 1, "resume"))
         world = World(texts=20, readable=readable, through_bytes=True)
         delays: dict[FaultKey, float] = {(2, 0, i): 4.0}
-        yield from explore(History(life(readable), world, deliveries, acts, faults, delays, calm=1), depth, protocol)
+        history = History(life(readable), world, tuple(deliveries), acts, faults, delays, calm=1)
+        yield from explore(history, depth, protocol)
 
 
 def accounts(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]:
