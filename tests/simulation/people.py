@@ -5,6 +5,7 @@ Flows in: an Act. Flows out: what it does to the pool and to the account, and wh
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -78,5 +79,7 @@ def damage(world: Simulation, pool: BytesPool, act: Act) -> None:
 
 
 def repair(world: Simulation, pool: BytesPool, breaks_off: int) -> None:
-    pool.store.objects[pool.state_key] = max(pool.versions, key=lambda v: __import__("json").loads(v)["seq"])
+    """The newest version of the state is put back, as a versioned bucket lets its owner do."""
+    newest = max(pool.versions, key=lambda version: int(json.loads(version)["seq"]))
+    pool.store.objects[pool.state_key] = newest
     world.oracle.repaired(pool.state, START + timedelta(seconds=world.time))
