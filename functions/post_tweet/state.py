@@ -27,6 +27,10 @@ RECENT = 64
 """Posted texts that the state remembers."""
 
 
+class NewerVersion(PoolBroken):
+    """The state says what this version does not know."""
+
+
 @dataclass(frozen=True)
 class Batch:
     id: str
@@ -203,7 +207,7 @@ class State:
             if not isinstance(version, int):
                 raise ValueError(f"format is {str(version)[:40]!r}")
             if version > FORMAT:
-                raise PoolBroken(
+                raise NewerVersion(
                     f"{where} was written by a newer version (format {version}, this one knows "
                     f"{FORMAT}); update deepproverbs here."
                 )

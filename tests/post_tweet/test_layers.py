@@ -9,7 +9,7 @@ import post_tweet
 
 FOLDER = Path(post_tweet.__file__).parent
 PURE = ["errors", "numbers", "checks", "state", "place", "effects", "recent", "lost_answer", "protocol"]
-POOL = ["files", "filling", "checking", "pool"]
+POOL = ["files", "filling", "checking", "pool", "layout", "repair"]
 LAYERS = [*PURE, "telemetry", "store", *POOL, "runtime", "xtext", "deadline", "x", "app"]
 ADAPTERS = {"boto3", "botocore", "fcntl", "http", "os", "pathlib", "requests", "socket", "time", "tweepy", "urllib3"}
 

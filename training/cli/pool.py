@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from training.cli.command import Group, argument, json_option, option
-from training.cli.console import console, result, show, warn
+from training.cli.console import as_json, console, result, show, warn
 from training.cli.options import bot_option, load_bot, setting_options
+from training.cli.repair import repair
 from training.common.errors import DeepproverbsError, WrongUse
+from training.common.terminal import one_line
 from training.common.text import indented
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ $ deepproverbs pool status --pool s3://my-bucket/mybot
 $ deepproverbs pool list --pool pool
 """
 group = Group("pool", section=POOL, help=HELP)
+group.add_command(repair)
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], Any]:
@@ -83,6 +85,8 @@ def status(bot: Path) -> None:
     """
     found = open_pool(bot).status()
     show(found, status_text(found))
+    if found["damage"]:
+        raise DeepproverbsError(f"{found['pool']}: {' '.join(found['damage'])}")
     warn(low(found))
 
 
@@ -100,9 +104,11 @@ def status_text(status: dict[str, Any]) -> str:
     if status["paused"]:
         resume = shlex.join(["deepproverbs", "pool", "resume", "--pool", status["pool"]])
         lines.append(f"paused since {status['paused']}; `{resume}` opens it again")
+    if status["account"]:
+        lines.append(f"posts as the account {status['account']}, and no other")
     if claim:
         lines.append(f"text {claim['index']} is claimed for {claim['slot']} since {claim['since']}")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 @command("list")
@@ -143,7 +149,7 @@ def batches(bot: Path) -> None:
         f"unused, {b['withdrawn']:,} withdrawn, by {b['run']}"
         for b in found
     ]
-    show(found, "\n".join(rows) or "no batch")
+    show(found, "\n".join(map(one_line, rows)) or "no batch")
 
 
 def _numbers(words: tuple[str, ...], batch: str | None, what: str, pool: Pool) -> Numbers:
@@ -177,7 +183,10 @@ def show_(numbers: tuple[str, ...], bot: Path) -> None:
     """
     pool = open_pool(bot)
     found = [pool.show(number) for number in _numbers(numbers, None, "show", pool)]
-    show(found, "\n".join(json.dumps(each, ensure_ascii=False, indent=1) for each in found))
+    if console.json:
+        as_json(found)
+    for each in () if console.json else found:
+        as_json(each, indent=1)
 
 
 @command("withdraw")
@@ -249,6 +258,26 @@ def verify(bot: Path) -> None:
     if not console.json:
         result(f"{url}: every batch is whole.")
     warn(low(pool.status()))
+
+
+@command("account")
+@argument("account", required=False, metavar="[ID]", help="The id of the account that posts from now on.")
+@option("--forget", is_flag=True, help="The account that posts next is the pool's from then on.")
+def account_(account: str | None, forget: bool, bot: Path) -> None:
+    """Show whose pool it is, or hand it to another account.
+
+    A pool belongs to the account that posted from it first: another one would not see what that has posted.
+
+    $ deepproverbs pool account --pool s3://my-bucket/mybot
+    $ deepproverbs pool account --forget --pool s3://my-bucket/mybot
+    """
+    pool = open_pool(bot)
+    if account and forget:
+        raise WrongUse("Give an account's id or --forget.")
+    changed = bool(account or forget) and pool.hand_over(account)
+    owner, url = pool.load()[0].account, pool.store.url
+    text = f"{url} posts as the account {owner}, and no other." if owner else f"{url} belongs to whoever posts next."
+    show({"pool": url, "account": owner, "changed": changed}, text)
 
 
 @command("pause")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def read_pool(path: Path) -> list[dict[str, Any]]:
         for number, record in enumerate(jsonl.records(path), 1):
             if not isinstance(record, dict) or not record.keys() >= FIELDS:
                 raise jsonl.BadLine(number, f"a record needs {', '.join(sorted(FIELDS))}")
+            if why := unusable(record):
+                raise jsonl.BadLine(number, why)
             records.append(record)
     except OSError as error:
         raise WrongUse(f"Cannot read {path}: {error}; `deepproverbs filter` writes such a file.") from error
@@ -40,12 +43,31 @@ def read_pool(path: Path) -> list[dict[str, Any]]:
     return records
 
 
+def unusable(record: dict[str, Any]) -> str | None:
+    """Why a record cannot be one of a pool, or None."""
+    if not isinstance(record["text"], str):
+        return "its text is no text"
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return "it holds half of a surrogate pair, or is nested too deeply"
+    allow = record.get("allow") or []
+    if not isinstance(allow, list) or not all(isinstance(name, str) for name in allow):
+        return "allow must be a list of link, mention, hashtag, cashtag"
+    return None
+
+
 def fill(path: Path, url: str, run: str) -> Appended:
     """Append the file's texts to the pool; filling the same file twice adds nothing."""
+    return Pool(open_store(url)).append(records_of(path), run)
+
+
+def records_of(path: Path) -> list[dict[str, Any]]:
+    """What a file's texts are in a pool. Raises as `read_pool`."""
     # Ids are made anew: an older version gave texts that differ in marks alone (Hindi, Thai) the same one.
-    return Pool(open_store(url)).append([{**record, "id": text_id(record["text"])} for record in read_pool(path)], run)
+    return [{**record, "id": text_id(record["text"])} for record in read_pool(path)]
 
 
 def history(url: str) -> list[str]:
-    """Every text ever put into the pool, posted or not."""
-    return [record["text"] for record in Pool(open_store(url)).records()]
+    """Every text ever put into the pool, posted or not, that is not lost."""
+    return [record["text"] for record in Pool(open_store(url)).records() if record["text"]]
