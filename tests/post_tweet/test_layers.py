@@ -8,9 +8,10 @@ from pathlib import Path
 import post_tweet
 
 FOLDER = Path(post_tweet.__file__).parent
-PURE = ["errors", "numbers", "checks", "state", "place", "effects", "recent", "lost_answer", "protocol"]
+PURE = ["errors", "numbers", "daily", "checks", "state", "place", "effects", "recent", "lost_answer", "protocol"]
+STORE = ["telemetry", "address", "git_store", "store"]
 POOL = ["files", "filling", "checking", "pool", "layout", "repair"]
-LAYERS = [*PURE, "telemetry", "store", *POOL, "runtime", "xtext", "deadline", "x", "app"]
+LAYERS = [*PURE, *STORE, *POOL, "runtime", "xtext", "deadline", "xanswers", "x", "app", "__main__"]
 ADAPTERS = {"boto3", "botocore", "fcntl", "http", "os", "pathlib", "requests", "socket", "time", "tweepy", "urllib3"}
 
 

@@ -14,7 +14,7 @@ import pytest
 from post_tweet import effects
 from post_tweet.errors import Abandoned, Account, Busy, EmptyPool, PoolBroken, PostError, Undecided, WrongClock
 from post_tweet.place import CannotTell, Refused, Unknown
-from post_tweet.x import NOWHERE, keys_refused
+from post_tweet.xanswers import NOWHERE, keys_refused
 
 from tests.helpers.fakes import Crash, records
 from tests.helpers.invoking import START, World, claimed

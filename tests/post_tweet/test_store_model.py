@@ -20,6 +20,7 @@ from post_tweet.pool import Pool
 from post_tweet.runtime import Runtime, run_protocol
 from post_tweet.store import Conflict, DirectoryStore, Missing, S3Store, Store
 
+from tests.helpers.clones import two_clones
 from tests.helpers.fakes import MemoryStore, MemoryX, records
 from tests.helpers.locked_moto import BUCKET, locked_moto
 
@@ -41,10 +42,12 @@ class Stores:
             return store, store
         if self.kind == "directory":
             return DirectoryStore(self.folder / name), DirectoryStore(self.folder / name)
+        if self.kind == "git":
+            return two_clones(self.folder / name)
         return S3Store(BUCKET, name), S3Store(BUCKET, name)
 
 
-@pytest.fixture(params=["memory", "directory", "s3"])
+@pytest.fixture(params=["memory", "directory", "s3", "git"])
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     with locked_moto() if request.param == "s3" else nullcontext():
         yield Stores(request.param, tmp_path)

@@ -6,12 +6,12 @@ import dataclasses
 import json
 import os
 import shlex
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from datetime import time as TimeOfDay
 from pathlib import Path
 from typing import Any
 
+from post_tweet.daily import latest_slot
 from post_tweet.errors import Busy, PostError, Undecided, Unreachable
 
 from training.cli.command import command, option
@@ -92,14 +92,6 @@ def post(
             warn(low(pool.status()))
         except (DeepproverbsError, PostError, OSError) as error:
             warn(f"How many texts are left cannot be told: {error}")
-
-
-def latest_slot(times: Sequence[TimeOfDay], now: datetime) -> str:
-    """The slot of the latest of these times of day that has come: `daily 2026-11-26T08:00:00Z`. A time of day is that
-    of this machine's clock on its own day: the clock may have been changed since."""
-    today = now.astimezone().date()
-    due = (datetime.combine(today - timedelta(days=back), at).astimezone(UTC) for back in (0, 1) for at in times)
-    return f"daily {max(moment for moment in due if moment <= now):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def post_once(url: str, credentials: Path | None, slot: str, dry_run: bool = False) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from post_tweet.store import open_store
 
 from training.common import jsonl
 from training.common.errors import DeepproverbsError, WrongUse
+from training.common.manifest import Manifest
 from training.common.text import text_id
 from training.curate.write import Record
 
@@ -59,6 +60,9 @@ def unusable(record: dict[str, Any]) -> str | None:
 
 def fill(path: Path, url: str, run: str) -> Appended:
     """Append the file's texts to the pool; filling the same file twice adds nothing."""
+    Manifest(path.parent).rely(
+        path, cure="`deepproverbs run` makes it again, and a copy elsewhere is filled in as it is; nothing was added"
+    )
     return Pool(open_store(url)).append(records_of(path), run)
 
 
