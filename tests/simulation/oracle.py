@@ -240,8 +240,8 @@ class Oracle:
             if kind == "posted" and result.index >= next_index:
                 self.wrong(f"UNTRUE: {slot} says it posted text {result.index}, and the state still holds it ready")
             entry = self.settled.get(result.index)
-            if kind == "posted" and (self.unseen(result.text or "") or result.index in self.passed):
-                pass  # the post came so late that its text had been taken out: a true answer, too late for the books
+            if result.index in self.passed or (kind == "posted" and self.unseen(result.text or "")):
+                pass  # repaired meanwhile; or the post came so late that its text was taken out: too late for the books
             elif not entry or entry.outcome != "posted" or slot not in entry.slots:
                 books = f"{entry.outcome} for {entry.slot}" if entry else "nothing"
                 self.wrong(f"UNTRUE: {slot} says {kind}, text {result.index}, and the books say {books}")

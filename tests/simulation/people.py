@@ -5,15 +5,17 @@ Flows in: an Act. Flows out: what it does to the pool and to the account, and wh
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from post_tweet.errors import PostError
+from post_tweet.repair import Helper, Repair, carry_out
+from post_tweet.xtext import problems
 
-from tests.simulation.history import START, Act
+from tests.simulation.history import START, Act, Delivery
 from tests.simulation.oracle import Published
-from tests.simulation.pools import BytesPool
+from tests.simulation.place import SimulatedX
+from tests.simulation.pools import BrokenOff, BytesPool
 
 if TYPE_CHECKING:
     from tests.simulation.world import Simulation
@@ -79,7 +81,19 @@ def damage(world: Simulation, pool: BytesPool, act: Act) -> None:
 
 
 def repair(world: Simulation, pool: BytesPool, breaks_off: int) -> None:
-    """The newest version of the state is put back, as a versioned bucket lets its owner do."""
-    newest = max(pool.versions, key=lambda version: int(json.loads(version)["seq"]))
-    pool.store.objects[pool.state_key] = newest
-    world.oracle.repaired(pool.state, START + timedelta(seconds=world.time))
+    """`deepproverbs pool repair`, with the account asked wherever it can be read; it ends at its request `breaks_off`,
+    or goes through (0)."""
+    place = SimulatedX(world, Delivery(world.time, "repair", account=pool.state.account))
+    helper = Helper(str, problems, place.did_post if world.readable else None, pool.state.account)
+    now = START + timedelta(seconds=world.time)
+    before, pool.store.breaks_off = pool.state, breaks_off
+    try:
+        carry_out(pool, Repair(pool, helper, now).plan())
+    except BrokenOff:
+        world.say("somebody", f"breaks the repair off at its request {breaks_off}")
+    finally:
+        pool.store.breaks_off = 0
+        pool.reread()
+    if pool.state != before:
+        world.open_since = 1e12  # it leaves the pool paused
+        world.oracle.repaired(pool.state, now)

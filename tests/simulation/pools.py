@@ -60,13 +60,39 @@ class StatePool(Pool):
         assert self.swap(new, str(self.tag))
 
 
+class BrokenOff(BaseException):
+    """The power is gone."""
+
+
+class BreakingStore(MemoryStore):
+    breaks_off = 0
+    """At which request from now on the power fails, before it is made; 0: at none."""
+
+    def _made(self) -> None:
+        self.breaks_off -= 1
+        if self.breaks_off == 0:
+            raise BrokenOff
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        self._made()
+        return super().get(key)
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str:
+        self._made()
+        return super().put_if(key, data, etag)
+
+    def list(self, prefix: str) -> list[str]:
+        self._made()
+        return super().list(prefix)
+
+
 class BytesPool(Pool):
     """The real pool over bytes in memory."""
 
-    store: MemoryStore
+    store: BreakingStore
 
     def __init__(self, world: World) -> None:
-        super().__init__(MemoryStore())
+        super().__init__(BreakingStore())
         self.world = world
         self.notes = dict[int, PostRecord]()
         self.versions: list[bytes] = []
@@ -99,9 +125,15 @@ class BytesPool(Pool):
 
     def note(self, record: PostRecord) -> bool:
         done = super().note(record)
-        (key,) = [key for key in self.store.list("posts/") if key.endswith(f"/{record.index}.json")][-1:]
-        self.notes[record.index] = PostRecord.parse(self.store.get(key)[0], key)
+        self.reread(f"/{record.index}.json")
         return done
+
+    def reread(self, which: str = ".json") -> None:
+        """See the records that stand."""
+        for key, data in self.store.objects.items():
+            if key.startswith(self.posts) and key.endswith(which):
+                record = PostRecord.parse(data, key)
+                self.notes[record.index] = record
 
     def fill(self, count: int) -> Appended:
         start = self.state.total
