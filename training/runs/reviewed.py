@@ -56,13 +56,12 @@ class Known:
             self.texts[normal] = text
             self.index.add([normal])
 
-    def like(self, text: str, cutoff: float, but: Collection[str] = ()) -> list[tuple[str, float]]:
-        """Texts at least so similar (rapidfuzz's ratio), the most similar first, but for some in normal form and for
-        the text itself."""
-        normal = normal_form(text)
+    def like(self, text: str, cutoff: float, but: Iterable[str] = ()) -> list[tuple[str, float]]:
+        """Texts at least so similar (rapidfuzz's ratio), the most similar first, but for some and the text itself."""
+        normal, left_out = normal_form(text), {normal_form(other) for other in but}
         _, numbers, ratios = self.index.likenesses([normal], cutoff)
         found = [(self.index.texts[n], round(float(r), 1)) for n, r in zip(numbers.tolist(), ratios.tolist(), strict=True)]
-        kept = [(self.texts[other], ratio) for other, ratio in found if other != normal and other not in but]
+        kept = [(self.texts[other], ratio) for other, ratio in found if other != normal and other not in left_out]
         return sorted(kept, key=lambda pair: -pair[1])
 
 
@@ -99,7 +98,7 @@ class Anew:
 
     def objection(self, text: str, original: str) -> Objection | None:
         """Why `text` must not be published in the place of `original`; None: it may."""
-        own = {normal_form(other) for other in self.decisions.written(original)}
+        own = self.decisions.written(original)
         if odd := invalid(text):
             return Objection("characters", f"it {odd}")
         verdict = self.judge.verdicts([Candidate(text, 0, 0.0, True)])[0]
@@ -114,7 +113,7 @@ class Anew:
         near = self.known.like(text, self.bot.filter.near_ratio, own)
         if near and "near-duplicate" not in self.bot.filter.skip:
             return Objection("near-duplicate", f"it is {near[0][1]:.0f} % like “{near[0][0]}”")
-        if normal_form(text) not in own and normal_form(text) in self.known.texts:
+        if normal_form(text) in self.known.texts and normal_form(text) not in map(normal_form, own):
             return Objection("duplicate", "it is a text of the pool, or of those to be read")
         return None
 
