@@ -14,8 +14,10 @@ which waits until somebody decides, knowing both.
 
 from __future__ import annotations
 
+import csv
 import getpass
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -90,7 +92,7 @@ class Decisions:
 
     def __iter__(self) -> Iterator[str]:
         """The ids of texts that somebody has decided about, undone or not."""
-        return iter(self._of_text)
+        return iter([*self._of_text])
 
     def standing(self, id: str) -> list[Decision]:
         """The decisions that stand: none, one, several that agree, or a conflict."""
@@ -111,7 +113,7 @@ class Decisions:
     def gone(self) -> Iterator[str]:
         """Texts that must not come (back): those not to be published as they were made, and all that people ever wrote
         in their place."""
-        for id, lines in self._of_text.items():
+        for id, lines in [*self._of_text.items()]:  # others may decide meanwhile
             standing = self.standing(id)
             if standing and (conflict(standing) or standing[0].decision in ("drop", "edit")):
                 yield lines[0].text
@@ -162,7 +164,7 @@ class Decisions:
     def counts(self) -> dict[str, int]:
         """How many texts were kept, dropped, edited and starred, and about how many people differ ("conflict")."""
         found = dict.fromkeys((*WHAT, "conflict"), 0)
-        for id in self._of_text:
+        for id in self:
             if line := self.decided(id):
                 found[line.decision] += 1
             elif self.standing(id):
@@ -210,6 +212,18 @@ class Decisions:
             raise DeepproverbsError(
                 f"Cannot write {self.path}: {error.strerror}; nothing was decided. Free some space, then decide again."
             ) from error
+
+
+def as_csv(decisions: Decisions) -> bytes:
+    """What stands, a row a decision, for a spreadsheet: a text that one would take for a formula gets a ' before it."""
+    out = io.StringIO(newline="")
+    rows = csv.writer(out)
+    rows.writerow(["decision", "text", "edited", "by", "at"])
+    for id in decisions:
+        for line in decisions.standing(id):
+            cells = [line.decision, line.text, line.edited, line.by, line.at]
+            rows.writerow(["'" + cell if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell for cell in cells])
+    return out.getvalue().encode("utf-8-sig", "replace")
 
 
 def conflict(standing: list[Decision]) -> bool:
@@ -316,7 +330,9 @@ def _answers(path: Path) -> Iterator[Decision]:
             try:
                 line = _answer(json.loads(data))
             except (ValueError, TypeError, KeyError) as error:
-                raise DeepproverbsError(f"{path} holds a line that is no answer ({error}); mend or delete it.") from error
+                raise DeepproverbsError(
+                    f"{path} holds a line that is no answer ({error}); mend it or delete the file."
+                ) from error
             latest[line.id] = line
     yield from latest.values()
 

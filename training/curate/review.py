@@ -42,7 +42,11 @@ def review(
             break
         if answer == "undo":
             undone = decisions.undo()
-            say("There is nothing to undo." if undone is None else f"Undone: {undone.decision} {indented(undone.text, 2)}")
+            say(
+                "There is nothing to undo."
+                if undone is None
+                else f"Undone: {undone.decision} {indented(undone.text, 2)}"
+            )
             number = places.get(undone.id, number) if undone else number
             continue
         decisions.decide(record["text"], *answer)

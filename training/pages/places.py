@@ -9,7 +9,6 @@ facets is plain there: nothing in it leads anywhere.
 from __future__ import annotations
 
 import re
-
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -51,9 +50,7 @@ def graphemes(text: str) -> int:
 def on_x(text: str) -> Look:
     """As X shows it; the problem is why this program would not post it."""
     shown = text.strip()
-    return Look(
-        "X", xtext.weighted_length(text), xtext.LIMIT, xtext.problems(text) or "", [_parts(shown, _X_LINKED)]
-    )
+    return Look("X", xtext.weighted_length(text), xtext.LIMIT, xtext.problems(text) or "", [_parts(shown, _X_LINKED)])
 
 
 def on_mastodon(text: str) -> Look:
@@ -87,9 +84,7 @@ def _length_problem(text: str, length: int, limit: int) -> str:
 
 
 _WEB = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
-_MASTODON_NAME = re.compile(
-    r"(?<![=/\w])@(([a-z0-9_]+(?:[a-z0-9_.-]+[a-z0-9_]+)?)(?:@[\w.-]+\w+)?)", re.IGNORECASE
-)
+_MASTODON_NAME = re.compile(r"(?<![=/\w])@(([a-z0-9_]+(?:[a-z0-9_.-]+[a-z0-9_]+)?)(?:@[\w.-]+\w+)?)", re.IGNORECASE)
 _TAG = re.compile(r"(?<![\w&/])[#＃]\w*[^\W\d]\w*")
 _X_NAME = re.compile(r"(?<![\w!#$%&*@＠])[@＠]\w{1,20}")
 _X_CASH = re.compile(r"(?<!\S)\$[A-Za-z]{1,6}\b")
@@ -120,5 +115,3 @@ def _grapheme() -> Any:
     import regex
 
     return regex.compile(r"\X")
-
-

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -60,8 +61,8 @@ class Known:
         """Texts at least so similar (rapidfuzz's ratio), the most similar first, but for some and the text itself."""
         normal, left_out = normal_form(text), {normal_form(other) for other in but}
         _, numbers, ratios = self.index.likenesses([normal], cutoff)
-        found = [(self.index.texts[n], round(float(r), 1)) for n, r in zip(numbers.tolist(), ratios.tolist(), strict=True)]
-        kept = [(self.texts[other], ratio) for other, ratio in found if other != normal and other not in left_out]
+        found = zip(map(self.index.texts.__getitem__, numbers.tolist()), ratios.tolist(), strict=True)
+        kept = [(self.texts[other], round(ratio, 1)) for other, ratio in found if other not in {normal, *left_out}]
         return sorted(kept, key=lambda pair: -pair[1])
 
 
@@ -101,10 +102,11 @@ class Anew:
         own = self.decisions.written(original)
         if odd := invalid(text):
             return Objection("characters", f"it {odd}")
-        verdict = self.judge.verdicts([Candidate(text, 0, 0.0, True)])[0]
+        verdict = self.judge.verdicts([Candidate(text, 0, math.nan, True, 1.0)])[0]
         if verdict.verdict != PASSED:
-            reason = next(rule.reason for rule in self.judge.rules if rule.name == verdict.verdict)
-            return Objection(verdict.verdict, verdict.detail, " ".join(reason.split()))
+            rule = next(rule for rule in self.judge.rules if rule.name == verdict.verdict)
+            detail = f"“{verdict.detail}”" if rule.comparison else verdict.detail
+            return Objection(rule.name, detail, " ".join(rule.reason.split()))
         if "duplicate" not in self.bot.filter.skip and (there := self.posted.get(text_id(text))) and there != text:
             return Objection(
                 "duplicate", "capitals and marks alone tell it from a text that the pool holds; change a word"
@@ -162,7 +164,10 @@ def held(run: Path, bot: Bot) -> bool:
 
 
 class Publishing:
-    """One publication of a run's texts. `unread`: texts of the pool that nobody has read, too; never those set apart."""
+    """One publication of a run's texts.
+
+    unread: texts of the pool that nobody has read, too; never those set apart.
+    """
 
     def __init__(self, run: Path, bot: Bot, pool: str, decisions: Decisions, unread: bool = False) -> None:
         self.run, self.bot, self.pool, self.decisions, self.unread = run, bot, pool, decisions, unread
@@ -194,7 +199,8 @@ class Publishing:
 
     def approved(self) -> list[dict[str, Any]]:
         """The records to publish: what was starred, then the rest in the order of the files."""
-        starred, kept = [], []
+        starred: list[dict[str, Any]] = []
+        kept: list[dict[str, Any]] = []
         left = dict(self.records)
         for id in [*self.records, *(id for id in self.decisions if id not in self.records)]:
             decided = self.decisions.decided(id)
@@ -202,8 +208,10 @@ class Publishing:
             if decided is None:
                 if self.unread and record and "names" not in record and not self.decisions.standing(id):
                     kept.append(_plain(record))
-            elif decided.decision != "drop" and (made := self._record(decided.edited or decided.text, decided.text, record)):
-                (starred if decided.decision == "star" else kept).append(made)
+            elif decided.decision != "drop":
+                made = self._record(decided.edited or decided.text, decided.text, record)
+                if made:
+                    (starred if decided.decision == "star" else kept).append(made)
         return [*starred, *kept]
 
     def _record(self, text: str, original: str, record: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -266,6 +274,7 @@ def _note_withdrawn(run: Path, pool: str, texts: Iterable[str]) -> None:
 
 def sentences(done: Published, pool: str) -> Iterator[str]:
     """What a person should know of it beside what was added."""
+
     def some(count: int) -> str:
         return f"{count:,} text{'s' * (count != 1)}"
 

@@ -1,42 +1,42 @@
 """The page's server: what it answers to the requests of review.js. Every answer but the page and its files is JSON.
 
-    GET  /                      the page, with the first texts in it
-    GET  /texts?view=&source=&sort=&down=&q=&after=&count=     a window
-    GET  /text?n=               one text
-    GET  /like?n=               its nearest relatives
-    POST /decide {n, id, decision, edited?}      written to the disk before it is answered
-    POST /undo
-    POST /check {n, text}       would the rules take it, and how would it look
-    POST /publish {unread}
-    GET  /decisions.jsonl, /decisions.csv        the log, and a table for people
+GET  /                      the page, with the first texts in it
+GET  /texts?view=&source=&sort=&down=&q=&after=&count=     a window
+GET  /text?n=               one text
+GET  /like?n=               its nearest relatives
+POST /decide {n, id, decision, edited?}      written to the disk before it is answered
+POST /undo
+POST /check {n, text}       would the rules take it, and how would it look
+POST /publish {unread}
+GET  /decisions.jsonl, /decisions.csv        the log, and a table for people
 """
 
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jinja2
+from post_tweet.errors import PostError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from post_tweet.errors import PostError
 from training.common.errors import DeepproverbsError
-from training.curate.decisions import WHAT, Decisions
+from training.curate.decisions import WHAT, Decisions, What, as_csv
 from training.pages.places import looks
-from training.pages.review.desk import SOURCES, VIEWS, Asked, Desk, asked_of
+from training.pages.review.desk import VIEWS, Asked, Desk, asked_of
 from training.runs.reviewed import Anew
 
+log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 FILES = {
     "style.css": (HERE.parent / "style.css", "text/css"),
@@ -86,8 +86,10 @@ class Review:
         self._anew: asyncio.Future[Anew] | None = None
         self._publishing = False
         self.page_token = ""
-        pages = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined)
-        self.page = pages.get_template("page.html")
+        files = jinja2.FileSystemLoader(HERE)
+        self.page = jinja2.Environment(loader=files, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
+            "page.html"
+        )
         self.app = Starlette(
             routes=[
                 Route("/", self.first),
@@ -102,7 +104,12 @@ class Review:
                 Route("/decisions.jsonl", self.log),
                 Route("/decisions.csv", self.table),
             ],
-            exception_handlers={DeepproverbsError: _told, PostError: _told, HTTPException: _refused},
+            exception_handlers={
+                DeepproverbsError: _told,
+                PostError: _told,
+                HTTPException: _refused,
+                Exception: _broken,
+            },
         )
 
     async def anew(self) -> Anew:
@@ -177,7 +184,7 @@ class Review:
                 self.decisions.decide(text, "edit", edited)
                 anew.known.add(edited)
         if what != "edit":
-            self.decisions.decide(text, what)
+            self.decisions.decide(text, cast(What, what))
         self.desk.look_again(shown["id"])
         return Answer({"text": self.desk.shown(number), "counts": self.desk.counts()})
 
@@ -200,7 +207,7 @@ class Review:
         objection = (await self.anew()).objection(new, self.desk.texts[number]) if new else None
         same = new == self.desk.texts[number]
         said = "" if same or not objection else f"{objection} {objection.reason}".strip()
-        return Answer({"objection": said if new else "Nothing is written here.", "looks": [asdict(l) for l in looks(new)]})
+        return Answer({"objection": said if new else "Nothing is written here.", "looks": _looks(new)})
 
     async def publish(self, request: Request) -> Response:
         asked = await _json(request)
@@ -232,21 +239,13 @@ class Review:
         return number
 
 
-def as_csv(decisions: Decisions) -> bytes:
-    """What stands, a row a decision, for a spreadsheet: a text that one would take for a formula gets a ' before it."""
-    out = io.StringIO(newline="")
-    rows = csv.writer(out)
-    rows.writerow(["decision", "text", "edited", "by", "at"])
-    for id in decisions:
-        for line in decisions.standing(id):
-            cells = [line.decision, line.text, line.edited, line.by, line.at]
-            rows.writerow(["'" + cell if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell for cell in cells])
-    return out.getvalue().encode("utf-8-sig", "replace")
-
-
 def _written(text: str) -> str:
-    """What a person wrote, as it is kept: a browser ends lines with \\r\\n, and nobody means the space around a text."""
+    """What a person wrote, as it is kept: lines end in \\n alone, and nobody means the space around a text."""
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def _looks(text: str) -> list[dict[str, Any]]:
+    return [asdict(look) for look in looks(text)]
 
 
 def _file(data: bytes, kind: str, name: str) -> Response:
@@ -277,3 +276,8 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _told(_: Request, error: Exception) -> Response:
     """What went wrong, as the command line would say it."""
     return Answer({"error": str(error)}, 500)
+
+
+async def _broken(_: Request, error: Exception) -> Response:
+    log.error("The page's server failed; this is a fault of the program.", exc_info=error)
+    return Answer({"error": "The program has a fault here: its terminal shows it. Nothing was decided."}, 500)

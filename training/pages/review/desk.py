@@ -126,7 +126,7 @@ class Desk:
             standing = self.decisions.standing(id)
             decided = self.decisions.decided(id)
             differ = bool(standing) and conflict(standing)
-            self.status[number] = DIFFER if differ else WHAT.index(decided.decision) + 1 if decided else OPEN  # type: ignore[arg-type]
+            self.status[number] = DIFFER if differ else WHAT.index(decided.decision) + 1 if decided else OPEN
 
     def window(self, asked: Asked) -> Window:
         """The texts to show."""

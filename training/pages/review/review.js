@@ -71,7 +71,7 @@ function show() {
   }
   $("text").textContent = text.now;
   const state = DECIDED[text.status];
-  $("where").textContent = [text.source === "apart" ? "set apart" : "of the pool", state].filter(Boolean).join(" · ");
+  $("where").textContent = [text.source === "apart" ? `set apart for “${text.names}”` : "of the pool", state].filter(Boolean).join(" · ");
   $("marks").hidden = !text.hidden.length;
   $("marks").textContent = text.hidden.length ? `It holds characters that nobody sees: ${text.hidden.join(", ")}.` : "";
   for (const [id, what] of [["drop", "drop"], ["start-edit", "edit"], ["star", "star"], ["keep", "keep"]])
@@ -79,7 +79,7 @@ function show() {
   showLooks(text.looks);
   showNotes(text);
   document.title = `${$("read").textContent} · ${facts.by}`;
-  announce([text.now, text.names ? `Set apart: ${text.names}` : "", state].filter(Boolean).join(". "));
+  announce([text.now, text.names ? `Set apart for ${text.names}` : "", state].filter(Boolean).join(". "));
 }
 
 function showCounts() {
@@ -93,9 +93,10 @@ function showCounts() {
 function showComing() {
   $("matches").textContent = matches ? `${matches.toLocaleString("en")} text${matches === 1 ? "" : "s"}` : "No texts";
   $("coming").replaceChildren(...queue.slice(0, AHEAD).map((text, place) => {
-    const button = node("button", text.now);
+    const button = node("button"), words = node("span", text.now);
     button.type = "button";
-    button.dir = "auto";
+    words.dir = "auto";
+    button.append(words);
     if (!place) button.setAttribute("aria-current", "true");
     button.addEventListener("click", () => jump(place));
     const item = node("li");
@@ -125,7 +126,7 @@ const NAMES = { score: "log-probability", nearest_ratio: "like an original", len
 
 function showNotes(text) {
   $("why").hidden = !text.names;
-  $("why").querySelector("p").textContent = text.names ? `“${text.names}”. ${text.why}` : "";
+  $("why").querySelector("p").textContent = text.names ? text.why : "";
   $("said").hidden = !text.said.length;
   $("said").querySelector("ul").replaceChildren(...text.said.map((line) =>
     node("li", `${DECIDED[line.decision]}${line.by ? ` by ${line.by}` : ""}${line.edited ? `: ${line.edited}` : ""}`)));
@@ -364,6 +365,9 @@ $("new").addEventListener("keydown", (event) => {
   else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); alone(save); }
 });
 $("publish").addEventListener("click", askPublish);
+$("filter").addEventListener("click", () => {
+  $("filter").setAttribute("aria-expanded", String(document.body.classList.toggle("asking")));
+});
 $("publish-now").addEventListener("click", publish);
 
 function asked() {

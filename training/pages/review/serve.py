@@ -33,6 +33,7 @@ def serve(app: ASGIApp, port: int, on_start: Callable[[Guard], None]) -> None:
         config = uvicorn.Config(
             guard,
             log_config=None,
+            log_level="critical",  # what fails, the app tells; what Ctrl-C cuts off is no news
             access_log=False,
             lifespan="off",
             ws="none",
