@@ -194,9 +194,11 @@ class Reviewed:
         from training.pages.review.app import Review
         from training.pages.review.desk import Desk
         from training.pages.review.serve import open_browser, serve
+        from training.runs import reviewed
 
         desk = Desk(self.run, decisions)
-        page = Review(desk, decisions, self.bot.name, lambda: self.anew(decisions), partial(self._publish, decisions))
+        held, anew = partial(reviewed.held, self.run, self.bot), partial(self.anew, decisions)
+        page = Review(desk, decisions, self.bot.name, held, anew, partial(self._publish, decisions))
         before = len(decisions.lines)
 
         def on_start(guard: Guard) -> None:

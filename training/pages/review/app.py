@@ -70,6 +70,7 @@ class Review:
     Args:
         anew: makes what judges an edited text; seconds for a large corpus, so a thread makes it while the first texts
             are read.
+        held: do the pool's texts wait for a person?
         publish: puts what was decided into the pool, and says so; `unread`: what nobody has read, too.
     """
 
@@ -78,11 +79,12 @@ class Review:
         desk: Desk,
         decisions: Decisions,
         title: str,
+        held: Callable[[], bool],
         anew: Callable[[], Anew],
         publish: Callable[[bool], list[str]],
     ) -> None:
         self.desk, self.decisions, self.title = desk, decisions, title
-        self._make_anew, self._publish = anew, publish
+        self.held, self._make_anew, self._publish = held, anew, publish
         self._anew: asyncio.Future[Anew] | None = None
         self._publishing = False
         self.page_token = ""
@@ -130,6 +132,7 @@ class Review:
             "counts": counts,
             "views": [*VIEWS],
             "by": self.decisions.by,
+            "held": self.held(),
         }
         data = json.dumps(facts).replace("<", "\\u003c").replace("&", "\\u0026")
         page = self.page.render(title=self.title, data=data, facts=facts, orders=orders, counts=counts)

@@ -61,7 +61,7 @@ function show() {
   showComing();
   if (!text) {
     const left = counts[ask.source].open + counts[ask.source].conflict;
-    $("text").textContent = ask.query ? "No text holds these words." : left && trail.length
+    $("text").textContent = ask.query ? "No text here holds these words." : left && trail.length
       ? `That was the last one. ${left.toLocaleString("en")} that you skipped are still to be read.`
       : ask.view === "open" ? "All are read. Publish puts what you kept into the pool." : "There is none.";
     $("where").textContent = "";
@@ -87,7 +87,7 @@ function showCounts() {
   const read = of.total - of.open - of.conflict;
   $("bar").max = Math.max(1, of.total);
   $("bar").value = read;
-  $("read").textContent = `${read.toLocaleString("en")} of ${of.total.toLocaleString("en")} read`;
+  $("read").textContent = `${read.toLocaleString("en")} of ${of.total.toLocaleString("en")}`;
 }
 
 function showComing() {
@@ -255,7 +255,7 @@ function startEdit() {
   if (!queue.length) return;
   editing = true;
   $("edit").hidden = false;
-  $("text").hidden = $("keys").hidden = true;
+  $("text").hidden = $("keys").hidden = $("turn").hidden = true;
   $("objection").textContent = "";
   $("new").value = queue[0].now;
   $("new").focus();
@@ -265,7 +265,7 @@ function endEdit() {
   editing = false;
   clearTimeout(waiting);
   $("edit").hidden = true;
-  $("text").hidden = $("keys").hidden = false;
+  $("text").hidden = $("keys").hidden = $("turn").hidden = false;
   if (queue.length) showLooks(queue[0].looks);
   $("text").focus();
 }
@@ -303,8 +303,8 @@ async function save() {
 
 function askPublish() {
   const all = counts.all, good = all.keep + all.star + all.edit;
-  $("publish-what").textContent = `${good.toLocaleString("en")} kept, starred or edited go into the pool; ${all.drop.toLocaleString("en")} dropped never do, and are taken out if they are there.`;
-  $("publish-rest").hidden = !counts.pool.open;
+  $("publish-what").textContent = !good && !all.drop ? "Nothing has been decided yet." : `${good.toLocaleString("en")} kept, starred or edited go into the pool; ${all.drop.toLocaleString("en")} dropped never do, and are taken out if they are there.`;
+  $("publish-rest").hidden = !facts.held || !counts.pool.open;
   $("publish-rest").querySelector("span").textContent = `and the ${counts.pool.open.toLocaleString("en")} of the pool that nobody has read`;
   $("publish-said").replaceChildren();
   $("publish-box").showModal();
