@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -196,9 +197,7 @@ class Reviewed:
         from training.pages.review.serve import open_browser, serve
         from training.runs import reviewed
 
-        desk = Desk(self.run, decisions)
         held, anew = partial(reviewed.held, self.run, self.bot), partial(self.anew, decisions)
-        page = Review(desk, decisions, self.bot.name, held, anew, partial(self._publish, decisions))
         before = len(decisions.lines)
 
         def on_start(guard: Guard) -> None:
@@ -207,8 +206,9 @@ class Reviewed:
             result(f"{'Opened in your browser' if opened else 'Open this page'}: {guard.address}")
             result("It is for this machine alone. Ctrl-C ends it; every decision is kept at once.")
 
-        serve(page.app, port, on_start)
-        desk.close()
+        with closing(Desk(self.run, decisions)) as desk:
+            page = Review(desk, decisions, self.bot.name, held, anew, partial(self._publish, decisions))
+            serve(page.app, port, on_start)
         result(self._farewell(decisions, len(decisions.lines) - before))
 
     def _farewell(self, decisions: Decisions, lines: int) -> str:

@@ -99,7 +99,6 @@ class Anew:
 
     def objection(self, text: str, original: str) -> Objection | None:
         """Why `text` must not be published in the place of `original`; None: it may."""
-        own = self.decisions.written(original)
         if odd := invalid(text):
             return Objection("characters", f"it {odd}")
         verdict = self.judge.verdicts([Candidate(text, 0, math.nan, True, 1.0)])[0]
@@ -107,17 +106,16 @@ class Anew:
             rule = next(rule for rule in self.judge.rules if rule.name == verdict.verdict)
             detail = f"“{verdict.detail}”" if rule.comparison else verdict.detail
             return Objection(rule.name, detail, " ".join(rule.reason.split()))
-        if "duplicate" not in self.bot.filter.skip and (there := self.posted.get(text_id(text))) and there != text:
-            return Objection(
-                "duplicate", "capitals and marks alone tell it from a text that the pool holds; change a word"
-            )
         # The original itself, and what was written in its place before, are no reason.
-        near = self.known.like(text, self.bot.filter.near_ratio, own)
-        if near and "near-duplicate" not in self.bot.filter.skip:
-            return Objection("near-duplicate", f"it is {near[0][1]:.0f} % like “{near[0][0]}”")
-        if normal_form(text) in self.known.texts and normal_form(text) not in map(normal_form, own):
-            return Objection("duplicate", "it is a text of the pool, or of those to be read")
-        return None
+        own, skip = self.decisions.written(original), self.bot.filter.skip
+        if "duplicate" not in skip:
+            if (there := self.posted.get(text_id(text))) and there != text:
+                marks = "capitals and marks alone tell it from a text that the pool holds; change a word"
+                return Objection("duplicate", marks)
+            if normal_form(text) in self.known.texts and normal_form(text) not in map(normal_form, own):
+                return Objection("duplicate", "it is a text of the pool, or of those to be read")
+        near = self.known.like(text, self.bot.filter.near_ratio, own) if "near-duplicate" not in skip else []
+        return Objection("near-duplicate", f"it is {near[0][1]:.0f} % like “{near[0][0]}”") if near else None
 
     def record(self, text: str) -> write.NotedRecord:
         """The pool record of a text that was written anew."""

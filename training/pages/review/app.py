@@ -136,7 +136,7 @@ class Review:
         }
         data = json.dumps(facts).replace("<", "\\u003c").replace("&", "\\u0026")
         page = self.page.render(title=self.title, data=data, facts=facts, orders=orders, counts=counts)
-        return Response(page, media_type="text/html")
+        return Response(page.encode("utf-8", "replace"), media_type="text/html")
 
     async def file(self, request: Request) -> Response:
         path, kind = FILES[request.url.path[1:]]

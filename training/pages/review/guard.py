@@ -53,7 +53,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return  # no websockets here; the server closes them
+            assert scope["type"] == "lifespan"  # serve.py turns websockets off
+            await self.app(scope, receive, send)
+            return
 
         async def send_closed(message: Message) -> None:
             if message["type"] == "http.response.start":
