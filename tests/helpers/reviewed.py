@@ -23,6 +23,7 @@ publish = "{publish}"
 
 [filter]
 closed_vocabulary = false
+near_ratio = 90.0
 """
 NAMES = ["the king of israel is wise", "the jews went up in the morning", "an egyptian found bread", "the greeks eat"]
 
