@@ -37,8 +37,13 @@ def browser() -> Iterator[Any]:
 
 
 @contextmanager
-def page(launched: Any, size: tuple[int, int] = DESK, scheme: Literal["light", "dark"] = "light") -> Iterator[Any]:
-    """A page that fails the test if it writes anything to the console: an error, or what its CSP kept from it."""
+def page(
+    launched: Any, size: tuple[int, int] = DESK, scheme: Literal["light", "dark"] = "light", errors: str = ""
+) -> Iterator[Any]:
+    """A page that fails the test if it writes anything to the console: an error, or what its CSP kept from it.
+
+    errors: what messages may hold that are no failure.
+    """
     context = launched.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, accept_downloads=True
     )
@@ -51,7 +56,7 @@ def page(launched: Any, size: tuple[int, int] = DESK, scheme: Literal["light", "
         yield opened
     finally:
         context.close()
-    assert said == []
+    assert [each for each in said if not errors or errors not in each] == []
 
 
 def serious(opened: Any) -> list[str]:

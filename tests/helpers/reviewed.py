@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.helpers import corpora
 from training.common import jsonl
 from training.common.paths import ROOT
+from training.common.text import text_id
 from training.curate import write
 
 BOT = """
@@ -24,6 +25,7 @@ publish = "{publish}"
 [filter]
 closed_vocabulary = false
 near_ratio = 90.0
+copy_ratio = 90.0
 """
 NAMES = ["the king of israel is wise", "the jews went up in the morning", "an egyptian found bread", "the greeks eat"]
 
@@ -48,7 +50,8 @@ def run(folder: Path, count: int = 40, names: int = 4, publish: str = "at-once",
     """A run's folder with a corpus, `count` texts in pool.jsonl, and some set apart."""
     bot = folder / "bot"
     bot.mkdir(parents=True)
-    texts = corpora.texts(kind, count + 30, seed=5)
+    texts = [*{text_id(text): text for text in corpora.texts(kind, 2 * count + 30, seed=5)}.values()][: count + 30]
+    assert len(texts) == count + 30
     corpus, made = texts[:30], texts[30:]
     (bot / "bot.toml").write_text(BOT.format(publish=publish))
     (bot / "corpus.txt").write_text("\n==========\n".join(corpus))
