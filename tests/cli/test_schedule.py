@@ -5,7 +5,9 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -16,16 +18,19 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
+from post_tweet.daily import latest_slot
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
+from tests.helpers.clones import git, two_clones
 from tests.helpers.fakes import records
 from tests.helpers.loopback_x import LoopbackX, loopback_x
 from training.cli.main import main
-from training.cli.post import latest_slot
 from training.cli.schedule import AGAIN, program
 from training.common.paths import ROOT
 
+AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.org")
 ODD = 'it\'s 100% "mine" $HOME'
 """A folder's name with all that a shell, cron and systemd take for something else."""
 
@@ -89,10 +94,72 @@ def test_systemd_calls_the_same(odd: Path, x: LoopbackX, capsys: pytest.CaptureF
     assert len(x.published) == 1
 
 
+def stand_in_for_venv(folder: Path) -> None:
+    """A `python` that makes an environment of the tests' own packages: nothing is fetched."""
+    folder.mkdir()
+    script = f"""#!/bin/sh
+[ "$1 $2" = "-m venv" ] || exit 9
+mkdir -p "$3/bin"
+printf '#!/bin/sh\\n[ "$1 $2 $3" = "install --quiet -r" ] && [ -s "$4" ]\\n' > "$3/bin/pip"
+printf '#!/bin/sh\\nexec "{sys.executable}" "$@"\\n' > "$3/bin/python"
+chmod +x "$3/bin/pip" "$3/bin/python"
+"""
+    (folder / "python").write_text(script)
+    (folder / "python").chmod(0o755)
+
+
+def test_github_posts_from_a_branch(
+    tmp_path: Path, x: LoopbackX, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call on a new machine: a new clone, which is thrown away."""
+    shop, _ = two_clones(tmp_path / "git")
+    assert shop.repository
+    shutil.copytree(ROOT / "functions", shop.repository / "functions", ignore=shutil.ignore_patterns("__pycache__"))
+    git("-C", str(shop.repository), "add", "-A")
+    git("-C", str(shop.repository), *AUTHOR, "commit", "-qm", "the bot")
+    git("-C", str(shop.repository), "push", "-q", "origin", "HEAD:main")
+    Pool(shop).append(records(5), "test")
+    workflow = yaml.safe_load(printed(capsys, "--github", "--at", "00:00", "--pool", "git://origin/pool"))
+    assert workflow[True] == {"schedule": [{"cron": "0,5,20 0 * * *"}], "workflow_dispatch": None}
+    assert workflow["permissions"] == {"contents": "write"} and workflow["concurrency"] == {"group": "post"}
+    step = workflow["jobs"]["post"]["steps"][-1]
+    assert step["env"]["X_KEYS"] == "${{ secrets.X_KEYS }}"
+    stand_in_for_venv(tmp_path / "bin")
+    for number in range(2):
+        temp, clone = tmp_path / f"temp {number}", tmp_path / f"clone {number}"
+        temp.mkdir()
+        git("clone", "-q", "--branch", "main", str(tmp_path / "git" / "bare.git"), str(clone))
+        path = os.pathsep.join([str(tmp_path / "bin"), os.environ["PATH"]])
+        environment = {**step["env"], "X_KEYS": x.twitter_json, "RUNNER_TEMP": str(temp), "X_API_URL": x.url}
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        done = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", step["run"]],
+            cwd=clone,
+            env={**environment, "PATH": path},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["outcome"] == ("already-settled" if number else "posted")
+        assert not git("-C", str(clone), "status", "--porcelain").strip()
+    assert x.published == [records(5)[0]["text"]]
+
+
+@pytest.mark.parametrize(("scheme", "rights"), [("git://origin/pool", "write"), ("s3://bucket/mybot", "read")])
+def test_github_has_the_rights_that_it_needs(scheme: str, rights: str, capsys: pytest.CaptureFixture[str]) -> None:
+    workflow = yaml.safe_load(printed(capsys, "--github", "--pool", scheme))
+    step = workflow["jobs"]["post"]["steps"][-1]
+    assert workflow["permissions"]["contents"] == rights
+    assert ("AWS_ACCESS_KEY_ID" in step["env"]) == ("boto3" in step["run"]) == scheme.startswith("s3")
+    for action in (each["uses"] for each in workflow["jobs"]["post"]["steps"] if "uses" in each):
+        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", action)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--at", "09:00"], "--cron or --systemd"),
+        (["--at", "09:00"], "--cron, --systemd or --github"),
+        (["--github", "--pool", "pool"], "do not keep the folder"),
         (["--cron", "--at", "24:00"], "no time of day"),
         (["--cron", "--at", "9"], "no time of day"),
         (["--cron", "--creds", "a\nb"], "rename it"),

@@ -69,8 +69,9 @@ def test_a_line_that_is_no_decision_stops_it(tmp_path: Path) -> None:
     with open_decisions(tmp_path, "anna") as log:
         log.decide(TEXTS[0], "keep")
     data = log.path.read_bytes()
+    flipped = data.replace(b"wise", b"vise")
     edited, strange = data.replace(b'"keep"', b'"edit"'), data.replace(b'"by"', b'"to"')
-    for line in (b"no\n", b"{}\n", b'{"key": "a"}\n', edited, strange):
+    for line in (b"no\n", b"{}\n", b'{"key": "a"}\n', edited, strange, flipped):
         log.path.write_bytes(data + line)
         with pytest.raises(DeepproverbsError, match="line 2: not a decision"):
             Decisions(tmp_path)
@@ -130,7 +131,7 @@ def test_what_was_answered_survives_a_kill_at_any_moment(tmp_path: Path) -> None
 
 
 def test_the_answers_of_an_older_version_count(tmp_path: Path) -> None:
-    answers = [{"id": "x", "text": TEXTS[0], "publish": True}, {"id": "y", "text": TEXTS[1], "publish": False}]
+    answers = [{"id": text_id(TEXTS[n]), "text": TEXTS[n], "publish": n == 0} for n in (0, 1)]
     lines = "".join(json.dumps(answer) + "\n" for answer in answers)
     (tmp_path / "reviewed.jsonl").write_text(lines + '{"id": "half')
     with open_decisions(tmp_path, "anna") as log:
@@ -201,7 +202,8 @@ def test_a_foreign_log_is_read_as_it_is(tmp_path: Path) -> None:
         log.decide(TEXTS[0], "keep")
     data = log.path.read_bytes()
     other = tmp_path / "other.jsonl"
-    for content in (data[:-1], data + data[:20], b'{"id": "x", "text": "the ant", "publish": false}\n'):
+    answer = {"id": text_id("the ant"), "text": "the ant", "publish": False}
+    for content in (data[:-1], data + data[:20], json.dumps(answer).encode() + b"\n"):
         other.write_bytes(content)
         with open_decisions(a, "anna") as log:
             assert log.merge(other).added == 1

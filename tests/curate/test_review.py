@@ -10,6 +10,7 @@ import pytest
 
 from training.cli import main as cli
 from training.common import jsonl
+from training.common.text import text_id
 from training.curate import write
 from training.curate.decisions import Decisions, open_decisions
 from training.curate.review import review
@@ -108,7 +109,7 @@ def test_nothing_approved_fills_nothing(
 def test_the_answers_of_an_older_version_go_on_counting(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old = [{"id": "x", "text": TEXTS[0], "publish": True}, {"id": "y", "text": TEXTS[1], "publish": False}]
+    old = [{"id": text_id(TEXTS[n]), "text": TEXTS[n], "publish": n == 0} for n in (0, 1)]
     jsonl.write(run / "reviewed.jsonl", old)
     monkeypatch.setattr("sys.stdin", io.StringIO("n\ny\n"))
     assert cli.main(["review", "--run", str(run), "--pool", str(run / "pool")]) == 0

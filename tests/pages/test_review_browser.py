@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.helpers import reviewed as made
-from tests.helpers.browser import DESK, PHONE, browser, page, serious
+from tests.helpers.browser import DESK, PHONE, axe, page
 from training.common import jsonl
 from training.curate.decisions import Decisions
-
-pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as launched:
-        yield launched
 
 
 def text_of(opened: Any) -> str:
@@ -135,18 +126,18 @@ def test_axe_finds_nothing_serious(chromium: Any, tmp_path: Path, size: tuple[in
     with made.server(run) as server, page(chromium, size, scheme) as opened:
         opened.goto(server.address)
         opened.locator("#like li").first.wait_for()
-        assert serious(opened) == []
+        assert axe(opened) == []
         press(opened, "k")
         press(opened, "ArrowLeft")
         opened.keyboard.press("e")
         opened.locator("#new").fill("a")
         opened.locator("#objection", has_text="refuses").wait_for()
-        assert serious(opened) == []
+        assert axe(opened) == []
         opened.keyboard.press("Escape")
         for button, box in (("#help", "#help-box"), ("#publish", "#publish-box")):
             opened.locator(button).click()
             opened.locator(box).wait_for()
-            assert serious(opened) == []
+            assert axe(opened) == []
             opened.keyboard.press("Escape")
             opened.locator(box).wait_for(state="hidden")
         wide = opened.evaluate("() => document.documentElement.scrollWidth - innerWidth")

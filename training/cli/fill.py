@@ -82,22 +82,25 @@ def told_added(url: str, added: Appended, pool: dict[str, Any]) -> str:
 @run_option
 @json_option
 def report(bot: Path, run: Path | None) -> None:
-    """Measure how new and how varied the pool is.
+    """Tell all about a run on one page: RUN/report.html.
 
-    The held-out texts and the candidates stand beside it.
+    The corpus, what was learnt, what each rule did, how new and how varied the pool is beside people's texts, each with
+    its numbers; the table of them is printed, too.
 
     $ deepproverbs report
     $ deepproverbs report --run runs/demo --json
     """
-    from training.curate import report
+    from training.common.paths import MODELS
+    from training.curate.report import table
+    from training.pages.report import facts, page
     from training.runs import owner
 
     settings = load_bot(bot)
     folder = run_folder(run, settings)
     owner.check(folder, settings, bot)
-    found = report.report(settings, folder)
-    show(found, report.table(found))
-    say(f"Written: {folder / 'quality.json'}")
+    found = facts.gather(settings, folder, MODELS)
+    show(found.quality, table(found.quality))
+    say(f"Written: {page.write(found, folder)}, and its numbers: {folder / 'quality.json'}")
 
 
 @command("review", section=READ)
@@ -135,7 +138,7 @@ def review(
     $ deepproverbs review --terminal --run runs/demo --pool runs/demo/pool
     """
     from training.curate.decisions import open_decisions
-    from training.runs import owner
+    from training.runs import owner, reviewed
 
     if unread and not publish:
         raise WrongUse("--unread says what --publish publishes; give both.")
@@ -145,6 +148,7 @@ def review(
     if not folder.is_dir():
         raise WrongUse(f"There is nothing to review in {folder}; `deepproverbs run` makes texts.")
     with open_decisions(folder, by or "") as decisions:
+        reviewed.check(folder)
         if merge or export:
             if merge:
                 at.merge(merge, decisions)

@@ -6,23 +6,23 @@ import dataclasses
 import json
 import os
 import shlex
-import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from datetime import time as TimeOfDay
 from pathlib import Path
 from typing import Any
 
-from post_tweet.errors import Busy, Undecided, Unreachable
+from post_tweet.daily import latest_slot
+from post_tweet.errors import Busy, PostError, Undecided, Unreachable
 
 from training.cli.command import command, option
-from training.cli.console import console, result, warn
+from training.cli.console import as_json, console, warn
 from training.cli.options import bot_option, load_bot, setting_options
 from training.cli.pool import POOL, low, no_pool
 from training.cli.schedule import at_option
 from training.cli.stages import PATH
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.progress import say
+from training.common.terminal import put
 
 
 @command("post", section=POOL)
@@ -73,23 +73,25 @@ def post(
     if url == settings.pool and pool.load()[1] is None:
         raise no_pool(settings, bot)
     try:
-        result(json.dumps(post_once(url, creds, slot, dry_run), ensure_ascii=False))
-        if not checkpoint:  # its pool is filled up when it is used up
-            warn(low(pool.status()))
+        outcome = post_once(url, creds, slot, dry_run)
     except (Undecided, Unreachable, Busy) as error:
         raise type(error)(f"{error} {again}") if error.claimed else error from None
     except KeyboardInterrupt:
         if not dry_run:
-            print(again, file=sys.stderr)
+            put(again, "stderr")
         raise
-
-
-def latest_slot(times: Sequence[TimeOfDay], now: datetime) -> str:
-    """The slot of the latest of these times of day that has come: `daily 2026-11-26T08:00:00Z`. A time of day is that
-    of this machine's clock on its own day: the clock may have been changed since."""
-    today = now.astimezone().date()
-    due = (datetime.combine(today - timedelta(days=back), at).astimezone(UTC) for back in (0, 1) for at in times)
-    return f"daily {max(moment for moment in due if moment <= now):%Y-%m-%dT%H:%M:%SZ}"
+    # From here on nothing may look like a post that was not made.
+    try:
+        as_json(outcome)
+    except OSError as error:
+        if dry_run:
+            raise
+        warn(f"The post is made, but its result cannot be written ({error.strerror}): {json.dumps(outcome)}")
+    if not checkpoint:  # its pool is filled up when it is used up
+        try:
+            warn(low(pool.status()))
+        except (DeepproverbsError, PostError, OSError) as error:
+            warn(f"How many texts are left cannot be told: {error}")
 
 
 def post_once(url: str, credentials: Path | None, slot: str, dry_run: bool = False) -> dict[str, Any]:

@@ -1,11 +1,12 @@
-"""`schedule`: what makes a machine post every day without AWS: lines for cron, or units for systemd.
+"""`schedule`: what posts every day without AWS: lines for cron, units for systemd, or a workflow for GitHub Actions.
 
-Both call `deepproverbs post --at HH:MM`, which posts once for each time of day however often it is called: so both call
-it again after some minutes, in case a first try failed.
+Each calls `post --at HH:MM`, which posts once for each time of day however often it is called: so each calls it again
+after some minutes, in case a first try failed.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -14,6 +15,7 @@ from datetime import time
 from pathlib import Path
 
 import click
+from post_tweet.daily import time_of_day
 
 from training.cli.command import command, option
 from training.cli.console import result, warn
@@ -32,10 +34,10 @@ class TimeOfDay(click.ParamType[time]):
     name = "HH:MM"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> time:
-        found = re.fullmatch(r"(\d{1,2}):(\d\d)", str(value))
-        if not found or int(found[1]) > 23 or int(found[2]) > 59:
-            self.fail(f"{value!r} is no time of day; write one such as 09:00.", param, ctx)
-        return time(int(found[1]), int(found[2]))
+        try:
+            return time_of_day(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 at_option = option(
@@ -51,22 +53,27 @@ at_option = option(
 @command("schedule", section=POOL)
 @option("--cron", "form", flag_value="cron", help="Print lines for `crontab -e`.")
 @option("--systemd", "form", flag_value="systemd", help="Print a timer and a service for systemd.")
+@option("--github", "form", flag_value="github", help="Print a workflow for GitHub Actions; times are UTC there.")
 @at_option
 @option("--creds", type=PATH, default="twitter.json", metavar="FILE", help="The X keys. [default: twitter.json]")
 @bot_option
 @setting_options("pool")
 def schedule(form: str | None, times: tuple[time, ...], creds: Path, bot: Path) -> None:
-    """Print what makes this machine post every day, without AWS.
+    """Print what posts every day without AWS: on this machine, or on GitHub's.
 
     A slot posts once: the lines repeat each call after some minutes, and a repeated call posts nothing.
 
     $ deepproverbs schedule --cron --at 09:00 --pool pool
     $ deepproverbs schedule --systemd --at 09:00 --at 18:30 --bot data/mybot
+    $ deepproverbs schedule --github --at 09:00 --pool git://origin/pool > .github/workflows/post.yml
     """
     if form is None:
-        raise WrongUse("Say for what: --cron or --systemd.")
+        raise WrongUse("Say for what: --cron, --systemd or --github.")
     settings = load_bot(bot)
     times = tuple(sorted(set(times))) or (time(9),)
+    if form == "github":
+        result(workflow(times, settings.pool))
+        return
     pool = settings.pool if "://" in settings.pool else str(Path(settings.pool).resolve())
     words = [program(), "post", "--pool", pool, "--creds", str(creds.resolve())]
     if bot.resolve() != DEFAULT_BOT.resolve():
@@ -91,13 +98,20 @@ def crontab(words: Sequence[str], times: Sequence[time]) -> str:
         "# Paste into `crontab -e`. Each time is followed by two more calls, which post only if the first could not.",
         "# cron mails what goes wrong to MAILTO, where the machine can send mail.",
     ]
-    for at in times:
-        minutes = [at.hour * 60 + at.minute + later for later in (0, *AGAIN)]
-        hours: dict[int, list[int]] = {}
-        for minute in minutes:
-            hours.setdefault(minute // 60 % 24, []).append(minute % 60)
-        lines += [f"{','.join(map(str, some))} {hour} * * * {call} >/dev/null" for hour, some in hours.items()]
+    lines += [f"{when} {call} >/dev/null" for when in expressions(times)]
     return "\n".join(lines)
+
+
+def expressions(times: Sequence[time]) -> list[str]:
+    """Each time and its repetitions in cron's words: `0,5,20 9 * * *`."""
+    found = []
+    for at in times:
+        hours: dict[int, list[int]] = {}
+        for later in (0, *AGAIN):
+            hour, minute = divmod(at.hour * 60 + at.minute + later, 60)
+            hours.setdefault(hour % 24, []).append(minute)
+        found += [f"{','.join(map(str, minutes))} {hour} * * *" for hour, minutes in hours.items()]
+    return found
 
 
 def units(words: Sequence[str], times: Sequence[time], name: str) -> str:
@@ -134,3 +148,60 @@ def quoted(word: str) -> str:
     """As systemd reads it: $ and % stand for something there."""
     word = word.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$").replace("%", "%%")
     return f'"{word}"' if re.search(r"[\s'\";\\]", word) or not word else word
+
+
+CHECKOUT = "actions/checkout@34e114876b0b11c390a56381ad16ebd13914f8d5  # v4.3.1"
+PYTHON = "actions/setup-python@a26af69be951a213d495a4c3e4e4022e16d87065  # v5.6.0"
+S3 = """
+          AWS_ACCESS_KEY_ID: ${{ secrets.AWS_ACCESS_KEY_ID }}
+          AWS_SECRET_ACCESS_KEY: ${{ secrets.AWS_SECRET_ACCESS_KEY }}
+          AWS_DEFAULT_REGION: ${{ vars.AWS_DEFAULT_REGION }}"""
+
+
+def workflow(times: Sequence[time], pool: str) -> str:
+    """A workflow of GitHub Actions, whose machines are new at every call: the pool lies on a branch of the repository,
+    or in S3.
+
+    Raises:
+        WrongUse: the pool is a folder, which such a machine would forget.
+    """
+    scheme = pool.partition("://")[0]
+    if scheme not in ("git", "s3"):
+        raise WrongUse(
+            f"GitHub's machines do not keep the folder {pool}: put the pool on a branch, --pool git://origin/pool "
+            "(`deepproverbs fill` writes there, too), or into S3."
+        )
+    crons = "\n".join(f'    - cron: "{when}"' for when in expressions(times))
+    boto3 = '\n          "$RUNNER_TEMP/post/bin/pip" install --quiet boto3' if scheme == "s3" else ""
+    return f"""\
+# .github/workflows/post.yml. Put the four X keys, as twitter.json has them, into the repository's secret X_KEYS.
+# Each time is followed by two more calls, which post only if the first could not. GitHub may call some minutes late.
+name: Post
+on:
+  schedule:
+{crons}
+  workflow_dispatch:
+permissions:
+  contents: {"write  # a post is noted on the branch of the pool" if scheme == "git" else "read"}
+concurrency:
+  group: post
+jobs:
+  post:
+    runs-on: ubuntu-latest
+    timeout-minutes: 10
+    steps:
+      - uses: {CHECKOUT}
+      - uses: {PYTHON}
+        with:
+          python-version: "3.13"
+      - run: |
+          python -m venv "$RUNNER_TEMP/post"
+          "$RUNNER_TEMP/post/bin/pip" install --quiet -r functions/requirements.txt{boto3}
+          umask 077
+          printf '%s' "$X_KEYS" > "$RUNNER_TEMP/twitter.json"
+          X_CREDENTIALS_FILE="$RUNNER_TEMP/twitter.json" PYTHONPATH=functions \\
+            "$RUNNER_TEMP/post/bin/python" -m post_tweet {" ".join(f"--at {at:%H:%M}" for at in times)}
+        env:
+          POOL_URL: {json.dumps(pool)}
+          TZ: UTC
+          X_KEYS: ${{{{ secrets.X_KEYS }}}}{S3 if scheme == "s3" else ""}"""

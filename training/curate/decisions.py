@@ -3,8 +3,8 @@
     {"key", "id", "text", "decision": "keep" | "drop" | "edit" | "star", "edited"?, "over"?, "at", "by"}
     {"key", "undo": the key of such a line, "at", "by"}
 
-`id` and `text` are the original's; `edited` is what is published in its place. A line is on the disk before `decide`
-returns; half a line, which a killed program leaves, is cut off at the next start. Answers of an older version, in
+`id` and `text` are the original's; `edited` is what is published in its place; `key` is a hash of all the rest, so a
+line proves itself. A line is on the disk before `decide` returns; half a line, which a killed program leaves, is cut off at the next start. Answers of an older version, in
 RUN/reviewed.jsonl, count as the first lines.
 
 `over` names the lines about the text that whoever decided knew of. So logs of two people are merged by putting their
@@ -20,10 +20,9 @@ import hashlib
 import io
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -51,6 +50,13 @@ class Decision:
     at: str = ""
     by: str = ""
     undo: str = ""
+
+    @classmethod
+    def made(cls, **facts: Any) -> Decision:
+        """With the key that belongs to it."""
+        bare = cls("", **facts)
+        rest = [getattr(bare, name) for name in cls.__slots__ if name != "key"]
+        return replace(bare, key=hashlib.blake2b(json.dumps(rest).encode(), digest_size=8).hexdigest())
 
     def line(self) -> bytes:
         facts = {name: getattr(self, name) for name in self.__slots__}
@@ -132,14 +138,15 @@ class Decisions:
         assert (what == "edit") == bool(edited)
         id = text_id(text)
         over = tuple(line.key for line in self.standing(id))
-        return self._append(Decision(_key(), id, text, what, edited, over, _now(), self.by))
+        facts = {"id": id, "text": text, "decision": what, "edited": edited, "over": over}
+        return self._append(Decision.made(**facts, at=_now(), by=self.by))
 
     def undo(self) -> Decision | None:
         """Take back this person's latest decision that stands; returns it, or None: there is none."""
         for line in reversed(list(self.lines.values())):
             mine = line.by == self.by and line.at and not line.undo and line.key not in self._undone
             if mine and line in self.standing(line.id):
-                self._append(Decision(_key(), undo=line.key, at=_now(), by=self.by))
+                self._append(Decision.made(undo=line.key, at=_now(), by=self.by))
                 return line
         return None
 
@@ -306,18 +313,18 @@ def _decision(raw: Any) -> Decision:
     if "undo" not in facts:
         if facts.get("decision") not in WHAT or (facts["decision"] == "edit") != bool(facts.get("edited")):
             raise ValueError("it decides nothing")
-        facts["id"] = text_id(facts["text"])
-    return Decision(**facts)
+    made = Decision.made(**{name: value for name, value in facts.items() if name != "key"})
+    if made.key != facts["key"] or (made.text and made.id != text_id(made.text)):
+        raise ValueError("it is not what was written: its key is another line's")
+    return made
 
 
 def _answer(raw: Any) -> Decision:
     """An answer of reviewed.jsonl: always the same line of ours for it."""
     text, publish = raw["text"], raw["publish"]
-    if not isinstance(text, str) or not isinstance(publish, bool):
-        raise TypeError("not an answer")
-    what = "keep" if publish else "drop"
-    key = hashlib.blake2b(f"{what} {text}".encode(), digest_size=8).hexdigest()
-    return Decision(key, text_id(text), text, what)
+    if not isinstance(publish, bool) or raw["id"] != text_id(text):
+        raise TypeError("another text's id, or no answer")
+    return Decision.made(id=raw["id"], text=text, decision="keep" if publish else "drop")
 
 
 def _answers(path: Path) -> Iterator[Decision]:
@@ -325,20 +332,17 @@ def _answers(path: Path) -> Iterator[Decision]:
     if not path.exists():
         return
     latest: dict[str, Decision] = {}
-    for _, data in jsonl.lines(path):
-        if data.endswith(b"\n"):
-            try:
-                line = _answer(json.loads(data))
-            except (ValueError, TypeError, KeyError) as error:
-                raise DeepproverbsError(
-                    f"{path} holds a line that is no answer ({error}); mend it or delete the file."
-                ) from error
-            latest[line.id] = line
+    for number, (_, data) in enumerate(jsonl.lines(path), 1):
+        if not data.endswith(b"\n"):
+            break
+        try:
+            line = _answer(json.loads(data))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise DeepproverbsError(
+                f"{path} is damaged (line {number}: {error}); delete that line, and its text is asked about again."
+            ) from error
+        latest[line.id] = line
     yield from latest.values()
-
-
-def _key() -> str:
-    return secrets.token_hex(8)
 
 
 def _now() -> str:

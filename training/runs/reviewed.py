@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -156,6 +157,13 @@ def records_of(run: Path, names: Collection[str] = (APART, POOL)) -> dict[str, d
     return found
 
 
+def check(run: Path) -> None:
+    """Before the run's texts are read. Raises DeepproverbsError: they are damaged, and there is no copy of them."""
+    manifest = Manifest(run)
+    manifest.keep(STAGE, run / APART)
+    manifest.rely(run / POOL, cure="`deepproverbs run` chooses them again")
+
+
 def held(run: Path, bot: Bot) -> bool:
     """Do the texts of RUN/pool.jsonl wait for a person?"""
     return bot.publish == "after-review" and "filled" not in Manifest(run).stages.get(STAGE, {})
@@ -178,12 +186,14 @@ class Publishing:
 
     def publish(self) -> Published:
         """All steps, each of which may be repeated: what is done already is left as it is."""
-        done, run = self.done, self.run
+        done, run, started = self.done, self.run, time.monotonic()
         approved = self.approved()
         done.approved = len(approved)
         self._withdraw({record["text"] for record in approved})
         if approved:
             jsonl.write(run / "approved.jsonl", approved)
+            if (manifest := Manifest(run)).stages:
+                manifest.record("review", "", {}, started, [run / "approved.jsonl"])
             done.added = fill.fill(run / "approved.jsonl", self.pool, f"{self.bot.name} review")
         counts = self.decisions.counts()
         done.conflicts = counts["conflict"]

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from training.common import jsonl
 from training.common.errors import WrongUse
+from training.common.terminal import visible
 from training.common.text import text_id
 from training.curate import fill
 from training.curate.decisions import WHAT, Decisions, conflict
@@ -38,8 +39,6 @@ VIEWS = {
 """What a view shows, by the numbers of STATUS."""
 SOURCES = {"all": (0, 1), "apart": (0,), "pool": (1,)}
 FILES = (APART, POOL)
-HIDDEN = frozenset("\u200c\u200d")
-"""Joiners, which many scripts need: no reason for a warning."""
 
 
 @dataclass(frozen=True)
@@ -214,8 +213,14 @@ class Desk:
 
 def hidden(text: str) -> list[str]:
     """Characters that nobody sees and that may turn a text around, such as U+202E."""
-    odd = {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co") and c != "\n" and c not in HIDDEN}
-    return [f"U+{ord(c):04X}" for c in sorted(odd)]
+    odd: set[str] = set()
+
+    def note(character: str) -> str:
+        odd.add(f"U+{ord(character):04X}")
+        return ""
+
+    visible(text, note)
+    return sorted(odd)
 
 
 def asked_of(query: dict[str, str], desk: Desk) -> Asked:
