@@ -232,6 +232,10 @@ class Bot:
     )
     count: int = setting(20_000, "How many texts each run adds to the pool.", (1, 10_000_000))
     pool: str = setting("pool", "Where the pool is: s3://bucket/prefix or a directory.")
+    publish: Literal["at-once", "after-review"] = setting(
+        "at-once",
+        "When a run's texts come into the pool. after-review: when a person has read them, with `deepproverbs review`.",
+    )
     corpus: CorpusSettings = CorpusSettings()
     finetune: FinetuneSettings = FinetuneSettings()
     sample: SampleSettings = SampleSettings()
