@@ -69,7 +69,7 @@ pool = $(call option,--pool,POOL)
 args = $(call said,ARGS)$(ARGS)
 image = $(call said,BASE CUBLAS IMAGE IMAGE_KIND)scripts/image
 
-.PHONY: help setup demo new train-and-fill report review tweet status check test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
+.PHONY: help setup demo new train-and-fill report review refill tweet status check test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -91,6 +91,9 @@ report: $(PROJECT)  ## all about a run on one page, runs/NAME/report.html [BOT=]
 
 review: $(PROJECT)  ## read the texts that name a people or a religion; publish or refuse each [BOT= POOL=]
 	@$(BIN)/deepproverbs review $(bot) $(pool)
+
+refill: $(PROJECT)  ## more texts, if the pool's last for less than a month [BOT= POOL= COUNT=]
+	@$(BIN)/deepproverbs refill $(bot) $(pool) $(call option,--count,COUNT)
 
 tweet: $(PROJECT)  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 SLOT= CHECKPOINT_DIR=]
 	@$(BIN)/deepproverbs post $(bot) $(pool) $(call option,--creds,TWITTER_CREDS) $(call flag,--dry-run,DRY_RUN) \

@@ -214,6 +214,14 @@ class FilterSettings:
 
 
 @dataclass(frozen=True)
+class RefillSettings:
+    """When `deepproverbs refill` adds texts, and how many."""
+
+    days: int = setting(30, "Add texts when those of the pool last for fewer days than this.", (1, 3650))
+    count: int = setting(0, "How many texts a refill adds. 0: the bot's count.", (0, 10_000_000))
+
+
+@dataclass(frozen=True)
 class Bot:
     """What to make, and where to put it."""
 
@@ -240,6 +248,7 @@ class Bot:
     finetune: FinetuneSettings = FinetuneSettings()
     sample: SampleSettings = SampleSettings()
     filter: FilterSettings = FilterSettings()
+    refill: RefillSettings = RefillSettings()
 
     @property
     def budget(self) -> int:
@@ -262,7 +271,13 @@ FITTED: dict[str, dict[str, Any]] = {
 """Base model → the settings that suit it better than the defaults, unless the bot chooses its own: what blind readings
 found best (docs/benchmarks.md)."""
 
-SECTIONS = {"corpus": CorpusSettings, "finetune": FinetuneSettings, "sample": SampleSettings, "filter": FilterSettings}
+SECTIONS = {
+    "corpus": CorpusSettings,
+    "finetune": FinetuneSettings,
+    "sample": SampleSettings,
+    "filter": FilterSettings,
+    "refill": RefillSettings,
+}
 
 
 @dataclass(frozen=True)
