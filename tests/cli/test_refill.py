@@ -88,7 +88,7 @@ def test_a_pool_that_is_full_is_left_alone(daily: Path, capsys: pytest.CaptureFi
     assert refill("--json") == 0
     assert json.loads(capsys.readouterr().out)["added"] == 0
     assert refill("--days", "500", "--count", "50") == 0
-    assert held() == first + 50
+    assert first < held() <= first + 50
 
 
 def test_the_bot_says_when_and_how_many(daily: Path) -> None:
