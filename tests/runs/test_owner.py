@@ -151,8 +151,22 @@ def test_a_broken_run_json_is_named() -> None:
     mine = made("mine")
     used(*mine)
     Path("runs/mine/run.json").write_text('{"bot": 3}')
-    with pytest.raises(DeepproverbsError, match=r"runs/mine/run\.json cannot be read .*delete it"):
+    shutil.rmtree("runs/mine/.copies")
+    with pytest.raises(DeepproverbsError, match=r"runs/mine/run\.json cannot be read .*delete both"):
         used(*mine)
+
+
+def test_a_damaged_run_json_is_taken_from_its_copy(capsys: pytest.CaptureFixture[str]) -> None:
+    mine = made("mine")
+    used(*mine, pool="one")
+    path = Path("runs/mine/run.json")
+    whole = path.read_bytes()
+    for damaged in (b"", b"{}", whole[:-20], whole.replace(b"/one", b"/two")):
+        path.write_bytes(damaged)
+        assert used(*mine)[0].pool == "one" and path.read_bytes() == whole
+        assert "run.json was damaged" in capsys.readouterr().out
+    path.unlink()
+    assert used(*mine)[0].pool == "one" and "run.json was missing: taken from its copy" in capsys.readouterr().out
 
 
 def test_a_hint_names_what_is_not_the_default() -> None:

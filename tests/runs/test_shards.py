@@ -67,7 +67,9 @@ def machine(place: Workspace, folder: Path, text: str, count: int = COUNT) -> in
     """A machine that draws the shard `text`, in this folder; returns how many candidates."""
     bot = bot_of(place, folder, count)
     shard = Shard.read(text, jobs.total(bot))
-    return shards.sample_shard(bot, folder, jobs.fetch_model(place, folder), shard, place.store, QUIET.append)
+    return shards.sample_shard(
+        bot, folder, jobs.fetch_model(place, folder, QUIET.append), shard, place.store, QUIET.append
+    )
 
 
 def pooled(place: Workspace, folder: Path, bot: Bot | None = None) -> tuple[bytes, bytes]:
@@ -82,7 +84,7 @@ def alone(work: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, 
     folder = tmp_path_factory.mktemp("alone")
     place = Workspace(str(work))
     bot = bot_of(place, folder)
-    sample_and_filter(bot, folder, jobs.fetch_model(place, folder), [], QUIET.append)
+    sample_and_filter(bot, folder, jobs.fetch_model(place, folder, QUIET.append), [], QUIET.append)
     return (folder / "candidates.jsonl").read_bytes(), (folder / "pool.jsonl").read_bytes()
 
 
@@ -147,7 +149,7 @@ def test_shards_as_processes_one_of_them_killed(work: Path, alone: tuple[bytes, 
     # What the two processes left is what one draws in one go.
     whole = copy(work, tmp_path / "whole")
     folder = tmp_path / "one"
-    bot, model = bot_of(whole, folder), jobs.fetch_model(whole, folder)
+    bot, model = bot_of(whole, folder), jobs.fetch_model(whole, folder, QUIET.append)
     shards.sample_shard(bot, folder, model, shard, whole.store, QUIET.append)
     assert Parts(whole.store, key).read(shard.first, shard.end) == parts.read(shard.first, shard.end)
 
@@ -191,7 +193,7 @@ def test_overlapping_parts_give_each_number_once(work: Path, tmp_path: Path) -> 
     place = copy(work, tmp_path / "work")
     folder = tmp_path / "run"
     bot = bot_of(place, folder)
-    model = jobs.fetch_model(place, folder)
+    model = jobs.fetch_model(place, folder, QUIET.append)
     for text in ("1/2", "2/5", "1/1"):
         shards.sample_shard(bot, folder, model, Shard.read(text, 200), place.store, QUIET.append)
     parts = Parts(place.store, shards.Candidates(folder, model, bot.sample).key)
@@ -259,19 +261,21 @@ def test_the_jobs_from_nothing(
     with (source / "sayings.txt").open("a") as file:
         file.write("A new saying wants a new model.\n")
     assert cli.main(["job", "place", "--bot", str(source / "bot.toml"), "--work", str(place)]) == 0
-    key = jobs.stored_key(Workspace(str(place)))
-    assert key is not None and key != jobs.model_key(jobs.fetch_bot(Workspace(str(place)), tmp_path / "look"))
+    there = jobs.trained(Workspace(str(place)))
+    assert there is not None and there[0].key != jobs.model_key(
+        jobs.fetch_bot(Workspace(str(place)), tmp_path / "look")
+    )
 
 
 def test_a_model_that_is_half_there_is_fetched_again(work: Path, tmp_path: Path) -> None:
     place, folder = copy(work, tmp_path / "work"), tmp_path / "run"
-    jobs.fetch_model(place, folder)
+    jobs.fetch_model(place, folder, QUIET.append)
     (folder / jobs.TRAINED).unlink()  # killed before the last file came
     (folder / "model" / "model.bin").write_bytes(b"half")
-    assert (jobs.fetch_model(place, folder) / "model.bin").stat().st_size > 1000
+    assert (jobs.fetch_model(place, folder, QUIET.append) / "model.bin").stat().st_size > 1000
     (folder / jobs.TRAINED).write_text('{"key": "of another bot"}')
     (folder / "model" / "old").write_text("left over")
-    assert not (jobs.fetch_model(place, folder) / "old").exists()
+    assert not (jobs.fetch_model(place, folder, QUIET.append) / "old").exists()
 
 
 @pytest.mark.parametrize("text", ["0/8", "9/8", "eight", "3", "-1/2"])
@@ -290,7 +294,7 @@ def test_jobs_say_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="job place"):
         jobs.fetch_bot(Workspace(str(tmp_path)), tmp_path / "run")
     with pytest.raises(DeepproverbsError, match="job train"):
-        jobs.fetch_model(Workspace(str(tmp_path)), tmp_path / "run")
+        jobs.fetch_model(Workspace(str(tmp_path)), tmp_path / "run", QUIET.append)
     (tmp_path / "bot").mkdir()
     bot = Bot("t", tmp_path / "bot")
     (tmp_path / "bot" / "corpus.txt").write_text("a\n")

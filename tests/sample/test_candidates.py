@@ -64,17 +64,56 @@ def test_a_file_cut_at_any_byte_is_repaired(small: Path, tmp_path: Path) -> None
     some = SOME[:24]
     store.append(some[:10])
     store.append(some[10:])
-    whole = store.path.read_bytes()
+    whole, sums = store.path.read_bytes(), store.sums.read_bytes()
     ends = [0]
     for line in whole.splitlines(keepends=True):
         ends.append(ends[-1] + len(line))
     for cut in range(len(whole) + 1):
         store.path.write_bytes(whole[:cut])
-        again, kept = Candidates(tmp_path, small, SETTINGS), max(end for end in ends if end <= cut)
+        store.sums.write_bytes(sums)
+        # Whole parts stay: of the one that was cut nobody knows what it was.
+        again, kept = Candidates(tmp_path, small, SETTINGS), max(ends[n] for n in (0, 10, 24) if ends[n] <= cut)
         assert again.recover() == store.path.stat().st_size == kept
         assert again.count == ends.index(kept)
         assert [Candidate.of(json.loads(line)) for line in store.path.read_bytes().splitlines()] == SOME[: again.count]
         assert again.recover(12) == min(kept, ends[12])
+
+
+def test_a_file_without_sums_keeps_its_whole_lines(small: Path, tmp_path: Path) -> None:
+    """Of a version that wrote none: from now on they are there."""
+    store = Candidates(tmp_path, small, SETTINGS)
+    store.append(SOME[:24])
+    whole = store.path.read_bytes()
+    for cut in range(len(whole) + 1):
+        store.path.write_bytes(whole[:cut])
+        store.sums.unlink(missing_ok=True)
+        kept = whole[:cut].rfind(b"\n") + 1
+        assert Candidates(tmp_path, small, SETTINGS).recover() == store.path.stat().st_size == kept
+        assert store.sums.exists() == bool(kept)
+
+
+def test_every_flipped_bit_is_noticed(small: Path, tmp_path: Path) -> None:
+    """Of the candidates and of their sums: what is left was sampled, and what was before the damage is."""
+    said: list[str] = []
+    store = Candidates(tmp_path, small, SETTINGS)
+    for at in range(0, 24, 6):
+        store.append(SOME[at : at + 6])
+    files = {path: path.read_bytes() for path in (store.path, store.sums)}
+    for path, data in files.items():
+        for at in range(0, 8 * len(data), 13):
+            for other, whole in files.items():
+                other.write_bytes(whole)
+            flipped = bytearray(data)
+            flipped[at // 8] ^= 1 << at % 8
+            path.write_bytes(flipped)
+            said.clear()
+            again = Candidates(tmp_path, small, SETTINGS, said.append)
+            left = again.recover()
+            assert files[store.path].startswith(store.path.read_bytes()) and left < len(files[store.path])
+            assert said and again.count % 6 == 0
+            if path == store.path:
+                assert left >= files[path].rfind(b"\n", 0, at // 8 + 1) - max(map(len, data.split(b"\n"))) * 6
+            assert Candidates(tmp_path, small, SETTINGS, said.append).recover() == left and len(said) == 1
 
 
 def test_other_samples_start_a_new_file_and_another_way_of_sampling_does_not(small: Path, tmp_path: Path) -> None:

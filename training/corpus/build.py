@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from training.common.errors import DeepproverbsError
-from training.common.files import part_file, write_whole
+from training.common.files import part_file, sync, write_whole
 from training.common.text import DELIMITER, END_OF_TEXT
 from training.corpus.gather import Gathered, gather
 from training.settings import CorpusSettings
@@ -31,6 +31,7 @@ from training.settings import CorpusSettings
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+MADE = ("corpus.txt", "corpus.npz", "corpus.json")
 FEWEST_TEXTS = 20
 """Below this there is nothing to learn from, and less than one text in ten to measure the loss on."""
 STEP = 65_536
@@ -97,7 +98,9 @@ def build(
         part = out / ".corpus.npz.part"
         try:
             _write_arrays(part, tokens, lengths, held, end)
+            sync(part)
             part.replace(out / "corpus.npz")
+            sync(out / "corpus.npz")
         finally:
             part.unlink(missing_ok=True)
     ledger = gathered.ledger

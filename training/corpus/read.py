@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from training.common.errors import DeepproverbsError
 from training.corpus import members
@@ -175,3 +182,35 @@ def load_built(path: Path) -> list[str]:
         return [raw.text for raw in DELIMITED.read(Source(path), Found("as built"), Ledger())]
     except (OSError, UnicodeDecodeError) as error:
         raise DeepproverbsError(f"Cannot read {path}: {error}; make it again with `deepproverbs corpus`.") from error
+
+
+_BROKEN = (
+    *(OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, TypeError, IndexError, SyntaxError),
+    *(OverflowError, struct.error, zlib.error, zipfile.BadZipFile),
+)
+"""What NumPy and zipfile raise at one flipped bit or another."""
+
+
+def load_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
+    """Arrays of a corpus.npz (training/corpus/build.py): whole numbers, and offsets that fit their tokens.
+
+    Raises:
+        DeepproverbsError: it is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in names}
+        for name, array in arrays.items():
+            if array.dtype.kind not in "iu":
+                raise ValueError(f"{name} holds no whole numbers")
+            if name.endswith("_offsets"):
+                tokens = arrays.get(name.removesuffix("_offsets"))
+                if array.ndim != 1 or len(array) < 2 or array[0] != 0 or (np.diff(array) < 0).any():
+                    raise ValueError(f"{name} are no offsets")
+                if tokens is not None and (tokens.ndim != 1 or array[-1] != len(tokens)):
+                    raise ValueError(f"{name} are of other tokens")
+    except _BROKEN as error:
+        raise DeepproverbsError(
+            f"{path} cannot be read ({error}); delete it and make it again with `deepproverbs corpus`, or `run`."
+        ) from error
+    return arrays

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 FILES = (("encoder.json", "vocab.bpe"), ("tokenizer.json", "tokenizer_config.json"))
 """What a tokenizer is read from: the names that OpenAI gave them, or Hugging Face's (the second of which may be
 missing)."""
+SPECIAL = 64
+"""Tokens of encoder.json that no merge makes, at most: GPT-2 has one, <|endoftext|>."""
+AGAIN = "delete the folder and start again, or copy these files again"
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
@@ -26,7 +29,11 @@ def tokenizer_files(folder: Path) -> list[Path]:
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a model's folder. Text is only ever text to it: what looks like a special token is spelt out,
-    and nothing is put before or after it."""
+    and nothing is put before or after it.
+
+    Raises:
+        DeepproverbsError: its files are missing or damaged.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
     path = folder / "tokenizer.json"
@@ -40,13 +47,32 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
         tokenizer.encode_special_tokens = True
         return tokenizer
-    vocab = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-    lines = (folder / "vocab.bpe").read_text(encoding="utf-8").split("\n")[1:]
-    merges = [(pair[0], pair[1]) for line in lines if len(pair := line.split()) == 2]
-    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    try:
+        vocab = read_vocabulary(folder)
+        lines = (folder / "vocab.bpe").read_text(encoding="utf-8").split("\n")[1:]
+        merges = [(pair[0], pair[1]) for line in lines if len(pair := line.split()) == 2]
+        made = {"".join(pair) for pair in merges}
+        unmade = sum(len(token) > 1 and token not in made for token in vocab)
+        if unmade > SPECIAL:
+            raise ValueError(f"vocab.bpe makes {unmade:,} of the tokens from nothing: it is cut short")
+        tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    except Exception as error:  # tokenizers' own, too
+        raise DeepproverbsError(
+            f"encoder.json and vocab.bpe in {folder} are missing or damaged ({error}); {AGAIN}."
+        ) from error
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
+
+
+def read_vocabulary(folder: Path) -> dict[str, int]:
+    """What encoder.json says: token → id. Raises OSError and ValueError: it is missing or damaged."""
+    vocab = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+    if not isinstance(vocab, dict) or not all(type(token) is int and token >= 0 for token in vocab.values()):
+        raise ValueError("encoder.json does not give each token a number")
+    if len(set(vocab.values())) < len(vocab) or max(vocab.values(), default=0) > 2 * len(vocab) + SPECIAL:
+        raise ValueError("encoder.json gives two tokens one number, or leaves most numbers out")
+    return vocab
 
 
 def end_of_text(folder: Path) -> str:

@@ -10,6 +10,7 @@ from post_tweet.store import open_store
 
 from training.common import jsonl
 from training.common.errors import DeepproverbsError, WrongUse
+from training.common.manifest import Manifest
 from training.common.text import text_id
 from training.curate.write import Record
 
@@ -42,6 +43,9 @@ def read_pool(path: Path) -> list[dict[str, Any]]:
 
 def fill(path: Path, url: str, run: str) -> Appended:
     """Append the file's texts to the pool; filling the same file twice adds nothing."""
+    Manifest(path.parent).rely(
+        path, cure="`deepproverbs run` makes it again, and a copy elsewhere is filled in as it is; nothing was added"
+    )
     # Ids are made anew: an older version gave texts that differ in marks alone (Hindi, Thai) the same one.
     return Pool(open_store(url)).append([{**record, "id": text_id(record["text"])} for record in read_pool(path)], run)
 

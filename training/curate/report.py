@@ -37,9 +37,11 @@ from rapidfuzz import fuzz, process
 from training.common import jsonl
 from training.common.errors import WrongUse
 from training.common.files import write_whole
+from training.common.manifest import Manifest
 from training.common.text import normal_form, text_of_units, units_of
 from training.corpus import build as corpus
 from training.corpus.read import load_built
+from training.sample.candidates import check_candidates
 from training.settings import Bot
 
 MOST = 20_000
@@ -188,6 +190,9 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
     """
     if not (run / "pool.jsonl").exists():
         raise WrongUse(f"No pool.jsonl in {run}; `deepproverbs run` makes one.")
+    files = [run / name for name in ("pool.jsonl", "corpus.txt", "metrics.jsonl")]
+    Manifest(run).rely(*files, cure="`deepproverbs run` makes it again")
+    check_candidates(run)
     texts = load_built(run / "corpus.txt")
     training, held_out = corpus.split(texts, bot.corpus.hold_out, bot.corpus.seed)
     rng = random.Random(bot.sample.seed)

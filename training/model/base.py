@@ -78,6 +78,12 @@ class BaseModel:
     """SHA-256 over the sums of the files that matter: the same model has the same sha on any machine."""
     layout: str = OPENAI_LAYOUT
     """How its files are arranged: a trainer takes some layouts and not others."""
+    sums: Path | None = None
+    """Where the sums of its files are; None: in the folder."""
+
+    def check(self) -> None:
+        """Before hours are spent on it. Raises DeepproverbsError: a file is not what it was when it was summed."""
+        Record(self.folder, keep=self.sums).check()
 
 
 def layouts_of(name: str) -> frozenset[str]:
@@ -201,7 +207,7 @@ def _for_torch(base: BaseModel, cache: Path) -> BaseModel:
         huggingface.write_gpt2(bundle.read(base.folder), base.hparams, base.folder, new)
 
     folder = _built(cache, base.name, _beside(base, HF_LAYOUT), base.sha, build)
-    return replace(base, folder=folder, layout=HF_LAYOUT)
+    return replace(base, folder=folder, layout=HF_LAYOUT, sums=None)
 
 
 def _for_tensorflow(base: BaseModel, cache: Path) -> BaseModel:
@@ -216,7 +222,7 @@ def _for_tensorflow(base: BaseModel, cache: Path) -> BaseModel:
         weights.unlink()
 
     folder = _built(cache, base.name, _beside(base, OPENAI_LAYOUT), base.sha, build)
-    return replace(base, folder=folder, layout=OPENAI_LAYOUT)
+    return replace(base, folder=folder, layout=OPENAI_LAYOUT, sums=None)
 
 
 def _beside(base: BaseModel, layout: str) -> str:
@@ -291,7 +297,7 @@ def _in_place(name: str, folder: Path, cache: Path) -> BaseModel:
         if stale:
             known.save()
     log.info("%s: a model of %d layers and width %d", folder, hparams.n_layer, hparams.n_embd)
-    return BaseModel(name, folder, hparams, known.sha(), layout)
+    return BaseModel(name, folder, hparams, known.sha(), layout, known.path)
 
 
 @contextlib.contextmanager

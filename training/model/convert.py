@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from training.common.files import write_whole
+from training.common.files import sync, write_whole
 from training.common.manifest import Manifest, digest_of, key_of
 from training.common.progress import Say
 from training.common.text import END_OF_TEXT
@@ -43,7 +43,7 @@ def convert(
     out and found harmless, else those that training/model/trim.py chooses; the tokens of `originals` stay.
     """
     model, settings = run / "model", sampling or SampleSettings(vocabulary="full")
-    manifest = Manifest(run)
+    manifest = Manifest(run, say)
     matters: dict[str, Any] = {"vocabulary": settings.vocabulary}
     if settings.vocabulary != "full":
         matters |= {
@@ -52,7 +52,7 @@ def convert(
             "hottest": max(settings.temperatures),
         }
     key = key_of(matters, *sorted(p for p in checkpoint.iterdir() if p.is_file()))
-    if manifest.done("convert", key, model / "model.bin"):
+    if (model / "model.bin").exists() and manifest.done("convert", key, model):
         say(f"Conversion: already done ({model}).")
         return model
     started = time.monotonic()
@@ -85,29 +85,39 @@ def convert(
         else:
             write(part, trimmed.rows, max(settings.temperatures))
             shutil.rmtree(full)
-    shutil.rmtree(model, ignore_errors=True)
-    part.rename(model)
+    _put(part, model)
     if cut_off := trained or trimmed:
         cut = {"trimmed": asdict(cut_off) | {"rows": len(cut_off.rows)}}
     say(f"Converted {parameters:,} parameters to {model}.")
     manifest.record(
-        "convert", key, matters, started, parameters=parameters, checkpoint=str(checkpoint.resolve()), **cut
+        "convert", key, matters, started, [model], parameters=parameters, checkpoint=str(checkpoint.resolve()), **cut
     )
     return model
 
 
-def convert_base(run: Path, base: Path, model: Path) -> Path:
-    """RUN/base: the base model, converted with the tokens of `model`, so that both can score a text."""
-    manifest, out, part = Manifest(run), run / "base", run / ".base.part"
+def _put(part: Path, model: Path) -> None:
+    """Let a folder that has been written whole take a model's place."""
+    sync(part)
+    shutil.rmtree(model, ignore_errors=True)
+    part.rename(model)
+    sync(model)
+
+
+def convert_base(
+    run: Path, base: Path, model: Path, say: Say = print, check: Callable[[], object] = lambda: None
+) -> Path:
+    """RUN/base: the base model, converted with the tokens of `model`, so that both can score a text. `check`: raises
+    where the base is damaged."""
+    manifest, out, part = Manifest(run, say), run / "base", run / ".base.part"
     rows = [int(row) for row in Converted(model).ids]
     key = key_of(rows, *sorted(p for p in base.iterdir() if p.is_file()))
-    if manifest.done("base", key, out / "model.bin"):
+    if (out / "model.bin").exists() and manifest.done("base", key, out):
         return out
+    check()
     started = time.monotonic()
     source_of(base, run)[1](part, rows, math.inf)
-    shutil.rmtree(out, ignore_errors=True)
-    part.rename(out)
-    manifest.record("base", key, {"tokens": len(rows)}, started)
+    _put(part, out)
+    manifest.record("base", key, {"tokens": len(rows)}, started, [out])
     return out
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from training.common.errors import WrongUse
-from training.corpus.tokenizer import end_of_text, is_byte_level, load_tokenizer
+from training.common.errors import DeepproverbsError, WrongUse
+from training.common.manifest import Manifest
+from training.corpus.read import load_arrays
+from training.corpus.tokenizer import AGAIN, end_of_text, is_byte_level, load_tokenizer, read_vocabulary
 from training.model.layout import read_hparams
 
 
@@ -25,16 +27,22 @@ def model_of(run: Path) -> Path:
 
     Raises:
         WrongUse: there is none yet.
+        DeepproverbsError: it is not what was converted.
     """
     if not (run / "model" / "model.bin").exists():
         raise WrongUse(f"No model in {run}; run `deepproverbs finetune` and `deepproverbs convert` first.")
+    Manifest(run).rely(run / "model", cure="`deepproverbs convert` makes it again")
     return run / "model"
 
 
 def vocabulary(folder: Path) -> list[str]:
     """The names of a model's tokens in the order of their ids."""
-    path = folder / "encoder.json"
-    encoder = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else load_tokenizer(folder).get_vocab()
+    try:
+        encoder = read_vocabulary(folder)
+    except FileNotFoundError:
+        encoder = load_tokenizer(folder).get_vocab()
+    except (OSError, ValueError, RecursionError) as error:
+        raise DeepproverbsError(f"{folder / 'encoder.json'} is damaged ({error}); {AGAIN}.") from error
     names = named([], max(encoder.values()) + 1)
     for name, token in encoder.items():
         names[token] = name
@@ -56,14 +64,20 @@ class Converted:
         self.byte_level = is_byte_level(self.tokenizer)
         """Whether a token stands for the bytes that its name spells, so that a text's bytes can be watched."""
         kept = folder / "kept.json"
-        trimmed = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
-        self.ids = np.array(trimmed.get("rows", range(len(self.names))), dtype=np.int64)
-        self.hottest = float(trimmed.get("hottest", "inf"))
-        """The highest temperature for which the rows suffice."""
-        self.row = {int(token): row for row, token in enumerate(self.ids)}
-        self.end_name = end_of_text(folder)
-        """The token before and after every text."""
-        self.end = self.row[self.names.index(self.end_name)]
+        try:
+            trimmed = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+            self.ids = np.array(trimmed.get("rows", range(len(self.names))), dtype=np.int64)
+            self.hottest = float(trimmed.get("hottest", "inf"))
+            """The highest temperature for which the rows suffice."""
+            self.row = {int(token): row for row, token in enumerate(self.ids)}
+            if len(self.row) < len(self.ids) or not 0 <= min(self.row) <= max(self.row) < len(self.names):
+                raise ValueError("it names rows twice, or some that the model has not")
+            self.end_name = end_of_text(folder)
+            """The token before and after every text."""
+            self.end = self.row[self.names.index(self.end_name)]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            what = f"{kept} is" if kept.exists() else f"The vocabulary in {folder} is"
+            raise DeepproverbsError(f"{what} damaged ({error}); {AGAIN}.") from error
 
     def compute_type(self, cuda: bool = False) -> str:
         """The fastest number type in which CTranslate2's probabilities are still those of float32. Rounding activations
@@ -119,9 +133,15 @@ def held_out(converted: Converted, corpus: Path, part: str = "held_out") -> list
     """The held-out texts of a corpus.npz, or those of its part `train`, as token names, the end token before and after
     each."""
     names = {int(i): name for i, name in zip(converted.ids, converted.token_names(), strict=True)}
-    with np.load(corpus) as arrays:
-        tokens, offsets, end = arrays[part], arrays[f"{part}_offsets"], int(arrays["end"])
-    return [[names[end], *(names[int(t)] for t in tokens[a:b])] for a, b in pairwise(offsets)]
+    arrays = load_arrays(corpus, part, f"{part}_offsets", "end")
+    tokens, offsets, end = arrays[part], arrays[f"{part}_offsets"], int(arrays["end"])
+    try:
+        return [[names[end], *(names[int(t)] for t in tokens[a:b])] for a, b in pairwise(offsets)]
+    except KeyError as error:
+        raise DeepproverbsError(
+            f"{corpus} has the token {error}, which the model in {converted.folder} lacks: they are not of one run; "
+            "make both again with `deepproverbs run`."
+        ) from error
 
 
 def byte_of_character() -> dict[str, int]:

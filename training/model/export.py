@@ -15,6 +15,7 @@ import numpy as np
 
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import write_whole
+from training.common.manifest import Manifest
 from training.corpus.tokenizer import end_of_text
 from training.model import bundle, huggingface
 from training.model.card import card
@@ -56,6 +57,7 @@ def export(run: Path, form: str, out: Path, name: str, language: str, cache: Pat
         DeepproverbsError: the disk does not take it, or TensorFlow is missing or failed.
     """
     checkpoint = checkpoint_of(run)
+    Manifest(run).rely(checkpoint, cure="`deepproverbs finetune` makes it again")
     layout = layout_of(checkpoint)
 
     def fill(part: Path) -> None:

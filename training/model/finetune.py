@@ -22,9 +22,10 @@ import numpy as np
 
 from training.common import jsonl, progress
 from training.common.errors import DeepproverbsError
-from training.common.files import write_whole
+from training.common.files import sync, write_whole
 from training.common.manifest import Manifest, digest_of, key_of
 from training.common.progress import Say
+from training.corpus.read import load_arrays
 from training.corpus.tokenizer import load_tokenizer
 from training.model.base import BaseModel
 from training.model.events import Done, Epoch, Event, Interrupted, Resumed, Step, Trimmed
@@ -92,8 +93,8 @@ def training_arguments(settings: FinetuneSettings, base: BaseModel, corpus: Path
     """
     width = base.hparams.n_embd
     large = width >= 1024
-    with np.load(corpus) as arrays:
-        texts, tokens = len(arrays["train_offsets"]) - 1, len(arrays["train"])
+    arrays = load_arrays(corpus, "train", "train_offsets")
+    texts, tokens = len(arrays["train_offsets"]) - 1, len(arrays["train"])
     if settings.recipe == "windows":
         if tokens <= WINDOW + 1:
             raise DeepproverbsError(
@@ -142,15 +143,22 @@ def finetune(
     chosen = choice or choose_trainer(settings.trainer, frozenset({base.layout}), settings.recipe)
     trainer = chosen.trainer
     todo = training_arguments(settings, base, corpus)
-    manifest = Manifest(run)
+    manifest = Manifest(run, say)
     facts = todo.facts | {"base": base.name, "base_sha": base.sha}
     if trainer is not TENSORFLOW:  # it was the only one at first, so the keys of old runs lack it
         facts |= {"trainer": trainer.name, "keep": digest_of(map(str, keep))}
     key = key_of(facts, corpus)
-    if manifest.done("finetune", key, checkpoint / trainer.checkpoint_file, metrics):
-        say(f"Fine-tuning: already done ({checkpoint}).")
-        return checkpoint
-    _discard_other(run, key)
+    finished = manifest.stages.get("finetune", {})
+    if finished.get("key") == key:
+        if manifest.changed("finetune") == [metrics]:  # the manifest has what is in it
+            say(f"{metrics} is not what the stage finetune wrote: it is written again.")
+            jsonl.write(metrics, finished["metrics"])
+        if (checkpoint / trainer.checkpoint_file).exists() and manifest.done("finetune", key, checkpoint, metrics):
+            say(f"Fine-tuning: already done ({checkpoint}).")
+            return checkpoint
+        shutil.rmtree(run / "checkpoint", ignore_errors=True)  # what is damaged is nothing to go on from
+    _discard_other(run, key, say)
+    base.check()
     why = f" ({chosen.why})" if chosen.why else ""
     say(f"Fine-tuning {base.name} with {trainer.title}{why} by the recipe {todo.recipe}: {todo.arithmetic}.")
     started, resume = time.monotonic(), run / "checkpoint" / "resume"
@@ -174,13 +182,15 @@ def finetune(
         bar.total = bar.n  # it may have ended early
     epochs = [asdict(epoch) | {"bits": round(measure.bits(epoch.held_out), 4)} for epoch in done.epochs]
     jsonl.write(metrics, epochs)
+    sync(checkpoint)
     before, *trained = done.epochs
     best = min(trained, key=lambda epoch: epoch.held_out)
     say(
         f"Best: epoch {best.epoch}, held-out loss {measure.text(best.held_out)} (before: {before.held_out:.3f}), "
         f"{trained[-1].seconds:.0f} s of training."
     )
-    manifest.record("finetune", key, facts, started, metrics=epochs, best_epoch=best.epoch)
+    made = [checkpoint, metrics]
+    manifest.record("finetune", key, facts, started, made, metrics=epochs, best_epoch=best.epoch)
     shutil.rmtree(resume, ignore_errors=True)
     return checkpoint
 
@@ -197,8 +207,7 @@ class Measure:
     @classmethod
     def of(cls, corpus: Path, tokenizer_folder: Path) -> Measure:
         tokenizer = load_tokenizer(tokenizer_folder)
-        with np.load(corpus) as arrays:
-            held, offsets = arrays["held_out"], arrays["held_out_offsets"]
+        held, offsets = load_arrays(corpus, "held_out", "held_out_offsets").values()
         texts = tokenizer.decode_batch([held[a : b - 1].tolist() for a, b in pairwise(offsets)])
         return cls(len(held), sum(len(text) + 1 for text in texts))
 
@@ -210,10 +219,12 @@ class Measure:
         return f"{loss:.3f}, {self.bits(loss):.3f} bits a character"
 
 
-def _discard_other(run: Path, key: str) -> None:
+def _discard_other(run: Path, key: str, say: Say) -> None:
     """Delete what a run with other settings or texts left unfinished: this one cannot use it."""
     mark = run / "checkpoint" / "key"
-    if not mark.exists() or mark.read_text(encoding="utf-8") != key:
+    if not mark.is_file() or mark.read_bytes() != key.encode():
+        if (run / "checkpoint" / "resume").exists():
+            say("An interrupted fine-tuning had other settings or texts: this one starts at the beginning.")
         shutil.rmtree(run / "checkpoint", ignore_errors=True)
         write_whole(mark, key)
 

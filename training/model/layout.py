@@ -17,8 +17,8 @@ from dataclasses import MISSING, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from training.common.errors import WrongUse
-from training.common.files import write_whole
+from training.common.errors import DeepproverbsError, WrongUse
+from training.common.files import digest, write_whole
 from training.common.text import END_OF_TEXT
 
 OPENAI_LAYOUT = "openai"
@@ -92,7 +92,7 @@ def check_layout(folder: Path) -> Hparams:
             raise ValueError
         if "\n" not in (folder / "vocab.bpe").read_text(encoding="utf-8"):
             raise ValueError
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WrongUse(
             f"encoder.json and vocab.bpe in {folder} are no vocabulary of at most {hparams.n_vocab:,} "
             f"tokens with {END_OF_TEXT}; copy them again."
@@ -156,7 +156,7 @@ def read_hparams(folder: Path) -> Hparams:
         hparams = Hparams(**{field.name: raw[field.name] for field in fields(Hparams) if field.name in raw})
         if any(type(raw[name]) is not int or raw[name] < 1 for name in needed) or hparams.n_embd % hparams.n_head:
             raise ValueError("they describe no model")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WrongUse(
             f"{path} must hold {', '.join(needed)} as whole numbers, n_embd a multiple of n_head; copy it again."
         ) from error
@@ -191,7 +191,7 @@ def check_hf_layout(folder: Path) -> Hparams:
         raise WrongUse(
             f"{path} describes no causal language model that this project knows: its numbers are missing."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WrongUse(f"{path} cannot be read as a model's description ({error}); copy it again.") from error
     if not (folder / "tokenizer.json").is_file():
         raise WrongUse(
@@ -230,8 +230,10 @@ def safetensors_header(path: Path) -> tuple[int, dict[str, Any]]:
             return 0, {}
         try:
             tensors = json.loads(file.read(length))
-        except ValueError:
+        except (ValueError, RecursionError):
             return 0, {}
+    if not isinstance(tensors, dict):
+        return 0, {}
     return 8 + length, {name: about for name, about in tensors.items() if name != "__metadata__"}
 
 
@@ -240,7 +242,7 @@ def safetensors_size(path: Path) -> int:
     before, tensors = safetensors_header(path)
     try:
         return before + max(about["data_offsets"][1] for about in tensors.values()) if tensors else -1
-    except (KeyError, IndexError, TypeError):
+    except (KeyError, IndexError, TypeError, AttributeError):
         return -1
 
 
@@ -283,6 +285,19 @@ class Record:
             return False
         known = self.files.get(file)
         return known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+    def check(self) -> None:
+        """Read the files that look as they did, before hours are spent on them.
+
+        Raises:
+            DeepproverbsError: one of them is not what it was, though its length and time are: the disk is bad.
+        """
+        for file in sorted(self.files):
+            if self.fresh(file) and digest(self.folder / file, "sha256") != self.files[file].sha256:
+                raise DeepproverbsError(
+                    f"{self.folder / file} has been damaged since it was summed; delete it and start again, it is then "
+                    "fetched or built anew (a model of your own: copy it again)."
+                )
 
     def sum_of(self, file: str) -> str | None:
         return self.files[file].sha256 if file in self.files else None

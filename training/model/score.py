@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.common.errors import DeepproverbsError
 from training.common.machine import cores
 from training.common.progress import bar
 from training.model.converted import Converted, held_out
@@ -32,13 +33,18 @@ class Scorer:
         self.converted = Converted(model)
         self.names = self.converted.token_names()
         cuda = ctranslate2.get_cuda_device_count() > 0
-        self.generator = ctranslate2.Generator(
-            str(model),
-            device="cuda" if cuda else "cpu",
-            compute_type=self.converted.compute_type(cuda),
-            inter_threads=1 if cuda else cores(),
-            intra_threads=1,
-        )
+        try:
+            self.generator = ctranslate2.Generator(
+                str(model),
+                device="cuda" if cuda else "cpu",
+                compute_type=self.converted.compute_type(cuda),
+                inter_threads=1 if cuda else cores(),
+                intra_threads=1,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise DeepproverbsError(
+                f"CTranslate2 cannot load the model in {model} ({error}); delete the folder and start again."
+            ) from error
 
     def rows(self, rows: Sequence[list[str]]) -> Floats:
         """Mean log-probability of each; the first token is given."""
@@ -66,7 +72,8 @@ class Scorer:
 
 def of_held_out(model: Path, corpus: Path) -> Floats:
     """Scores of the held-out texts of a corpus.npz."""
-    stamps = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in (model / "model.bin", corpus))
+    files = [path for path in (model / "model.bin", corpus) if path.exists()]  # what is missing is told below
+    stamps = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in files)
     return _of_held_out(model, corpus, stamps)
 
 

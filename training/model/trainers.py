@@ -90,21 +90,26 @@ class Trainer:
             before = errors.tell()
             # In a session of its own the terminal's Ctrl-C reaches the program once, through us, and cannot interrupt
             # the save that it starts.
-            process = subprocess.Popen(
-                [self.interpreter(), self.programs / f"{program}.py", json.dumps(dict(arguments), default=str)],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                encoding="utf-8",
-                env=environment,
-                start_new_session=True,
-            )
-            assert process.stdout is not None
-            with _passing_on_interrupts(process) as interrupts:
+            told = json.dumps(dict(arguments), default=str)
+            command: list[str | Path] = [self.interpreter(), self.programs / f"{program}.py", told]
+            with _passing_on_interrupts() as passing:
+                process = subprocess.Popen(
+                    command,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    text=True,
+                    encoding="utf-8",
+                    env=environment,
+                    start_new_session=True,
+                )
+                assert process.stdout is not None
                 try:
+                    passing.to(process)
                     for line in process.stdout:
                         if line.endswith("\n"):  # else the program died while writing it
-                            yield parse(line)
+                            event = parse(line)
+                            passing.begun()
+                            yield event
                     code = process.wait()
                 except BadEvent as error:
                     raise DeepproverbsError(
@@ -115,7 +120,7 @@ class Trainer:
                         process.terminate()
                         process.wait()
                     process.stdout.close()
-        if interrupts:
+        if passing.count:
             raise KeyboardInterrupt
         if code:
             raise DeepproverbsError(self._failure(program, code, log, before))
@@ -234,21 +239,44 @@ def install(trainer: Trainer) -> bool:
     return subprocess.run([ROOT / "scripts" / "setup", trainer.environment]).returncode == 0 and trainer.installed
 
 
+class _Passing:
+    """Passes Ctrl-C on to a program.
+
+    The first one has it save, and the second ends it. Until its first event, though, it loads libraries, in which an
+    interrupt may be lost, and has nothing to save: then the first one ends it.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Interrupts so far."""
+        self.process: subprocess.Popen[str] | None = None
+        self.saves = False
+
+    def to(self, process: subprocess.Popen[str]) -> None:
+        """The program has started. An interrupt that came while it did is passed on now."""
+        self.process = process
+        if self.count:
+            process.terminate()
+
+    def begun(self) -> None:
+        """It has sent an event."""
+        self.saves = True
+
+    def note(self, number: int, _: object) -> None:
+        self.count += 1
+        if self.process:
+            self.process.send_signal(signal.SIGINT if self.saves and self.count == 1 else signal.SIGTERM)
+
+
 @contextlib.contextmanager
-def _passing_on_interrupts(process: subprocess.Popen[str]) -> Iterator[list[int]]:
-    """Pass the first Ctrl-C on to the program, which then saves; end it at the second. Yields the list of them."""
-    interrupts: list[int] = []
-    old = signal.getsignal(signal.SIGINT)
+def _passing_on_interrupts() -> Iterator[_Passing]:
+    """From before a program starts until it has ended: no Ctrl-C is lost in between."""
+    passing, old = _Passing(), signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or old == signal.SIG_IGN:
-        yield interrupts
+        yield passing
         return
-
-    def note(number: int, _: object) -> None:
-        interrupts.append(number)
-        process.send_signal(signal.SIGINT if len(interrupts) == 1 else signal.SIGTERM)
-
-    signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, passing.note)
     try:
-        yield interrupts
+        yield passing
     finally:
         signal.signal(signal.SIGINT, old)

@@ -15,6 +15,7 @@ import numpy as np
 from training.common.errors import DeepproverbsError
 from training.common.manifest import Manifest
 from training.common.progress import Say
+from training.corpus.read import load_arrays
 from training.judge.blocks import Tally
 from training.settings import Bot
 
@@ -78,7 +79,7 @@ class Diagnosis:
     def _unfinished(self) -> str:
         most = self.bot.sample.max_tokens
         corpus = self.run / "corpus.npz"
-        lengths = np.diff(np.load(corpus)["train_offsets"]) if corpus.exists() else np.zeros(1)
+        lengths = np.diff(load_arrays(corpus, "train_offsets")["train_offsets"]) if corpus.exists() else np.zeros(1)
         if (lengths > most).mean() > UNFINISHED / 2:
             enough = min(1023, int(np.quantile(lengths, 0.99)))
             return f"have no end after {most} tokens, nor have many of the corpus; set [sample] max_tokens to {enough}."

@@ -11,6 +11,7 @@ from pathlib import Path
 from training.common import jsonl, progress
 from training.common.errors import WrongUse
 from training.common.files import part_file
+from training.common.manifest import Manifest
 from training.common.progress import Say
 from training.corpus.read import load_corpus, open_beside, open_corpus
 from training.curate import fill
@@ -107,6 +108,7 @@ def judging_of(bot: Bot, options: FilterOptions) -> Judging:
     if not options.run:
         return judging
     model, base = model_of(options.run), options.run / "base"
+    Manifest(options.run).rely(base, options.run / "corpus.npz", cure="`deepproverbs run` makes it again")
     second, corpus = base if (base / "model.bin").exists() else None, options.run / "corpus.npz"
     return replace(
         judging,

@@ -5,11 +5,11 @@ The workspace is a prefix in S3 or a directory:
     bot/      the bot's folder: bot.toml, its texts and rules       `place`, by whoever starts the jobs
     run/      corpus.txt, corpus.npz, model/, base/, trained.json   `train`
     shards/   candidates                                            `sample`, any number at a time
-    out/KEY/  verdicts.jsonl, review.jsonl, pool.jsonl              `fill`, which puts the texts into the pool, too
+    out/KEY/  verdicts.jsonl, review.jsonl, chosen.json, pool.jsonl `fill`, which puts the texts into the pool, too
 
 In run/ and out/ the last file is put last: if it is there, all are. trained.json has a key of the texts and settings
-behind the model; KEY is one of all that the pool depends on. So any job may be killed at any moment and started again,
-on this machine or another.
+behind the model, and the digests of the other files, chosen.json that of the pool; KEY is a key of all that the pool
+depends on. So any job may be killed at any moment and started again, on this machine or another.
 
 AWS Batch runs these (infra/training.yaml); the same commands on one machine do the same.
 """
@@ -17,18 +17,19 @@ AWS Batch runs these (infra/training.yaml); the same commands on one machine do 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from post_tweet.store import Missing
 
 from training import settings as config
 from training.common.errors import DeepproverbsError, WrongUse
-from training.common.files import write_whole
-from training.common.manifest import key_of
+from training.common.files import digest, inside, note_of, write_note, write_whole
+from training.common.manifest import FILE as MANIFEST
+from training.common.manifest import MEASURED, key_of
 from training.common.progress import Say
 from training.curate import fill
 from training.judge.own import own_files
@@ -38,8 +39,8 @@ from training.runs.workspace import Workspace
 from training.sample.candidates import Candidates
 from training.settings import Bot, plain
 
-TRAINED = "trained.json"
-MADE = ("corpus.txt", "corpus.npz", "manifest.json")
+TRAINED, CHOSEN = "trained.json", "chosen.json"
+MADE = ("corpus.txt", "corpus.npz", MANIFEST)
 SPARE = 2
 """Candidates of the shards for each text that is to pass: half of nano's pass the filters, and the last job draws what
 is still missing."""
@@ -73,43 +74,90 @@ def model_key(bot: Bot) -> str:
     return key_of(settings, bot.corpus_file, *bot.reference_files)
 
 
-def stored_key(work: Workspace) -> str | None:
-    """The key of the model in the workspace, if there is a whole one."""
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What trained.json says."""
+
+    key: str
+    files: dict[str, str]
+    """File of run/ → its digest; none of what a version made that noted none."""
+
+    @classmethod
+    def of_note(cls, note: dict[str, Any]) -> Trained:
+        return cls(str(note["key"]), {str(name): str(known) for name, known in note.get("files", {}).items()})
+
+
+def trained(work: Workspace) -> tuple[Trained, bytes] | None:
+    """What the workspace says of its model, if there is a whole one; and the bytes that say so.
+
+    Raises:
+        DeepproverbsError: they are damaged.
+    """
     try:
-        return str(json.loads(work.store.get(f"run/{TRAINED}")[0])["key"])
+        data = work.store.get(f"run/{TRAINED}")[0]
+        return Trained.of_note(note_of(data)), data
     except Missing:
         return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeepproverbsError(
+            f"{work.url}/run/{TRAINED} is damaged ({error}); delete it there: `deepproverbs job train` then puts the "
+            "model there again."
+        ) from error
 
 
 def train(bot: Bot, folder: Path, work: Workspace, say: Say) -> None:
     """Everything up to a converted model, unless the workspace has it. Training that is interrupted starts over: it
     takes minutes on a GPU."""
-    key = model_key(bot)
-    if stored_key(work) == key:
+    key, there = model_key(bot), trained(work)
+    if there and there[0].key == key:
         say(f"There is a model in {work.url}/run already; nothing to do.")
         return
     model, base = stages.train(bot, folder, say, force=True)
     found = [*model.rglob("*"), *(base.rglob("*") if base else [])]
-    files = [path for path in found if path.is_file() and path.name != "calibration.json"]
-    work.put_all([folder / name for name in MADE], folder, "run")
+    files = [path for path in found if path.is_file() and path.name not in MEASURED]
+    files = [folder / name for name in MADE] + files
     work.put_all(files, folder, "run")
-    write_whole(folder / TRAINED, json.dumps({"key": key}) + "\n")
+    # Not the manifest's: it goes on to change.
+    digests = {path.relative_to(folder).as_posix(): digest(path) for path in files if path.name != MANIFEST}
+    write_note(folder / TRAINED, {"key": key, "files": digests})
     work.put(folder / TRAINED, f"run/{TRAINED}")
     say(f"The model is in {work.url}/run.")
 
 
-def fetch_model(work: Workspace, folder: Path) -> Path:
-    """Fetch the run's folder as `train` left it. Returns the model's folder."""
-    key, mark = stored_key(work), folder / TRAINED
-    if key is None:
+def fetch_model(work: Workspace, folder: Path, say: Say) -> Path:
+    """Fetch the run's folder as `train` left it, unless it is here. Returns the model's folder.
+
+    Raises:
+        DeepproverbsError: there is none in the workspace, or a damaged one.
+    """
+    found, mark = trained(work), folder / TRAINED
+    if found is None:
         raise DeepproverbsError(f"There is no model in {work.url}/run yet; `deepproverbs job train` makes it.")
-    if not mark.exists() or json.loads(mark.read_text(encoding="utf-8"))["key"] != key:
-        for part in ("model", "base"):
-            shutil.rmtree(folder / part, ignore_errors=True)
-        keys = [name for name in work.store.list("run/") if name != f"run/{TRAINED}"]
-        for name in [*keys, f"run/{TRAINED}"]:
-            work.get(name, folder / name.removeprefix("run/"))
+    there, data = found
+    if mark.is_file() and mark.read_bytes() == data:
+        wrong = _changed(there, folder)
+        if not wrong:
+            return folder / "model"
+        say(f"{folder / wrong[0]} is not what was trained: the model is fetched again.")
+    mark.unlink(missing_ok=True)  # until all are there
+    for part in ("model", "base"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+    for key in work.store.list("run/"):
+        if key != f"run/{TRAINED}":
+            work.get(key, folder, key.removeprefix("run/"))
+    if wrong := _changed(there, folder):
+        raise DeepproverbsError(
+            f"{work.url}/run/{wrong[0]} is not what was trained; delete {TRAINED} there: `deepproverbs job train` then "
+            "puts the model there again."
+        )
+    write_whole(mark, data.decode())
     return folder / "model"
+
+
+def _changed(there: Trained, folder: Path) -> list[str]:
+    """The files of a trained model that are not what they were."""
+    paths = {name: inside(folder, name) for name in there.files}
+    return [name for name, path in paths.items() if not path.is_file() or digest(path) != there.files[name]]
 
 
 def sample(bot: Bot, folder: Path, work: Workspace, text: str, say: Say) -> None:
@@ -117,7 +165,7 @@ def sample(bot: Bot, folder: Path, work: Workspace, text: str, say: Say) -> None
     if text.startswith("auto/"):
         text = f"{int(os.environ.get('AWS_BATCH_JOB_ARRAY_INDEX', '0')) + 1}/{text[5:]}"
     shard = shards.Shard.read(text, total(bot))
-    drawn = shards.sample_shard(bot, folder, fetch_model(work, folder), shard, work.store, say)
+    drawn = shards.sample_shard(bot, folder, fetch_model(work, folder, say), shard, work.store, say)
     say(f"Shard {shard.index} of {shard.of} is done: {drawn:,} candidates drawn.")
 
 
@@ -129,16 +177,28 @@ def total(bot: Bot) -> int:
 def pool(bot: Bot, folder: Path, work: Workspace, say: Say) -> Path:
     """Filter all shards into one pool.jsonl, drawing more if too few texts pass. Nothing repeats a text of the pool in
     the store."""
-    model = fetch_model(work, folder)
+    model = fetch_model(work, folder, say)
     settings = [Candidates(folder, model, bot.sample).key, plain(bot.filter), bot.count, bot.sample.budget, bot.pool]
     out = f"out/{key_of(settings, folder / 'corpus.txt', *bot.reference_files)}"
-    if f"{out}/pool.jsonl" in work.store.list(f"{out}/"):
-        say(f"The pool was chosen before, {work.url}/{out}; for more texts raise --count, or change the seed.")
-        work.get(f"{out}/pool.jsonl", folder / "pool.jsonl")
-        return folder / "pool.jsonl"
+    there = work.store.list(f"{out}/")
+    if f"{out}/pool.jsonl" in there:
+        before = work.get(f"{out}/pool.jsonl", folder, "pool.jsonl")
+        if f"{out}/{CHOSEN}" not in there or _is_chosen(work.store.get(f"{out}/{CHOSEN}")[0], before):
+            say(f"The pool was chosen before, {work.url}/{out}; for more texts raise --count, or change the seed.")
+            return before
+        say(f"{work.url}/{out}/pool.jsonl is not what was chosen: it is chosen again.")
     shards.merge(bot, folder, model, work.store, say)
     base = folder / "base"
     made = sample_and_filter(bot, folder, model, fill.history(bot.pool), say, base if base.exists() else None)
-    for path in (folder / "verdicts.jsonl", folder / "review.jsonl", made):
+    write_note(folder / CHOSEN, {"pool": digest(made)})
+    for path in (folder / "verdicts.jsonl", folder / "review.jsonl", folder / CHOSEN, made):
         work.put(path, f"{out}/{path.name}")  # for people, and for this job if it is ended before the texts are in
     return made
+
+
+def _is_chosen(note: bytes, pool: Path) -> bool:
+    """Whether a pool.jsonl is the one that the note is of."""
+    try:
+        return bool(note_of(note, summed=True)["pool"] == digest(pool))
+    except (ValueError, KeyError):
+        return False

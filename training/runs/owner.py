@@ -11,17 +11,19 @@ Another bot is refused: it would train over this one's model. A bot that is else
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from post_tweet.errors import PostError
 
 from training import settings
+from training.common import progress
 from training.common.errors import DeepproverbsError, WrongUse
-from training.common.files import digest, write_whole
+from training.common.files import copy_of, digest, read_note, write_note
+from training.common.manifest import FILE as MANIFEST
 from training.common.paths import DEFAULT_BOT
 from training.common.progress import Say
 from training.settings import Bot
@@ -49,21 +51,30 @@ class Owner:
     @classmethod
     def read(cls, run: Path) -> Owner | None:
         """None: nothing has been made in the folder yet, or by a version that did not write this."""
-        path = run / FILE
-        if not (run / "manifest.json").exists():
+        path, manifest = run / FILE, run / MANIFEST
+        if not (manifest.exists() or copy_of(manifest).exists()):
             return None
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{**raw, "earlier": tuple(raw["earlier"])})
+            return read_note(path, cls.of_note, progress.say)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError) as error:
             raise DeepproverbsError(
-                f"{path} cannot be read ({error}); delete it: the next run writes it anew, for the bot that it is of."
+                f"{path} cannot be read ({error}), and neither can its copy {copy_of(path)}; delete both: the next run "
+                "writes them anew, for the bot that it is of."
             ) from error
 
+    @classmethod
+    def of_note(cls, note: dict[str, Any]) -> Owner:
+        texts = ("bot", "near", "digest", "name"), ("pool", "asked")
+        if not all(isinstance(note[key], str) for key in texts[0]) or not all(
+            isinstance(note[key], str | None) for key in texts[1]
+        ):
+            raise ValueError("a text is missing")
+        return cls(**{**note, "earlier": tuple(map(str, note["earlier"]))})
+
     def write(self, run: Path) -> None:
-        write_whole(run / FILE, json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+        write_note(run / FILE, asdict(self), twice=True)
 
     def is_same(self, other: Owner) -> bool:
         """Is `other` this bot, though it may lie elsewhere now?"""

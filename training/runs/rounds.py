@@ -14,11 +14,12 @@ So whatever ends a run at whatever moment, the same command ends the same round;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from post_tweet.pool import Appended
+from post_tweet.pool import Appended, Pool
+from post_tweet.store import open_store
 
 from training.common import jsonl
 from training.common.manifest import Manifest
@@ -35,6 +36,8 @@ class Round:
     """Its first candidate."""
     done: bool
     """Its texts have been chosen: they lie in pool.jsonl."""
+    filled: str = ""
+    """It is done again, for what it wrote is damaged: the batch in the pool that has its texts."""
 
 
 def next_round(manifest: Manifest, key: str, judged: str, more: bool, *outputs: Path) -> Round:
@@ -43,8 +46,9 @@ def next_round(manifest: Manifest, key: str, judged: str, more: bool, *outputs: 
     """
     entry = manifest.stages.get(STAGE, {})
     number, filled, same = entry.get("round", 1), "filled" in entry, entry.get("judged") == judged
-    if not (filled and more) and manifest.done(STAGE, key, *outputs):
-        return Round(number, entry.get("first", 0), True)
+    if not (filled and more) and entry.get("key") == key:
+        first = entry.get("first", 0)
+        return Round(number, first, manifest.done(STAGE, key, *outputs), entry.get("filled", ""))
     first = entry["used" if filled else "first"] if same else 0
     return Round(number + filled, first, False)
 
@@ -63,8 +67,16 @@ def waiting(review: Path, number: int) -> list[dict[str, Any]]:
     return [record for record in fill.read_pool(review) if record.get("round", 1) < number]
 
 
+def texts_of(url: str, batch: str) -> set[str]:
+    """The texts of a batch of the pool."""
+    pool = Pool(open_store(url))
+    state = pool.load()[0]
+    return {r["text"] for r in pool.records(replace(state, batches=tuple(b for b in state.batches if b.id == batch)))}
+
+
 def fill_round(run: Path, texts: Path, url: str, name: str) -> Appended:
     """Put the texts of the round into the pool, and note that they are there."""
     added = fill.fill(texts, url, name)
-    Manifest(run).note(STAGE, filled=added.batch)
+    manifest = Manifest(run)
+    manifest.note(STAGE, filled=added.batch or manifest.stages[STAGE].get("filled", ""))
     return added

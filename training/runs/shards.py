@@ -5,7 +5,7 @@ shard i of N draws the i-th N-th of them, and all shards together are the file t
 (with the native engine; on a GPU CTranslate2 draws other texts of the same kind). What a shard has drawn goes into
 the workspace (S3 or a directory) in parts that never change,
 
-    shards/<settings>/<first>-<end>.jsonl    candidates first to end - 1
+    shards/<settings>/<first>-<end>-<digest>.jsonl    candidates first to end - 1
 
 half a minute's worth each. A shard that is killed loses what it drew since its last part, and goes on from there.
 
@@ -14,6 +14,7 @@ half a minute's worth each. A shard that is killed loses what it drew since its 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -21,8 +22,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from post_tweet.store import Store
+from post_tweet.store import Missing, Store
 
+from training.common import progress
 from training.common.errors import WrongUse
 from training.common.progress import Progress, Say
 from training.judge.judge import Judging
@@ -34,6 +36,7 @@ SECONDS = 30.0
 """How often a part is written: what a spot machine may lose, and on a GPU some 10,000 texts."""
 TEXTS = 20_000
 """Most texts of a part, so that it can be read at once."""
+PART = re.compile(r"(\d+)-(\d+)(?:-([0-9a-f]{16}))?\.jsonl")
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,27 @@ class Part:
     first: int
     end: int
     key: str
+    digest: str = ""
+    """Of its bytes; "" where a version wrote it that noted none."""
 
 
 class Parts:
-    """The parts of one run's shards, whichever machine wrote them."""
+    """The parts of one run's shards, whichever machine wrote them. `say`: is told of those that are damaged, which
+    count for nothing."""
 
-    def __init__(self, work: Store, key: str) -> None:
-        self.work, self.folder = work, f"shards/{key}/"
+    def __init__(self, work: Store, key: str, say: Say = progress.say) -> None:
+        self.work, self.folder, self.say = work, f"shards/{key}/", say
+        self.whole: dict[Part, bool] = {}
 
     def all(self) -> list[Part]:
-        found = (re.fullmatch(r"(\d+)-(\d+)\.jsonl", key.rsplit("/", 1)[-1]) for key in self.work.list(self.folder))
-        return sorted(Part(int(m[1]), int(m[2]), f"{self.folder}{m[0]}") for m in found if m)
+        found = (PART.fullmatch(key.rsplit("/", 1)[-1]) for key in self.work.list(self.folder))
+        return sorted(Part(int(m[1]), int(m[2]), f"{self.folder}{m[0]}", m[3] or "") for m in found if m)
 
     def put(self, first: int, candidates: list[Candidate]) -> None:
         """Candidates from number `first` on, as one object that is there whole or not at all."""
-        name = f"{self.folder}{first:09d}-{first + len(candidates):09d}.jsonl"
-        self.work.put(name, "".join(candidate.line() for candidate in candidates).encode())
+        data = "".join(candidate.line() for candidate in candidates).encode()
+        name = f"{self.folder}{first:09d}-{first + len(candidates):09d}-{_digest(data)}.jsonl"
+        self.work.put(name, data)
 
     def chain(self, first: int, end: int | None = None) -> list[Part]:
         """Parts that cover numbers from `first` on without a gap, to `end` or as far as they go.
@@ -96,7 +104,8 @@ class Parts:
         """
         parts, chain, following = self.all(), [], first
         while end is None or following < end:
-            best = max((p for p in parts if p.first <= following < p.end), key=lambda p: p.end, default=None)
+            reaching = sorted((p for p in parts if p.first <= following < p.end), key=lambda p: -p.end)
+            best = next((p for p in reaching if self.is_whole(p)), None)
             if best is None:
                 break
             chain.append(best)
@@ -110,16 +119,34 @@ class Parts:
             found += self.of(part, first + len(found))
         return found if end is None else found[: end - first]
 
+    def is_whole(self, part: Part) -> bool:
+        """Whether a part is what was drawn. It is fetched for that, once."""
+        if part not in self.whole:
+            try:
+                self.whole[part] = len(self.of(part, part.first)) == part.end - part.first
+            except (Missing, ValueError, TypeError, OverflowError, RecursionError):
+                self.whole[part] = False
+            if not self.whole[part]:
+                self.say(f"{self.work.url}/{part.key} is not what was drawn: it is drawn again.")
+        return self.whole[part]
+
     def of(self, part: Part, first: int) -> list[Candidate]:
-        """Candidates of one part from number `first` on."""
-        lines = self.work.get(part.key)[0].split(b"\n")[first - part.first : -1]
+        """Candidates of one part from number `first` on. Raises ValueError: it is damaged."""
+        data = self.work.get(part.key)[0]
+        if part.digest not in ("", _digest(data)):
+            raise ValueError("other bytes")
+        lines = data.split(b"\n")[first - part.first : -1]
         return [Candidate.of(json.loads(line)) for line in lines]
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def sample_shard(bot: Bot, folder: Path, model: Path, shard: Shard, work: Store, say: Say = print) -> int:
     """Draw what is missing of the shard's numbers; returns how many were drawn."""
-    store = Candidates(folder, model, bot.sample)
-    parts = Parts(work, store.key)
+    store = Candidates(folder, model, bot.sample, say)
+    parts = Parts(work, store.key, say)
     chain = parts.chain(shard.first, shard.end)
     first = min(chain[-1].end, shard.end) if chain else shard.first
     there = f"{first - shard.first:,} are there" if first > shard.first else "none is there yet"
@@ -153,9 +180,9 @@ def merge(bot: Bot, folder: Path, model: Path, work: Store, say: Say = print) ->
 
     Sampling goes on from there, so a missing shard costs time but no text.
     """
-    store = Candidates(folder, model, bot.sample)
+    store = Candidates(folder, model, bot.sample, say)
     store.recover()
-    parts = Parts(work, store.key)
+    parts = Parts(work, store.key, say)
     for part in parts.chain(store.count):
         store.append(parts.of(part, store.count))
     behind = sum(part.first > store.count for part in parts.all())

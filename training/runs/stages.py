@@ -62,14 +62,15 @@ def prepare(bot: Bot, say: Say = print) -> None:
 
 def build_corpus(bot: Bot, files: list[Path], out: Path, tokenizer_folder: Path, say: Say = print) -> corpus.Counts:
     """`corpus`: count, split and encode into `out`."""
-    manifest, key = Manifest(out), key_of(plain(bot.corpus), *files, tokenizer_files(tokenizer_folder)[0])
+    manifest, key = Manifest(out, say), key_of(plain(bot.corpus), *files, tokenizer_files(tokenizer_folder)[0])
     if manifest.done("corpus", key, out / "corpus.txt", out / "corpus.npz"):
         counts = corpus.Counts(**manifest.stages["corpus"]["counts"])
     else:
         started = time.monotonic()
         tokenizer, end = load_tokenizer(tokenizer_folder), end_of_text(tokenizer_folder)
         counts = corpus.build(files, out, bot.corpus, tokenizer, end)
-        manifest.record("corpus", key, plain(bot.corpus), started, counts=asdict(counts), files=files)
+        made = [out / name for name in corpus.MADE]
+        manifest.record("corpus", key, plain(bot.corpus), started, made, counts=asdict(counts), files=files)
     say(
         f"Corpus: {counts.texts:,} texts ({counts.duplicates} duplicates dropped), {counts.words:,} words, "
         f"{counts.tokens:,} tokens; median {counts.length_median}, 90 % up to {counts.length_p90}, longest "
@@ -183,7 +184,7 @@ def train(bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bo
     base, checkpoint = finetune_model(bot, run, say, set_up, force)
     model = convert_model(bot, run, checkpoint, say)
     exact_plan(bot, run, model, say)
-    return model, convert.convert_base(run, base.folder, model) if wants_base(bot) else None
+    return model, convert.convert_base(run, base.folder, model, say, base.check) if wants_base(bot) else None
 
 
 def wants_base(bot: Bot) -> bool:

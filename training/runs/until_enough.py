@@ -57,18 +57,23 @@ def sample_and_filter(
     Raises:
         DeepproverbsError: no text passed.
     """
-    manifest, pool, verdicts = Manifest(run), run / "pool.jsonl", run / "verdicts.jsonl"
-    store = Candidates(run, model, bot.sample)
+    manifest, pool, verdicts = Manifest(run, say), run / "pool.jsonl", run / "verdicts.jsonl"
+    review = review_file(pool)
+    store = Candidates(run, model, bot.sample, say)
     inputs = [run / "corpus.txt", *bot.reference_files, *own_files(bot.filter, bot.folder)]
     key = key_of([store.key, plain(bot.filter), bot.count, bot.sample.budget, bot.pool, base is not None], *inputs)
     judged = key_of([store.key, plain(bot.filter), base is not None], *inputs)
-    this = next_round(manifest, key, judged, more, pool, verdicts)
+    manifest.keep(rounds.STAGE, review)  # texts of earlier rounds are in no other file
+    this = next_round(manifest, key, judged, more, pool, verdicts, review)
     if this.done:
         say(f"Pool: already done ({pool}).")
         return pool
     if this.number > 1:
         say(f"Earlier texts of this run are in the pool: {bot.count:,} more, from candidate {this.first:,} on.")
-    waiting = rounds.waiting(review_file(pool), this.number)
+    waiting = rounds.waiting(review, this.number)
+    if this.filled:  # its texts were filled in, and are no reason to choose others
+        own = rounds.texts_of(bot.pool, this.filled)
+        history = [text for text in history if text not in own]
     history = [*history, *(record["text"] for record in waiting)]
     check_prefixes(bot)
     started = time.monotonic()
@@ -95,6 +100,7 @@ def sample_and_filter(
         key,
         plain(bot.filter),
         started,
+        [pool, verdicts, review],
         judged=judged,
         round=this.number,
         first=this.first,
@@ -105,7 +111,9 @@ def sample_and_filter(
         review=filtered.set_apart,
         band=asdict(band) if band else None,
         verdicts=dict(filtered.counts),
+        **({"filled": this.filled} if this.filled else {}),
     )
+    manifest.keep(rounds.STAGE, review)
     say(f"Pool: {filtered.kept:,} texts in {pool}.")
     if filtered.set_apart:
         say(f"{filtered.set_apart:,} more are to be read first: `{owner.command('review', run)}` shows them to you.")

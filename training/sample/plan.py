@@ -5,7 +5,6 @@ The trial's result is kept in model/calibration.json, under a key of the process
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.common.errors import DeepproverbsError, WrongUse
-from training.common.files import write_whole
+from training.common.files import read_note, write_note
 from training.common.machine import cores, free_memory, processor
 from training.common.manifest import key_of
 from training.common.progress import Say
@@ -55,7 +54,7 @@ def choose_plan(converted: Converted, settings: SampleSettings, say: Say = print
     started = time.monotonic()
     tried = list(_measured(plans, converted, settings))
     best = max(tried, key=lambda plan: plan.speed)
-    write_whole(path, json.dumps({**known, key: asdict(best)}, indent=1) + "\n")
+    write_note(path, {**known, key: asdict(best)})
     say(
         f"Sampling: tried {len(tried)} settings in {time.monotonic() - started:.0f} s, "
         f"{min(p.speed for p in tried):,.0f} to {best.speed:,.0f} tokens/s."
@@ -189,8 +188,12 @@ def _speed(engine: Engine) -> float:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
+    """What earlier trials found; nothing where their note is damaged."""
+
+    def plans(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        return {key: asdict(Plan(**about)) for key, about in note.items() if about["engine"] in ENGINES}
+
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return read_note(path, plans)
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}

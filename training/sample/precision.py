@@ -7,16 +7,16 @@ settings name it; the measures are kept in model/precision.json.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.common.errors import DeepproverbsError
-from training.common.files import write_whole
+from training.common.files import read_note, write_note
 from training.model.converted import Converted, held_out
 from training.sample.engine import Logits, Plan
 from training.sample.engines import ENGINES, task_of
@@ -70,10 +70,13 @@ def key_of_plan(plan: Plan) -> str:
 
 def measured(folder: Path) -> dict[str, Precision]:
     """What has been measured of a converted model, by engine, device and compute type."""
+
+    def precisions(note: dict[str, Any]) -> dict[str, Precision]:
+        return {key: Precision(float(about["mean"]), float(about["first"])) for key, about in note.items()}
+
     try:
-        known = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        return {key: Precision(**values) for key, values in known.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        return read_note(folder / NAME, precisions)
+    except (OSError, ValueError):
         return {}
 
 
@@ -94,5 +97,5 @@ def measure(plan: Plan, converted: Converted, corpus: Path, run: Path) -> Precis
     if not np.isfinite(found.mean):
         raise DeepproverbsError(f"{key} gives no numbers for the model in {converted.folder}; choose another --engine.")
     known[key] = found
-    write_whole(converted.folder / NAME, json.dumps({k: asdict(v) for k, v in known.items()}, indent=1) + "\n")
+    write_note(converted.folder / NAME, {key: asdict(value) for key, value in known.items()})
     return found
