@@ -116,10 +116,10 @@ def epsilon(folder: Path) -> float | None:
     path = folder / "config.json"
     try:
         value = json.loads(path.read_text(encoding="utf-8")).get("layer_norm_epsilon")
-        if value is not None and not 0 <= float(value) <= 1:
-            raise ValueError(f"layer_norm_epsilon is {value}")
+        if value is not None and not (type(value) in (int, float) and 0 <= value <= 1):
+            raise ValueError(f"layer_norm_epsilon is {str(value)[:20]}")
         return None if value is None else float(value)
-    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DeepproverbsError(
             f"{path} is none of a converted model ({error}); delete its folder and convert again, which the next run "
             "does by itself."
@@ -139,7 +139,7 @@ def _unsupported(folder: Path, w: Mapping[str, Array]) -> str | None:
         return f"it has no {missing}"
     if not layers:
         raise damaged(path, "it has no layers")
-    of_rank = ((name, RANKS.get(name.rsplit("/", 1)[1], 0)) for name in sorted(w.keys() - IGNORED))
+    of_rank = ((name, RANKS.get(name.rpartition("/")[2], 0)) for name in sorted(w.keys() - IGNORED))
     if wrong := next((name for name, rank in of_rank if w[name].ndim != rank or not w[name].size), None):
         raise damaged(path, f"{wrong} has the shape {w[wrong].shape}")
     if coded := next((name for name, array in w.items() if array.ndim and array.dtype != np.float32), None):
