@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from training.common.machine import cores
 from training.common.progress import bar
 from training.model.converted import Converted, held_out
+from training.model.generator import generator
 
 Floats = NDArray[np.float64]
 BATCH = 64
@@ -32,8 +33,8 @@ class Scorer:
         self.converted = Converted(model)
         self.names = self.converted.token_names()
         cuda = ctranslate2.get_cuda_device_count() > 0
-        self.generator = ctranslate2.Generator(
-            str(model),
+        self.generator = generator(
+            model,
             device="cuda" if cuda else "cpu",
             compute_type=self.converted.compute_type(cuda),
             inter_threads=1 if cuda else cores(),
