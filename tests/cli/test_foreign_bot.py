@@ -213,3 +213,10 @@ def test_git_does_not_see_what_is_private(tmp_path: Path) -> None:
         if path.is_file() and path.parent.name + path.name not in ("proverbscorpus.txt", "proverbskjv.txt")
     )
     assert len(shipped) > 10 and ignored((*shipped, "training/runs/stages.py", "tests/runs/test_stages.py")) == []
+
+
+def test_a_file_s_name_writes_no_settings(bot: Path, tmp_path: Path) -> None:
+    name = "a\nmodel = 'evil'\n#.txt"
+    (bot / "corpus.txt").rename(tmp_path / name)
+    assert main(["new", "fresh", name, "--yes"]) == 0
+    assert settings.load(tmp_path / "data" / "fresh").model != "evil"

@@ -159,9 +159,8 @@ def keys_of(file: Path) -> Path:
         mode = file.stat().st_mode if os.name == "posix" else 0
         verbs = [verb for bits, verb in ((0o044, "read"), (0o022, "change")) if mode & bits]
         if verbs:
-            warn(
-                f"Others on this machine may {' and '.join(verbs)} {file}: `chmod 600 {shlex.quote(str(file))}` mends it."
-            )
+            mend = f"`chmod 600 {shlex.quote(str(file))}` mends it."
+            warn(f"Others on this machine may {' and '.join(verbs)} {file}: {mend}")
     return file
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.common.errors import DeepproverbsError
 from training.common.machine import cores
 from training.common.progress import bar
 from training.model.converted import Converted, held_out
