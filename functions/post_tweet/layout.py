@@ -152,9 +152,10 @@ def lay_out(
         return layout
     rest = {name: file for name, file in sorted(files.items()) if name not in {batch.id for batch in known}}
     firsts = first_numbers(rest.values(), posts)
-    placed = sorted((first, name) for name, first in firsts.items() if first >= layout.total)
+    # A whole file first: it may stand in for a damaged one of the same place.
+    placed = sorted((first, not rest[name].whole, name) for name, first in firsts.items())
     free = [file for name, file in rest.items() if name not in firsts and file.whole]
-    for first, name in placed:
+    for first, _, name in placed:
         if first < layout.total:
             continue  # two files for one place: the records fit the other as well
         for file in fill_gap(first - layout.total, free):
