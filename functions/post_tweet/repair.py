@@ -24,6 +24,7 @@ from post_tweet.filling import FilledPool, pack, pack_plain, recorded_ahead, spe
 from post_tweet.layout import File, Identify, Layout, Piece, Record, agrees, first_numbers, lay_out
 from post_tweet.numbers import NONE, Numbers
 from post_tweet.place import CannotTell, Found, NotFound
+from post_tweet.recent import MAY_HAVE_POSTED
 from post_tweet.state import RECENT, Batch, NewerVersion, PostRecord, Settled, State, listed, stamp, when
 from post_tweet.store import Conflict, Missing
 
@@ -246,7 +247,7 @@ class Repair:
 
     def _records(self, state: State, plan: Plan) -> None:
         """Records that are damaged, of texts that are known, and of remembered posts that have none."""
-        remembered = {entry.index: entry for entry in state.recent if entry.outcome == "posted"}
+        remembered = {entry.index: entry for entry in state.recent if entry.outcome in MAY_HAVE_POSTED}
         for index in sorted({*self.damaged, *remembered} - self.posts.keys()):
             entry, key = remembered.get(index), self.damaged.get(index)
             text = self.texts[index] if index < len(self.texts) else ""
@@ -255,9 +256,10 @@ class Repair:
                 if key:
                     plan.said.append(f"{key} is damaged and stays as it is: what it said is lost.")
                 continue
-            slot = entry.slot if entry and not entry.others else None
+            outcome = entry.outcome if entry else "posted"
+            slot = entry.slot if entry and not entry.others and outcome == "posted" else None
             time = entry.time if entry and (not key or entry.time[:4] == year) else f"{year}-01-01T00:00:00+00:00"
-            post = PostRecord(index, slot, text, entry.tweet_id if entry else None, time)
+            post = PostRecord(index, slot, text, entry.tweet_id if entry else None, time, outcome)
             plan.records.append((key or f"{self.pool.posts}{time[:4]}/{index}.json", post))
             plan.said.append(f"The record of the post of text {index:,} is missing or damaged, and written again.")
 
