@@ -17,15 +17,15 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from post_tweet.checks import SEALED, check_kinds, read_object
+from post_tweet.checks import SEALED
 from post_tweet.errors import PoolBroken, Unreachable
 from post_tweet.files import BATCHES
 from post_tweet.filling import FilledPool, pack, pack_plain, recorded_ahead, spelling
-from post_tweet.layout import File, Identify, Layout, Piece, Record, agrees, first_numbers, lay_out
+from post_tweet.layout import File, Identify, Layout, Piece, Record, agrees, first_numbers, lay_out, salvaged
 from post_tweet.numbers import NONE, Numbers
 from post_tweet.place import CannotTell, Found, NotFound
 from post_tweet.recent import MAY_HAVE_POSTED
-from post_tweet.state import RECENT, Batch, NewerVersion, PostRecord, Settled, State, listed, stamp, when
+from post_tweet.state import RECENT, Batch, NewerVersion, PostRecord, Settled, State, stamp, when
 from post_tweet.store import Conflict, Missing
 
 ASKED = 5
@@ -320,29 +320,6 @@ class Repair:
         """No text after the last record was posted earlier."""
         times = [when(post.time) for post in self.posts.values()]
         return max(times, default=self.now)
-
-
-def salvaged(data: bytes) -> tuple[tuple[Batch, ...], Numbers]:
-    """What can still be read of a damaged state: its first batches, and the texts withdrawn."""
-    try:
-        raw = read_object(data)
-    except ValueError:
-        return (), NONE
-    batches: list[Batch] = []
-    try:
-        for each in raw["batches"]:
-            batch = Batch(**each)
-            check_kinds(batch)
-            when(batch.created)
-            if batch.count < 1 or batch.record_bytes < 3:
-                break
-            batches.append(batch)
-    except (ValueError, KeyError, TypeError):
-        pass
-    try:
-        return tuple(batches), listed(raw["withdrawn"])
-    except (ValueError, KeyError, TypeError):
-        return tuple(batches), NONE
 
 
 def carry_out(pool: FilledPool, plan: Plan) -> None:
