@@ -10,6 +10,7 @@ before the repair posts nothing.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,10 +27,11 @@ from post_tweet.numbers import NONE, Numbers
 from post_tweet.place import CannotTell, Found, NotFound
 from post_tweet.recent import MAY_HAVE_POSTED
 from post_tweet.state import RECENT, Batch, NewerVersion, PostRecord, Settled, State, stamp, when
-from post_tweet.store import Conflict, Missing
+from post_tweet.store import Missing
 
 ASKED = 5
 """Texts after the last record that the account is asked about: it shows as many posts."""
+NAME = re.compile(r"[0-9a-f]{16}|[0-9a-f]{20}")
 REPAIRED = "repair of"
 """What the run of a batch says that stands in for another one."""
 
@@ -91,6 +93,8 @@ class Repair:
         self.files: dict[str, File] = {}
         for key in store.list(BATCHES):
             name = key.removeprefix(BATCHES).removesuffix(".jsonl")
+            if not NAME.fullmatch(name):
+                continue  # nobody's batch
             self.files[name] = File.read(name, store.get(key)[0], likes.get(name), helper.identify)
         if self.state is None:  # a damaged one may name batches that never were
             self.known = tuple(
@@ -302,6 +306,11 @@ class Repair:
         withdrawn |= Numbers.of(twice)
         if twice:
             plan.said.append(f"{len(twice):,} texts that stand in the pool twice are withdrawn.")
+        if not self.posts and not self.damaged:
+            plan.said.append(
+                "There is no record of a post. If the bot has posted before, those are lost as well, and nothing tells "
+                "which of these texts were posted: withdraw them before you go on."
+            )
         plan.said.append(
             f"Text {behind:,} is the next one. What was withdrawn since, nothing tells: the pool is left paused; look "
             "through it with `deepproverbs pool list`, then `deepproverbs pool resume`."
@@ -329,24 +338,10 @@ def carry_out(pool: FilledPool, plan: Plan) -> None:
         Unreachable: the pool was changed since it was read; nothing was put into the state.
     """
     for batch, data in plan.files:
-        replace_object(pool, batch.key, data)
+        pool.put_over(batch.key, data)
     for key, post in plan.records:
-        replace_object(pool, key, post.dump())
+        pool.put_over(key, post.dump())
     if plan.state and not pool.save(plan.state, plan.etag):
         raise Unreachable(f"{pool.store.url} was changed during the repair; run it again.")
     if plan.given_up:
         pool.note(plan.given_up)
-
-
-def replace_object(pool: FilledPool, key: str, data: bytes) -> None:
-    """Write a whole file over a missing or a damaged one."""
-    try:
-        old, etag = pool.store.get(key)
-    except Missing:
-        old, etag = b"", ""
-    if old == data:
-        return
-    try:
-        pool.store.put_if(key, data, etag or None)
-    except Conflict:
-        raise Unreachable(f"{pool.store.url}/{key} was changed during the repair; run it again.") from None

@@ -50,6 +50,8 @@ def unusable(record: dict[str, Any]) -> str | None:
         json.dumps(record, ensure_ascii=False).encode()
     except (UnicodeEncodeError, RecursionError):
         return "it holds half of a surrogate pair, or is nested too deeply"
+    if "check" in record:
+        return "the field check is the pool's own; give it another name"
     allow = record.get("allow") or []
     if not isinstance(allow, list) or not all(isinstance(name, str) for name in allow):
         return "allow must be a list of link, mention, hashtag, cashtag"
