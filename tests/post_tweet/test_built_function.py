@@ -162,7 +162,6 @@ def test_an_account_s_refusal_tells_the_operator_what_to_do(bot: Bot, answer: di
     [
         {"status": 400, "body": '{"detail": "Your Tweet text is too long."}'},
         {"status": 403, "body": '{"detail": "Your Tweet text is too long."}'},
-        {"status": 403, "body": '{"detail": "You are not allowed to create a Tweet with duplicate content."}'},
     ],
 )
 def test_a_refused_text_makes_room_for_the_next(bot: Bot, answer: dict[str, Any]) -> None:
