@@ -42,8 +42,6 @@ def pool_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise jsonl.BadLine(jsonl.number_at(path, offset), error) from error
             if not isinstance(record, dict) or not record.keys() >= FIELDS:
                 raise jsonl.BadLine(number, f"a record needs {', '.join(sorted(FIELDS))}")
-            if why := unusable(record):
-                raise jsonl.BadLine(number, why)
             yield offset, record
     except OSError as error:
         raise WrongUse(f"Cannot read {path}: {error}; `deepproverbs filter` writes such a file.") from error
@@ -61,6 +59,8 @@ def unusable(record: dict[str, Any]) -> str | None:
         json.dumps(record, ensure_ascii=False).encode()
     except (UnicodeEncodeError, RecursionError):
         return "it holds half of a surrogate pair, or is nested too deeply"
+    if "check" in record:
+        return "the field check is the pool's own; give it another name"
     allow = record.get("allow") or []
     if not isinstance(allow, list) or not all(isinstance(name, str) for name in allow):
         return "allow must be a list of link, mention, hashtag, cashtag"
@@ -76,9 +76,13 @@ def fill(path: Path, url: str, run: str) -> Appended:
 
 
 def records_of(path: Path) -> list[dict[str, Any]]:
-    """What a file's texts are in a pool. Raises as `read_pool`."""
+    """What a file's texts are in a pool. Raises as `read_pool`, and where a pool cannot hold a record."""
+    records = read_pool(path)
+    for number, record in enumerate(records, 1):
+        if why := unusable(record):
+            raise WrongUse(f"{path}, record {number}: {why}; nothing was added.")
     # Ids are made anew: an older version gave texts that differ in marks alone (Hindi, Thai) the same one.
-    return [{**record, "id": text_id(record["text"])} for record in read_pool(path)]
+    return [{**record, "id": text_id(record["text"])} for record in records]
 
 
 def history(url: str) -> list[str]:
