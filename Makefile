@@ -74,7 +74,7 @@ new: $(PROJECT)  ## a bot of your own texts, with settings that fit them [NAME= 
 train-and-fill:  ## corpus to pool, COUNT more texts each time, on a GPU image if one runs [BOT= MODEL= POOL= COUNT= ENGINE=image|local]
 	@scripts/train-and-fill $(bot) $(call option,--model,MODEL) $(pool) $(call option,--count,COUNT)
 
-report: $(PROJECT)  ## how new and how varied the pool is, beside real texts [BOT=]
+report: $(PROJECT)  ## all about a run on one page, runs/NAME/report.html [BOT=]
 	@$(BIN)/deepproverbs report $(bot)
 
 review: $(PROJECT)  ## read the texts that name a people or a religion; publish or refuse each [BOT= POOL=]

@@ -17,6 +17,7 @@ import pytest
 
 from infra.cloud.make import speak_of
 from tests.helpers import fine_tuned, hf_llama, nano, tiny
+from tests.helpers.browser import chromium  # noqa: F401  a fixture
 from tests.helpers.fine_tuned import Line
 from tests.helpers.once import once
 from tests.helpers.rings import (  # noqa: F401  hooks

@@ -10,7 +10,7 @@ import pytest
 
 from training.common.paths import ROOT
 
-LAYERS = ("common", "settings", "corpus", "model", "sample", "judge", "curate", "runs", "cli")
+LAYERS = ("common", "settings", "corpus", "model", "sample", "judge", "curate", "runs", "pages", "cli")
 PROGRAMS = ("tf1", "pytorch")
 """Programs for another Python: they import nothing of ours, and nothing imports them."""
 FILES = sorted((ROOT / "training").rglob("*.py"))

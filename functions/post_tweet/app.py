@@ -15,14 +15,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
+from urllib.parse import urlsplit
 
 from post_tweet import protocol, telemetry
 from post_tweet.effects import Call, Outcome
 from post_tweet.errors import Account, BadInput, PostError
+from post_tweet.files import PoolFiles
 from post_tweet.place import Place, Secret
-from post_tweet.pool import Pool
 from post_tweet.runtime import Runtime, run_protocol
 from post_tweet.state import due
 from post_tweet.store import aws, open_store
@@ -31,6 +33,8 @@ from post_tweet.x import X
 LEASE = 55
 """Seconds: longer than the function's time-out (45), shorter than Lambda's wait before the first retry
 (60), so that a retry never finds a live claim of the call that it repeats."""
+SHORTEST_LEASE = 20
+"""Seconds; a place may take 18.05 s to post (place.py). Shorter ones are for tests, with an X of their own."""
 PLACES: dict[str, Callable[[Callable[[], Secret]], Place]] = {"x": X}
 """What PLACE can name. A place is given a function that reads its credentials when it needs them."""
 
@@ -73,7 +77,7 @@ def run(event: Any, pool_url: str, place: Place, request: str = "local", until: 
         facts["slot"] = asked.slot
         call = Call(asked.slot, f"{request}/{uuid.uuid4().hex[:8]}", lease(), place, asked.dry_run, until)
         store = open_store(pool_url)
-        runtime = Runtime(Pool(store, place.name), place, metrics)
+        runtime = Runtime(PoolFiles(store, place.name), place, metrics)
         result = run_protocol(protocol.posting(call), runtime, asked.slot)
         facts |= {"outcome": result.outcome, "index": result.index}
         metrics.count("Posted", result.outcome == "posted")
@@ -104,7 +108,21 @@ def lease() -> timedelta:
             raise ValueError
     except ValueError:
         raise BadInput(f"LEASE_SECONDS is {text!r}; make it a number of seconds such as {LEASE}.") from None
+    if seconds < SHORTEST_LEASE and not is_here(os.environ.get("X_API_URL", "")):
+        raise BadInput(
+            f"LEASE_SECONDS is {text!r}, and a post may take 18 s: another call would post its text meanwhile; make it "
+            f"{SHORTEST_LEASE} or more."
+        )
     return timedelta(seconds=seconds)
+
+
+def is_here(url: str) -> bool:
+    """Is this the address of a server on this machine, as tests have?"""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -126,18 +144,23 @@ class Event:
             dry = event.get("dry_run", False)
             arn, at, slot = event.get("schedule_arn"), event.get("scheduled_time"), event.get("slot")
             if isinstance(dry, bool):
-                if arn and at and isinstance(arn, str) and isinstance(at, str) and "<aws.scheduler." not in arn + at:
+                if is_text(arn) and is_text(at) and "<aws.scheduler." not in arn + at:
                     if due(name := f"{arn} {at}") is None:
                         raise BadInput(
                             f'"scheduled_time" is {at!r}; make it a time such as 2026-01-31T08:00:00Z, or give a '
                             '"slot".'
                         )
                     return cls(name, dry)
-                if slot and isinstance(slot, str):
+                if is_text(slot):
                     return cls(slot, dry)
         raise BadInput(
             'The event must hold "schedule_arn" and "scheduled_time", or "slot", as texts; "dry_run" is true or false.'
         )
+
+
+def is_text(value: Any) -> TypeGuard[str]:
+    """Can it be part of a slot's name? The state keeps many of them, in UTF-8, which has no half characters."""
+    return isinstance(value, str) and 0 < len(value) <= 1000 and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 def setting(name: str) -> str:

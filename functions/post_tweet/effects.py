@@ -22,7 +22,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Connect:
-    """→ nothing; the place's credentials have been read."""
+    """→ the id of the account that posts, or None: the credentials do not tell it. They have been read."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,16 @@ class Read:
     """→ the Text number `index`."""
 
     index: int
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """→ the PostRecord of text number `index` that stands in posts/, or None: there is none."""
+
+    index: int
+    since: datetime
+    until: datetime
+    """When it can have been written."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +67,9 @@ class Ask:
 
 @dataclass(frozen=True)
 class Note:
-    """→ nothing; writes the record of a post."""
+    """→ True, or False: a record of this text stands that says something else, and stays as it is."""
 
     record: PostRecord
-    sure: bool
-    """This call made the post, and overwrites the record. One that only found it may come late, and does not."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,7 @@ class Now:
     """→ datetime, UTC."""
 
 
-Effect = Load | Connect | Save | Read | Publish | Ask | Note | Warn | Now
+Effect = Load | Connect | Save | Read | Recorded | Publish | Ask | Note | Warn | Now
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,7 @@ Effects = Generator[Effect, Any, Outcome]
 def index_of(effect: Effect, before: int | None) -> int | None:
     """The number of the text that an effect is about; `before` is the last one's."""
     match effect:
-        case Read(index):
+        case Read(index) | Recorded(index):
             return index
         case Note(record):
             return record.index

@@ -73,3 +73,11 @@ class Unreachable(PostError):
 
 class BadInput(PostError):
     exit_code = 2
+
+
+class Missing(Exception):
+    """There is no object of that name."""
+
+
+class Conflict(Exception):
+    """The object is no longer what the writer had read. The write may still be its own: read again."""

@@ -93,8 +93,10 @@ class Place(Rules, Protocol):
     protocol.POST_TIME are made for it. None is retried by itself.
     """
 
-    def connect(self) -> None:
+    def connect(self) -> str | None:
         """Read the credentials, if that has not been done. Sends nothing to the place.
+
+        Returns the id of the account that they belong to, or None if they do not tell it.
 
         Raises:
             Account, BadInput: they are missing or malformed.

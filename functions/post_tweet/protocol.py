@@ -4,12 +4,12 @@ A slot is one scheduled moment. No slot posts twice, and no text is posted twice
 what the next invocation does:
 
     crash or lost answer                  state left           next invocation
-    before the claim is written           no claim             starts afresh
+    before the claim is written           no claim             starts afresh, if no record of the text stands
     answer to the claim's write lost      live claim, ours     the same one goes on: the claim names it as owner
     after the claim, before the post      live claim           Busy until the lease ends; then asks the place:
                                                                not found, so it takes over and posts
     after the post, before its record     live claim           the same; found, so it records and settles
-    after the record, before settling     live claim           the same; the record is left as it is
+    after the record, before settling     live claim           the same, but asks nothing: the record tells the slot
     the place's answer lost               live claim           the same; the claim says all that is needed
     while a claim is being dropped        live claim           asks after the lease; not found, so it posts
     after a take-over, before the post    live claim           as after the claim
@@ -46,6 +46,7 @@ from post_tweet.effects import (
     Outcome,
     Publish,
     Read,
+    Recorded,
     Save,
     Warn,
 )
@@ -62,13 +63,15 @@ from post_tweet.errors import (
 )
 from post_tweet.lost_answer import Answer, proven, settlement
 from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Found, NotFound, Posted, Refused, Unknown
-from post_tweet.recent import forgotten_until, outcome_of_slot, remember
+from post_tweet.recent import MAY_HAVE_POSTED, forgotten_until, outcome_of_slot, remember
 from post_tweet.state import RECENT, Claim, PostRecord, Settled, State, Text, due, stamp, when
 
 MAX_REFUSED = 3
 """Texts that the place may refuse in one call."""
 MAX_UNFIT = 20
 """Texts that may fail our own check in one call."""
+MAX_ATTEMPTS = 64
+"""Attempts at one text, and slots that may have posted it, without a word of the place whether one of them has."""
 MAX_RACES = 20
 """Conflicting writes in one call; more means a broken store, not a race."""
 LATEST_START = 0.25
@@ -128,13 +131,16 @@ def posting(call: Call) -> Effects:
                 yield Warn(f"Text {index} is not posted: it {why}.", "Refused")
                 yield from settle(call, state, Settled(call.slot, index, "refused", None, stamp(now), why))
                 continue
+            if (yield Recorded(index, recorded_since(state), now)):
+                yield from damaged(state, index)
+                continue
             if call.dry_run:
                 return outcome("dry-run", call, state, index, None, text.text)
-            yield Connect()  # keys that cannot be read must stop us before a text is claimed
+            account = yield from connect(call, state)  # keys that cannot be read stop us before a text is claimed
             now = yield Now()
             check_time_left(call, now)
             fresh = Claim(call.slot, call.owner, index, text.text, stamp(now), stamp(now))
-            claimed = yield from write_claim(successor(state, call, claim=fresh))
+            claimed = yield from write_claim(successor(state, call, claim=fresh, account=account))
         if claimed is None:
             continue
         result = yield from publish(call, claimed, before=claim)
@@ -147,6 +153,45 @@ def posting(call: Call) -> Effects:
                 "page, then invoke the function again."
             )
     raise Busy("Others kept changing the pool's state during this call; retry in a minute.")
+
+
+def connect(call: Call, state: State) -> Generator[Effect, Any, str | None]:
+    """Read the credentials. Returns the account that the pool belongs to from now on.
+
+    Raises:
+        Account: they are another account's. It would not see what the pool's own has posted, and post it again.
+    """
+    account: str | None = yield Connect()
+    if state.account and account != state.account:
+        name = call.place.name
+        raise Account(
+            f"The pool belongs to the account {state.account} of {name}, and "
+            + (f"these keys to {account}" if account else "these keys do not tell whose they are")
+            + ": nothing is posted. Take its keys, or another pool; `deepproverbs pool account` hands this one on.",
+            "another-account",
+        )
+    return account
+
+
+def recorded_since(state: State) -> datetime:
+    """Before this time no post was made that the state does not know: however old the state is, a text that it holds
+    ready was posted later."""
+    posts = [when(entry.time) for entry in state.recent if entry.outcome in MAY_HAVE_POSTED]
+    return max(posts, default=when(state.batches[0].created))
+
+
+def damaged(state: State, index: int) -> Generator[Effect, Any, None]:
+    """A record stands of a text that the state holds ready, or that its claim cannot have posted. Returns if the state
+    was changed meanwhile: that may explain it.
+
+    Raises:
+        PoolBroken: it was not.
+    """
+    if (yield Load()) == state:
+        raise PoolBroken(
+            f"Text {index} has a record in posts/ that does not fit the state: the state is older than the posts, or "
+            "files were put back. Nothing is posted until `deepproverbs pool repair` has put them right."
+        )
 
 
 def write_claim(new: State) -> Generator[Effect, Any, State | None]:
@@ -168,15 +213,32 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Effect, Any, 
     """
     now: datetime = yield Now()
     check_time_left(call, now)
+    account = yield from connect(call, state)
+    standing: PostRecord | None = yield Recorded(claim.index, recorded_since(state), now)
+    if standing and (standing.text != claim.text or standing.slot not in (None, *claim.slots)):
+        yield from damaged(state, claim.index)
+        return None
+    if standing and standing.slot:  # the call that made the post wrote it: nothing needs to be asked
+        entry = Settled(standing.slot, claim.index, "posted", standing.tweet_id, standing.time)
+        return (yield from settle_found(call, state, entry, claim))
     answer: Answer = yield Ask(claim.text, when(claim.first))
     now = yield Now()
     name, promise = call.place.name, call.place.promise
     # The claim is at least a lease old, or at least five minutes in the future: abs() covers both.
     answer = proven(answer, promise, abs(now - when(claim.since)) - LATEST_START * call.lease - POST_TIME)
+    if standing and standing.outcome == "posted" and not isinstance(answer, Found):
+        answer = Found(standing.tweet_id or "")  # an earlier call has seen it
     reason = answer.reason if isinstance(answer, CannotTell) else ""
     match settlement(answer, promise, now - when(claim.first), claim.index in state.withdrawn):
         case "again":
-            return (yield from claim_again(call, state, claim, now, absent=isinstance(answer, NotFound)))
+            absent = isinstance(answer, NotFound)
+            if not absent and max(len(claim.slots), claim.attempts) >= MAX_ATTEMPTS:
+                raise Undecided(
+                    f"Text {claim.index} may have been posted in one of {claim.attempts} attempts, and {name} does not "
+                    f"say so ({reason}). It is not tried again before {name} shows its latest posts. To go on without "
+                    "it, withdraw it from the pool."
+                )
+            return (yield from claim_again(call, state, claim, now, absent, account))
         case "keys":
             raise Account(reason, "keys")
         case "later":
@@ -192,10 +254,11 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Effect, Any, 
             )
         case "posted":
             assert isinstance(answer, Found)
-            entry = Settled(claim.slot, claim.index, "posted", answer.tweet_id, stamp(now), None, claim.others)
+            tweet_id = answer.tweet_id or None
+            entry = Settled(claim.slot, claim.index, "posted", tweet_id, stamp(now), None, claim.others)
             if answer.created and answer.created >= when(claim.since) - EARLIER_ATTEMPT:
                 entry = replace(entry, others=())  # made by the last attempt itself
-            yield from record_post(claim, answer.tweet_id, now, sure=False)
+            yield from record_post(claim, tweet_id, now, sure=False)
         case "abandoned":
             entry = Settled(claim.slot, claim.index, "abandoned", None, stamp(now), reason, claim.others)
             if call.slot not in claim.slots:  # for this slot, the next round raises it
@@ -207,7 +270,7 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Effect, Any, 
 
 
 def claim_again(
-    call: Call, state: State, claim: Claim, now: datetime, absent: bool
+    call: Call, state: State, claim: Claim, now: datetime, absent: bool, account: str | None
 ) -> Generator[Effect, Any, State | None]:
     """Take a claim over, to post its text. `absent`: the place has shown that no earlier attempt has posted it."""
     check_time_left(call, now)
@@ -218,16 +281,20 @@ def claim_again(
         since=stamp(now),
         # If absent, this is the first attempt: the time for which the place refuses repeats starts again.
         first=stamp(now) if absent else claim.first,
-        attempts=claim.attempts + 1,
+        attempts=1 if absent else claim.attempts + 1,
         # Kept even then: if the place shows a post late after all, the slot that made it is still known.
-        others=tuple(slot for slot in claim.slots if slot != call.slot),
+        others=tuple(slot for slot in claim.slots if slot != call.slot)[1 - MAX_ATTEMPTS :],
     )
-    return (yield from write_claim(successor(state, call, claim=taken)))
+    return (yield from write_claim(successor(state, call, claim=taken, account=account)))
 
 
 def settle_found(call: Call, state: State, entry: Settled, claim: Claim) -> Generator[Effect, Any, Outcome | None]:
     """Settle a text of an earlier attempt. Returns the outcome if that was a post for this slot alone, or None."""
     state = yield from settle(call, state, entry)
+    if entry.outcome == "abandoned" and entry in state.recent:
+        # It may have been posted, which an older state that is put back would not know. Not written before it is
+        # settled: till then the claim's owner may be at work, and show that it was not.
+        yield from write_record(PostRecord(claim.index, None, claim.text, None, entry.time, "abandoned"))
     if entry.outcome == "posted" and entry.slots == (call.slot,) and entry in state.recent:
         return outcome("posted", call, state, claim.index, entry.tweet_id, claim.text)
     return None  # if this slot may have posted it, the state says so now
@@ -342,9 +409,17 @@ def check_time_left(call: Call, now: datetime) -> None:
 
 def record_post(claim: Claim, tweet_id: str | None, now: datetime, sure: bool = True) -> Generator[Effect, Any, None]:
     """Record a post before settling it, so that none lacks a record. A call that only found the post (not `sure`) may
-    come late: it names no slot and overwrites nothing."""
-    slot = claim.slot if sure else None
-    yield Note(PostRecord(claim.index, slot, claim.text, tweet_id, stamp(now)), sure)
+    come late: it names no slot."""
+    yield from write_record(PostRecord(claim.index, claim.slot if sure else None, claim.text, tweet_id, stamp(now)))
+
+
+def write_record(post: PostRecord) -> Generator[Effect, Any, None]:
+    """Write a record, and say so if another stands in its place."""
+    if not (yield Note(post)):
+        yield Warn(
+            f"The record of text {post.index} says something else than this call, and stays as it is; run "
+            "`deepproverbs pool verify`, and look at the account."
+        )
 
 
 def successor(state: State, call: Call, **values: Any) -> State:

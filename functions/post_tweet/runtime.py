@@ -9,8 +9,8 @@ from typing import Any
 
 from post_tweet import effects, telemetry
 from post_tweet.errors import PostError
+from post_tweet.files import PoolFiles
 from post_tweet.place import Place
-from post_tweet.pool import Pool
 from post_tweet.state import State, Text
 
 
@@ -22,7 +22,7 @@ class Runtime:
     """One invocation's view of the world."""
 
     def __init__(
-        self, pool: Pool, place: Place, metrics: telemetry.Metrics, now: Callable[[], datetime] | None = None
+        self, pool: PoolFiles, place: Place, metrics: telemetry.Metrics, now: Callable[[], datetime] | None = None
     ) -> None:
         self.pool, self.place, self.metrics, self.now = pool, place, metrics, now or clock
         self.state: State | None = None
@@ -40,7 +40,7 @@ class Runtime:
                 self._saw(*self.pool.load())
                 return self.state
             case effects.Connect():
-                self.place.connect()
+                return self.place.connect()
             case effects.Save(state):
                 etag = self.pool.swap(state, self._etag)
                 if etag is not None:
@@ -49,13 +49,15 @@ class Runtime:
             case effects.Read(index):
                 assert self.state is not None
                 record = self.pool.record(self.state, index)
-                return Text(record["text"], frozenset(record.get("allow", ())))
+                return Text(record["text"], frozenset(record.get("allow") or ()))
+            case effects.Recorded(index, since, until):
+                return self.pool.recorded(index, since, until)
             case effects.Publish(text):
                 return self.place.post(text)
             case effects.Ask(text, since):
                 return self.place.did_post(text, since)
-            case effects.Note(record, sure):
-                self.pool.note(record, overwrite=sure)
+            case effects.Note(record):
+                return self.pool.note(record)
             case effects.Warn(message, metric):
                 telemetry.log("warning", message=message)
                 if metric:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from post_tweet.checks import MOST, check_kinds, checksum, read_object, said, sign, unsign
 from post_tweet.errors import PoolBroken
 from post_tweet.numbers import NONE, Numbers
 
-FORMAT = 4
-"""The newest format that this version knows: 2 has `paused`, 3 `others` and `forgotten`, 4 `withdrawn` as ranges. A
-state is written in the oldest that can express it, so that an older function can read the pool as long as it loses
-nothing."""
+FORMAT = 5
+"""The newest format that this version knows: 2 has `paused`, 3 `others` and `forgotten`, 4 `withdrawn` as ranges, 5
+`account`. A state is written in the oldest that can express it, so that an older function can read the pool as long as
+it loses nothing."""
 LISTED = 1000
 """Withdrawn texts that are listed one by one, as older versions read them: 10 kB. More are written as ranges, or a
 batch of 100,000 that is taken out would add a megabyte to every read and write of the state."""
@@ -96,6 +97,43 @@ class PostRecord:
     text: str
     tweet_id: str | None
     time: str
+    outcome: str = "posted"
+    """Or abandoned: the text may have been posted, and nobody can tell."""
+
+    def completes(self, standing: PostRecord) -> bool:
+        """Does this say more than the record that stands, and nothing else?"""
+        if self.text != standing.text or standing.slot:
+            return False
+        return bool(self.slot) or (standing.outcome, self.outcome) == ("abandoned", "posted")
+
+    def agrees(self, standing: PostRecord) -> bool:
+        """Do both tell of the same post?"""
+        post = self.slot, self.tweet_id
+        return self.text == standing.text and (not self.slot or post == (standing.slot, standing.tweet_id))
+
+    def dump(self) -> bytes:
+        values = dataclasses.asdict(self)
+        if self.outcome == "posted":
+            del values["outcome"]  # as every version writes it
+        return (json.dumps({**values, "check": checksum(values, "")}, ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> PostRecord:
+        """Raises PoolBroken: it is no record of a post, or a damaged one. Older versions wrote no checksum."""
+        try:
+            values = read_object(data)
+            found = values.pop("check", None)
+            if found is not None and found != checksum(values, ""):
+                raise ValueError("its checksum differs")
+            record = cls(**values)
+            check_kinds(record)
+            if not in_time(record.time) or record.outcome not in ("posted", "abandoned"):
+                raise ValueError("no such time or outcome")
+            return record
+        except (ValueError, TypeError) as error:
+            raise PoolBroken(
+                f"{where} is no record of a post ({said(error)}); `deepproverbs pool repair` writes it anew."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -112,6 +150,8 @@ class State:
     """Since when the owner wants nothing posted; None: the pool is open."""
     forgotten: str | None = None
     """Until when slots were due whose posts `recent` has dropped; None: it has dropped none."""
+    account: str | None = None
+    """Id of the place's account that posts from this pool, and the only one that may; None: it is not known yet."""
 
     @property
     def total(self) -> int:
@@ -130,63 +170,82 @@ class State:
     def times(self) -> list[str]:
         """All that decisions depend on."""
         claimed = [self.claim.since, self.claim.first] if self.claim else []
-        return [*claimed, *(entry.time for entry in self.recent), *filter(None, [self.forgotten])]
+        return [
+            *(batch.created for batch in self.batches),
+            *claimed,
+            *(entry.time for entry in self.recent),
+            *filter(None, [self.forgotten]),
+        ]
 
-    def dump(self) -> bytes:
+    def dump(self, name: str = "") -> bytes:
+        """`name`: of the object that it is written to, and alone read from."""
         values = {"format": 1, **dataclasses.asdict(self)}
         many = len(self.withdrawn) > LISTED
         values["withdrawn"] = str(self.withdrawn) if many else [*self.withdrawn]
         entries = [*values["recent"], *filter(None, [values["claim"]])]
-        for version, holders, name in ((2, [values], "paused"), (3, [values], "forgotten"), (3, entries, "others")):
+        needs = ((2, [values], "paused"), (3, [values], "forgotten"), (3, entries, "others"), (5, [values], "account"))
+        for version, holders, key in needs:
             for holder in holders:
-                if holder[name]:
+                if holder[key]:
                     values["format"] = version
                 else:
-                    del holder[name]
+                    del holder[key]
         if many:
-            values["format"] = 4
-        return (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode()
+            values["format"] = max(4, values["format"])
+        return (json.dumps(sign(values, "writer", name), ensure_ascii=False, indent=1) + "\n").encode()
 
     @classmethod
-    def parse(cls, data: bytes, where: str) -> State:
+    def parse(cls, data: bytes, where: str, name: str = "") -> State:
         """Raises PoolBroken for anything but a state of this version or an older one."""
         try:
-            raw = json.loads(data)
+            raw = unsign(read_object(data), "writer", name)
             version = raw.pop("format")
+            if not isinstance(version, int):
+                raise ValueError(f"format is {str(version)[:40]!r}")
             if version > FORMAT:
                 raise PoolBroken(
                     f"{where} was written by a newer version (format {version}, this one knows "
                     f"{FORMAT}); update deepproverbs here."
                 )
             state = cls(
-                seq=int(raw["seq"]),
-                writer=str(raw["writer"]),
-                next=int(raw["next"]),
+                seq=raw["seq"],
+                writer=raw["writer"],
+                next=raw["next"],
                 batches=tuple(Batch(**batch) for batch in raw["batches"]),
                 claim=Claim(**named(raw["claim"], "released")) if raw["claim"] else None,
                 recent=tuple(Settled(**named(entry)) for entry in raw["recent"]),
                 withdrawn=listed(raw["withdrawn"]),
                 paused=raw.get("paused"),
                 forgotten=raw.get("forgotten"),
+                account=raw.get("account"),
             )
+            for holder in (state, *state.batches, *state.recent, *filter(None, [state.claim])):
+                check_kinds(holder)
             if unknown := raw.keys() - {field.name for field in dataclasses.fields(cls)}:
                 raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
             if not 0 <= state.next <= state.total or any(b.count < 1 or b.record_bytes < 3 for b in state.batches):
                 raise ValueError(f"next is {state.next} of {state.total} texts")
-            for time in state.times:
-                if when(time).tzinfo is None:
-                    raise ValueError(f"the time {time} names no zone")
+            if wrong := [time for time in state.times if not in_time(time)]:
+                raise ValueError(f"{wrong[0][:40]!r} is no time with a zone")
             return state
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PoolBroken(
-                f"{where} is no pool state ({type(error).__name__}: {error}); restore its last good "
-                "version, nothing was changed."
+                f"{where} is no pool state ({type(error).__name__}: {said(error)}); nothing was changed, and "
+                "`deepproverbs pool repair` rebuilds it."
             ) from error
 
 
 def listed(raw: Any) -> Numbers:
     """Withdrawn texts from JSON: a list of numbers, or ranges in a string."""
-    return Numbers.read(raw) if isinstance(raw, str) else Numbers.of(int(index) for index in raw)
+    if isinstance(raw, str):
+        found = Numbers.read(raw)
+    elif all(type(index) is int and index >= 0 for index in raw):
+        found = Numbers.of(raw)
+    else:
+        raise ValueError("withdrawn holds what is no number of a text")
+    if found.ranges and found.ranges[-1][1] > MOST:
+        raise ValueError("withdrawn holds a number that no text has")
+    return found
 
 
 def named(raw: dict[str, Any], *dropped: str) -> dict[str, Any]:
@@ -223,6 +282,15 @@ def texts_a_day(recent: tuple[Settled, ...]) -> float:
         waits.pop()
     least = timedelta(days=1) if len(waits) < 7 else timedelta(minutes=1)
     return len(waits) / (max(sum(waits, timedelta()), least) / timedelta(days=1))
+
+
+def in_time(text: str) -> bool:
+    """Is it a time with a zone, with which one can reckon?"""
+    try:
+        time = when(text)
+    except ValueError:
+        return False
+    return time.tzinfo is not None and 1900 < time.year < 9000
 
 
 def stamp(time: datetime) -> str:

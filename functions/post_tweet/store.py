@@ -17,9 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote, urlparse
 
+from post_tweet.address import can_name_file, folder_in, no_pool, place_in_git, place_in_s3, scheme_of
 from post_tweet.errors import BadInput, Unreachable
+from post_tweet.errors import Conflict as Conflict
+from post_tweet.errors import Missing as Missing
+from post_tweet.git_store import GitStore
 
 TIMEOUTS = (3.0, 5.0)
 """Seconds to connect to AWS and to read from it."""
@@ -31,14 +34,6 @@ for _name in ("boto3", "botocore", "urllib3"):
     logging.getLogger(_name).setLevel(logging.INFO)
 
 
-class Missing(Exception):
-    """There is no object of that name."""
-
-
-class Conflict(Exception):
-    """The object is no longer what the writer had read. The write may still be its own: read again."""
-
-
 class Store(Protocol):
     url: str
     requests: int
@@ -48,6 +43,9 @@ class Store(Protocol):
         """The object's bytes and its etag."""
 
     def get_range(self, key: str, start: int, length: int) -> bytes: ...
+
+    def has(self, key: str) -> bool:
+        """Is there an object of that name? One request."""
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str:
         """Write over the object with that etag; None: only if there is no object. Returns the new etag."""
@@ -70,21 +68,12 @@ class DirectoryStore:
     def __init__(self, folder: Path) -> None:
         self.folder, self.url, self.requests = folder, str(folder), 0
 
-    @classmethod
-    def open(cls, url: str) -> DirectoryStore:
-        """From a path, or file:///…"""
-        if "://" not in url:
-            return cls(Path(url))
-        parts = urlparse(url)
-        if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-            raise no_store(url)
-        return cls(Path(unquote(parts.path)))
-
     def _path(self, key: str) -> Path:
-        path = self.folder / key
         if ".." in Path(key).parts or Path(key).is_absolute():
             raise BadInput(f"{key!r} leads out of the pool.")
-        return path
+        if not can_name_file(key):
+            raise BadInput(f"{key!r} cannot be the name of a file.")
+        return self.folder / key
 
     def get(self, key: str) -> tuple[bytes, str]:
         self.requests += 1
@@ -97,6 +86,11 @@ class DirectoryStore:
         with _explained(self.url, key), self._path(key).open("rb") as file:
             file.seek(start)
             return file.read(length)
+
+    def has(self, key: str) -> bool:
+        self.requests += 1
+        with _explained(self.url):
+            return self._path(key).is_file()
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str:
         self.requests += 1
@@ -222,14 +216,6 @@ class S3Store:
     own write: whoever gets a Conflict must read again.
     """
 
-    @classmethod
-    def open(cls, url: str) -> S3Store:
-        """From s3://bucket/prefix"""
-        parts = urlparse(url)
-        if not parts.netloc:
-            raise no_store(url)
-        return cls(parts.netloc, parts.path.strip("/"))
-
     def __init__(self, bucket: str, prefix: str, client: Any = None) -> None:
         self.bucket, self.prefix = bucket, f"{prefix}/" if prefix else ""
         self.url, self.requests = f"s3://{bucket}/{prefix}", 0
@@ -266,6 +252,10 @@ class S3Store:
                 raise error.__context__ if isinstance(error.__context__, ClientError) else error from None
         except ClientError as error:
             code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status == 403 and name in ("get_object", "download_file"):
+                with contextlib.suppress(Unreachable):
+                    if not self.has(key):  # to a reader that may list a prefix alone, S3 says 403 of what is missing
+                        raise Missing(key) from error
             if code == "NoSuchBucket":
                 raise Unreachable(
                     f"The bucket {self.bucket} does not exist; check POOL, or `make deploy` makes one."
@@ -284,10 +274,16 @@ class S3Store:
                     "permissions and the bucket's name."
                 ) from error
             raise Unreachable(f"S3 failed at {name} on {self.url}/{key} ({code}); try again later.") from error
+        except UnicodeEncodeError:
+            raise BadInput(f"{key!r} cannot be a name in S3.") from None
         except NoCredentialsError as error:
             raise Unreachable(f"No AWS credentials for {self.url}; run `aws configure` or set AWS_PROFILE.") from error
         except (BotoCoreError, Boto3Error) as error:
             raise Unreachable(f"Cannot reach {self.url}: {error}; check the network and the bucket's name.") from error
+
+    def has(self, key: str) -> bool:
+        page = self._call("list_objects_v2", key, Prefix=self.prefix + key, MaxKeys=1)
+        return [item["Key"] for item in page.get("Contents", [])] == [self.prefix + key]  # it would be the first
 
     def _read(self, key: str, **arguments: Any) -> tuple[bytes, str]:
         answer = self._call("get_object", key, Key=self.prefix + key, **arguments)
@@ -329,7 +325,11 @@ class S3Store:
             self.client.download_file(self.bucket, self.prefix + key, str(part))
 
 
-STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore.open, "file": DirectoryStore.open, "s3": S3Store.open}
+STORES: dict[str, Callable[[str], Store]] = {
+    **dict.fromkeys(("", "file"), lambda url: DirectoryStore(folder_in(url))),
+    "s3": lambda url: S3Store(*place_in_s3(url)),
+    "git": lambda url: GitStore(*place_in_git(url)),
+}
 """What opens an address, by its scheme; a plain path has none."""
 
 
@@ -339,13 +339,8 @@ def open_store(url: str) -> Store:
     Raises:
         BadInput: some other address.
     """
-    scheme, found, _ = url.partition("://")
-    make = STORES.get(scheme.lower() if found else "")
-    forgotten = not found and url.partition(":")[0].lower() in STORES  # s3:/bucket
-    if make is None or forgotten or not url.strip() or "\0" in url:
-        raise no_store(url)
-    return make(url)
-
-
-def no_store(url: str) -> BadInput:
-    return BadInput(f"{url!r} is no pool: give s3://bucket/prefix or a directory.")
+    scheme = scheme_of(url)
+    head, colon, _ = url.partition(":")
+    if scheme not in STORES or (colon and head and not scheme and head.lower() in STORES):  # s3:/bucket
+        raise no_pool(url)
+    return STORES[scheme](url)

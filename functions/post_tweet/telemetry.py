@@ -5,6 +5,7 @@ Standard library only: it costs nothing at a cold start. docs/pool.md says what 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -21,10 +22,17 @@ quiet = False
 
 
 def log(event: str, **facts: Any) -> None:
-    """One JSON line on standard error: CloudWatch takes both streams, and a command's result is on the other."""
+    """One JSON line on standard error: CloudWatch takes both streams, and a command's result is on the other.
+
+    What is not printed or not seen is escaped, and nobody who reads it can stop a post by going away.
+    """
     if quiet and event != "warning":
         return
-    print(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str), file=sys.stderr, flush=True)
+    line = json.dumps({"event": event, **facts}, ensure_ascii=False, default=str)
+    if not line.isprintable():
+        line = "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
 
 
 class Metrics:

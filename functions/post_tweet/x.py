@@ -1,22 +1,30 @@
-"""X as a place to post: its rules, its promise, and every answer of its API as a value."""
+"""X as a place to post: its rules, its promise, its keys, and the calls of its API; xanswers.py reads the answers."""
 
 from __future__ import annotations
 
-import html
 import json
 import logging
 import os
 import re
-import time
-import unicodedata
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from post_tweet.errors import BadInput
-from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Found, NotFound, Posted, Promise, Refused, Secret, Unknown
+from post_tweet.place import CannotTell, Found, NotFound, Posted, Promise, Refused, Secret, Unknown
+from post_tweet.xanswers import (
+    LATEST,
+    NOWHERE,
+    UNREADABLE,
+    Answer,
+    in_short,
+    keys_refused,
+    read_id,
+    read_latest,
+    read_post,
+)
 from post_tweet.xtext import problems, weighted_length
 
 API = "https://api.x.com"
@@ -27,10 +35,6 @@ READ_SHARE = 0.4
 """Of the 15 s, for a piece of a reading: if X is silent, did_post does not take all of its time."""
 MAX_BODY = 1 << 20
 """Bytes that an answer of X may have; a post's has a few hundred."""
-LATEST = 5
-"""Posts that did_post reads; X's own minimum."""
-UNREADABLE = (400, 403, 404, 410)
-"""Statuses that say that the reading would fail again."""
 NAMES: dict[str, tuple[str, ...]] = {
     "consumer_key": ("api_key",),
     "consumer_secret": ("api_key_secret", "api_secret_key", "api_secret"),
@@ -38,8 +42,6 @@ NAMES: dict[str, tuple[str, ...]] = {
     "access_token_secret": ("access_secret",),
 }
 """The four keys, each with the names that X's pages and the tutorial have for it."""
-NOWHERE = Secret("", "nowhere")
-"""As if the keys were in AWS."""
 _TWEEPY_HOST = "https://api.twitter.com"
 
 for _name in ("tweepy", "requests_oauthlib", "oauthlib"):
@@ -54,18 +56,24 @@ class Credentials:
     access_token: str = field(repr=False)
     access_token_secret: str = field(repr=False)
 
+    @property
+    def account(self) -> str | None:
+        """The id of the account: its access tokens are "<id>-<rest>"."""
+        found = re.match("([0-9]+)-", self.access_token)
+        return found[1] if found else None
+
     @classmethod
     def parse(cls, secret: Secret) -> Credentials:
         """From twitter.json, with tweepy's names or any of NAMES; what else it holds, a bearer token, is not used.
 
         Raises:
-            BadInput: no JSON, or a key is missing or empty; never quotes a value.
+            BadInput: no JSON, or a key is missing, empty or no key; never quotes a value.
         """
         try:
             raw = json.loads(secret.text)
             if not isinstance(raw, dict):
                 raise ValueError
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BadInput(
                 f"{secret.where} is not a JSON object with consumer_key, consumer_secret, access_token and "
                 "access_token_secret."
@@ -76,6 +84,11 @@ class Credentials:
             if not isinstance(value, str) or not value.strip():
                 raise BadInput(
                     f"{secret.where} lacks {name} (or {others[0]}); copy it from the app's page "
+                    '"Keys and tokens" at X.'
+                )
+            if not re.fullmatch("[!-~]+", value.strip()):
+                raise BadInput(
+                    f"{secret.where} has a character in {name} that no key has; copy it again from the app's page "
                     '"Keys and tokens" at X.'
                 )
             values[name] = value.strip()
@@ -102,8 +115,9 @@ class X:
         self._secret, self.timeout = secret, timeout
         self.base_url = (base_url or os.environ.get("X_API_URL") or API).rstrip("/")
         self._kept = NOWHERE
-        self._response: Any = None
-        """The latest answer: tweepy's own reading of it breaks on bodies and headers that it did not expect."""
+        self._account: str | None = None
+        self._answer: Answer | None = None
+        """The latest: tweepy's own reading of it breaks on bodies and headers that it did not expect."""
 
     def problems(self, text: str, allow: Collection[str] = ()) -> str | None:
         return problems(text, allow)
@@ -111,8 +125,9 @@ class X:
     def length(self, text: str) -> int:
         return weighted_length(text)
 
-    def connect(self) -> None:
+    def connect(self) -> str | None:
         _ = self.client
+        return self._account
 
     @cached_property
     def client(self) -> Any:
@@ -130,9 +145,10 @@ class X:
                 kwargs["timeout"] = (connect, read if method == "POST" else read * READ_SHARE)
                 kwargs["allow_redirects"] = False
                 kwargs["stream"] = True
+                x._answer = None
                 response = super().request(method, str(url).replace(_TWEEPY_HOST, x.base_url), *args, **kwargs)
-                x._response = response
-                response._content = read_body(response)
+                x._answer = Answer(response.status_code, response.headers)
+                x._answer.body = response._content = read_body(response)
                 return response
 
             def get_redirect_target(self, resp: requests.Response) -> None:
@@ -141,11 +157,13 @@ class X:
 
         self._kept = self._secret()
         credentials = Credentials.parse(self._kept)
+        self._account = credentials.account
         client = tweepy.Client(
             consumer_key=credentials.consumer_key,
             consumer_secret=credentials.consumer_secret,
             access_token=credentials.access_token,
             access_token_secret=credentials.access_token_secret,
+            return_type=requests.Response,  # its body stays as it is
         )
         client.session = Session()
         for scheme in ("http://", "https://"):
@@ -156,13 +174,13 @@ class X:
         """Publish `text`, once: neither tweepy nor the session tries again."""
         from post_tweet.deadline import within
 
-        client, self._response = self.client, None
+        client, self._answer, failure = self.client, None, None
         try:
             with within(sum(self.timeout)):
-                response = client.create_tweet(text=text, user_auth=True)
-            return Posted(str(response.data["id"]))
+                client.create_tweet(text=text, user_auth=True)
         except Exception as error:  # every kind occurs: tweepy's, requests', json's, AttributeError, TypeError
-            return classify_error(error, self._response, self._kept)
+            failure = error
+        return read_post(text, self._answer, failure, self._kept)
 
     def did_post(self, text: str, since: datetime | None = None) -> Found | NotFound | CannotTell:
         """Look for `text` among the account's latest 5 posts (a read costs $0.001 a post).
@@ -171,24 +189,20 @@ class X:
         """
         from post_tweet.deadline import within
 
-        client, self._response = self.client, None
+        client, self._answer = self.client, None
         try:
             with within(sum(self.timeout)):
-                me = client.get_me(user_auth=True)
-                posts = client.get_users_tweets(
-                    me.data["id"], max_results=LATEST, tweet_fields=["created_at"], user_auth=True
-                )
-            if posts.errors:
-                return CannotTell("X answered with errors", "later")
-            if not posts.data and posts.meta.get("result_count") != 0:
-                return CannotTell("X answered without posts and without their number", "later")
-            latest = [LatestPost(str(tweet["id"]), tweet["text"], tweet.created_at) for tweet in posts.data or []]
-            return find_post(text, latest, since, "next_token" in posts.meta)
+                client.get_me(user_auth=True)
+                me = read_id(self._answer)
+                if me is None:
+                    return CannotTell("X did not say whose keys these are", "later")
+                client.get_users_tweets(me, max_results=LATEST, tweet_fields=["created_at", "entities"], user_auth=True)
+            return read_latest(text, self._answer, since)
         except Exception as error:  # as above; a reading that fails decides nothing
-            status = getattr(self._response, "status_code", None)
+            status = self._answer.status if self._answer else None
             if status == 401:
                 return CannotTell(keys_refused(self._kept), "keys")
-            return CannotTell(_in_short(error, status), "never" if status in UNREADABLE else "later")
+            return CannotTell(in_short(error, status), "never" if status in UNREADABLE else "later")
 
 
 def read_body(response: Any) -> bytes:
@@ -203,102 +217,3 @@ def read_body(response: Any) -> bytes:
         response.close()
         raise
     return body
-
-
-@dataclass(frozen=True)
-class LatestPost:
-    """One of the account's latest posts."""
-
-    id: str
-    text: str
-    created: datetime
-
-
-def find_post(
-    text: str, latest: Sequence[LatestPost], since: datetime | None, more: bool = False
-) -> Found | NotFound | CannotTell:
-    """Is `text` among the latest posts, or certainly not posted since `since`? `more`: there are older ones."""
-    for post in latest:
-        if _normal(post.text) == _normal(text):
-            return Found(post.id, post.created)
-    hidden = bool(latest) and (more or len(latest) >= LATEST)
-    if hidden and since and min(p.created for p in latest) > since - CLOCK_TOLERANCE:
-        return CannotTell(f"there are {LATEST} newer posts")
-    return NotFound()
-
-
-def _normal(text: str) -> str:
-    """What a text and X's copy of it have in common: X escapes &, < and >, and shortens links to https://t.co/…"""
-    text = re.sub(r"(\s*https://t\.co/\w+)+\s*$", "", html.unescape(text))
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def keys_refused(kept: Secret) -> str:
-    return f"X does not know these keys, or this machine's clock is wrong; make the access token anew and {kept.keep}."
-
-
-def classify_error(error: Exception, last: Any = None, kept: Secret = NOWHERE) -> Refused | Unknown:
-    """What an exception of create_tweet means; `last` is X's answer, if there was one, and `kept` the keys."""
-    response: Any = getattr(error, "response", None)
-    response = last if response is None else response
-    status = getattr(response, "status_code", None)
-    if status is None or status >= 500 or status < 400 or status == 408:
-        return Unknown(_in_short(error, status))
-    try:
-        body = response.text.lower()
-    except Exception:  # an unreadable body still has its status
-        body = ""
-
-    def account(reason: str, sentence: str) -> Refused:
-        return Refused("account", reason, sentence)
-
-    if "duplicate content" in body or "status is a duplicate" in body:
-        return Refused("text", "duplicate", "it is a duplicate of an earlier post")
-    if "too long" in body:
-        return Refused("text", "too-long", "it is too long")
-    if status == 402 or "creditsdepleted" in body:
-        return account("credits", "X has no credits left for this app; buy some in the developer portal under Billing.")
-    if "spend-cap" in body:
-        return account(
-            "spend-cap",
-            "The app's spending cap at X is reached; raise it in the developer portal or wait for the next period.",
-        )
-    if "oauth1-permissions" in body:
-        return account(
-            "permissions",
-            "The X app may only read; set its permissions to Read and write, then make the access token anew and "
-            f"{kept.keep}.",
-        )
-    if re.search(r'"code":\s*453\b', body) or "access level" in body or "client-not-enrolled" in body:
-        return account(
-            "access-level",
-            "The X app's access level does not allow posting; enrol it in pay per use in the developer portal.",
-        )
-    if status == 401:
-        return account("keys", keys_refused(kept))
-    if status == 429:
-        return account("rate-limit", f"X's rate limit is reached{_reset(response)}; {kept.again}.")
-    if status == 400:
-        # Not known to be the text's fault: a text is not given up for it, or a change at X would use up the pool.
-        return account(
-            "invalid",
-            "X calls the request invalid; look into the developer portal, and if only this text is at fault, withdraw "
-            "it from the pool.",
-        )
-    return account(
-        "forbidden", f"X refused with status {status}; look at the account and the app in the developer portal."
-    )
-
-
-def _in_short(error: Exception, status: int | None) -> str:
-    return f"{type(error).__name__}{f', status {status}' if status else ''}"
-
-
-def _reset(response: Any) -> str:
-    """When the spent limit is full again: of the limits with nothing remaining, the last reset."""
-    resets = []
-    for kind in ("x-rate-limit", "x-app-limit-24hour", "x-user-limit-24hour"):
-        left, reset = response.headers.get(f"{kind}-remaining"), response.headers.get(f"{kind}-reset")
-        if reset and reset.isdigit() and left in ("0", None):
-            resets.append(int(reset))
-    return time.strftime(" until %Y-%m-%d %H:%M:%S UTC", time.gmtime(max(resets))) if resets else ""

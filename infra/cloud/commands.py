@@ -18,6 +18,7 @@ from training.cli.options import BOT, load_bot, setting_options
 from training.cli.stages import PATH
 from training.common.errors import DeepproverbsError
 from training.common.progress import say
+from training.common.terminal import put
 
 FUNCTION, TRAINING = "The bot's function", "Training on spot GPUs"
 
@@ -31,7 +32,7 @@ class CloudGroup(Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo(f"Stopped; what AWS has begun goes on: `{make('status')}` looks.", err=True)
+            put(f"Stopped; what AWS has begun goes on: `{make('status')}` looks.", "stderr")
             raise click.exceptions.Exit(130) from None
 
 

@@ -3,11 +3,13 @@
     image_for(bot) → IMAGES["torch"]            by the model and the trainer, as in scripts/image
     build(owner, outputs, image, files, say)    unless the repository has it already
 
-The jobs name it by its tag (infra/training.yaml), which is its kind and a digest of its sources.
+The jobs name it by its tag (infra/training.yaml), which is its kind and a digest of its sources. The build gets the
+sources packed, and their sha256 by another way, as the template's SourceDigest: it builds nothing else.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import time
@@ -103,6 +105,24 @@ def tag_of(image: Image, files: list[Path]) -> str:
     return f"{image.kind}-{digest}"
 
 
+def packed(files: list[Path]) -> bytes:
+    """A zip of the files, the same for the same files: no times, owners, or modes beyond executable or not."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for file, name in zip(files, names_of(files), strict=True):
+            entry = zipfile.ZipInfo(name)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, whose modes follow
+            entry.external_attr = (0o100755 if file.stat().st_mode & 0o100 else 0o100644) << 16
+            archive.writestr(entry, file.read_bytes())
+    return buffer.getvalue()
+
+
+def source_digest(files: list[Path]) -> str:
+    """The sha256 of what `build` has AWS build, in hex."""
+    return hashlib.sha256(packed(files)).hexdigest()
+
+
 def build(owner: Owner, outputs: dict[str, str], image: Image, files: list[Path], say: Say) -> None:
     """The image of these sources, unless it is there.
 
@@ -118,19 +138,16 @@ def build(owner: Owner, outputs: dict[str, str], image: Image, files: list[Path]
         except ClientError as error:
             if error.response["Error"]["Code"] != "ImageNotFoundException":
                 raise
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as source:
-        for file, name in zip(files, names_of(files), strict=True):
-            source.write(file, name)
     with aws_errors("build the image"):
         client, project = owner.client("codebuild"), outputs["BuildName"]
         if build_id := running_build(client, project, tag):
             say("AWS builds the image already; waiting for that ...")
         else:
             say("AWS builds the image: 15 to 30 minutes, once for each state of the program ...")
-            body = packed.getvalue()
-            owner.client("s3").put_object(Bucket=outputs["WorkBucketName"], Key="source/source.zip", Body=body)
-            given = {"TAG": tag, "DOCKERFILE": image.dockerfile}
+            source = packed(files)
+            digest = hashlib.sha256(source).hexdigest()
+            owner.client("s3").put_object(Bucket=outputs["WorkBucketName"], Key=f"source/{digest}.zip", Body=source)
+            given = {"TAG": tag, "DOCKERFILE": image.dockerfile, "SHA256": digest}
             override = [{"name": name, "value": value, "type": "PLAINTEXT"} for name, value in given.items()]
             build_id = client.start_build(projectName=project, environmentVariablesOverride=override)["build"]["id"]
         while (status := client.batch_get_builds(ids=[build_id])["builds"][0]["buildStatus"]) == "IN_PROGRESS":

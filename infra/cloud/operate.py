@@ -86,7 +86,7 @@ def logs(bot: str, hours: float, say: Say) -> None:
     count = 0
     for moment, text in lines(owner, outputs["LogGroupName"], time.time() - 3600 * hours):
         count += 1
-        say(f"{moment:%Y-%m-%d %H:%M:%S}  {text}")
+        say(f"{moment:%Y-%m-%d %H:%M:%S}  {indented(text, 21)}")
     if not count:
         say("Nothing: it was not called.")
     further = f", or {make(f'logs HOURS={24 * max(2, round(hours / 12)):g}')}"

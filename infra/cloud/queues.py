@@ -12,6 +12,7 @@ from typing import Any
 from infra.cloud.make import make
 from infra.cloud.stack import Owner, Stack, aws_errors
 from training.common.progress import Say
+from training.common.terminal import one_line
 
 QUEUES = {"ScheduleQueueUrl": "undelivered", "FailureQueueUrl": "given up"}
 """Output of the stack → what its messages are."""
@@ -63,7 +64,7 @@ def readable(message: dict[str, Any]) -> str:
     beside = {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
     why = answer.get("errorMessage") or " ".join(filter(None, (beside.get("ERROR_CODE"), beside.get("ERROR_MESSAGE"))))
     why = why or body.get("requestContext", {}).get("condition") or "no reason given"
-    return f"{event.get('scheduled_time') or event.get('slot') or 'a call without a slot'}: {why}"
+    return one_line(f"{event.get('scheduled_time') or event.get('slot') or 'a call without a slot'}: {why}")
 
 
 def clear_queues(bot: str, say: Say) -> None:

@@ -70,6 +70,7 @@ def cloud_train(bot: Bot, file: Path, options: TrainOptions, say: Say) -> None:
     given = {
         "Dockerfile": chosen.dockerfile,
         "ImageTag": image.tag_of(chosen, files),
+        "SourceDigest": image.source_digest(files),
         "PoolBucket": pool["BucketName"],
         "PoolPrefix": bot.name,
         **network,

@@ -38,6 +38,10 @@ class MemoryStore:
     def get_range(self, key: str, start: int, length: int) -> bytes:
         return self.get(key)[0][start : start + length]
 
+    def has(self, key: str) -> bool:
+        self.requests += 1
+        return key in self.objects
+
     def put_if(self, key: str, data: bytes, etag: str | None) -> str:
         self.requests += 1
         self.before.pop(key, lambda: None)()
@@ -68,8 +72,10 @@ class LikeX:
 
     name, promise, problems, length = X.name, X.promise, X.problems, X.length
 
-    def connect(self) -> None:
-        pass
+    account: str | None = None
+
+    def connect(self) -> str | None:
+        return self.account
 
 
 @dataclass

@@ -19,7 +19,13 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from tests.helpers.loopback import KeepAlive, served
 
 BUCKET = "bot-pool"
-ERRORS = {409: "ConditionalRequestConflict", 412: "PreconditionFailed", 500: "InternalError", 503: "SlowDown"}
+ERRORS = {
+    403: "AccessDenied",
+    409: "ConditionalRequestConflict",
+    412: "PreconditionFailed",
+    500: "InternalError",
+    503: "SlowDown",
+}
 
 
 @dataclass
@@ -38,6 +44,8 @@ class LoopbackAws:
         self.url = ""
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.lists_prefix_alone = False
+        """Answer 403 for an object that is not there, as S3 does where the caller may not list the whole bucket."""
         self.patience = 2.6
         """Seconds that a slow answer takes."""
 
@@ -92,7 +100,10 @@ def loopback_aws() -> Iterator[LoopbackAws]:
                 data = b"".join(chunks)
             if fault and fault.after and self.spoilt(fault, data):
                 return
-            self.send_response(int(status.split()[0]))
+            number = int(status.split()[0])
+            if number == 404 and self.command in ("GET", "HEAD") and aws.lists_prefix_alone:
+                number, headers, data = 403, headers.__class__(), b"<Error><Code>AccessDenied</Code></Error>"
+            self.send_response(number)
             for name, value in headers.items():
                 if name.lower() not in ("content-length", "connection", "date", "server"):
                     self.send_header(name, value)

@@ -60,6 +60,10 @@ class LoopbackX:
         self.url = ""
         self.time = "2026-01-01T12:00:00.000Z"
         """When everything was published."""
+        self.shows: Callable[[str], tuple[str, list[dict[str, Any]]]] = lambda text: (text, [])
+        """What X makes of a text that was posted: its copy, and the links in that."""
+        self.pages: list[Answer] = []
+        """Scripted answers to the next readings."""
         self.credentials = dict(KEYS)
 
     def script(self, **answer: Any) -> None:
@@ -158,19 +162,26 @@ def loopback_x(in_turn: bool = False) -> Iterator[LoopbackX]:
         def do_GET(self) -> None:
             if not self.signed():
                 return
-            if x.reading:
+            if x.pages:
+                page = x.pages.pop(0)
+                self.reply(page.status, page.body or b"", page.headers)
+            elif x.reading:
                 self.reply(x.reading, "{}")
             elif not x.readable:
                 self.reply(403, json.dumps({"title": "Forbidden", "status": 403, "detail": "no reading here"}))
             elif self.path.startswith("/2/users/me"):
                 self.reply(200, json.dumps({"data": {"id": "7", "name": "bot", "username": "bot"}}))
             else:
-                latest = [
-                    {"id": str(number), "text": text, "created_at": x.time, "edit_history_tweet_ids": [str(number)]}
-                    for number, text in enumerate(x.published, 1001)
-                ][:-6:-1]
-                page = {"data": latest} if latest else {}
-                self.reply(200, json.dumps({**page, "meta": {"result_count": len(latest)}}))
+                latest = [self.shown(number, text) for number, text in enumerate(x.published, 1001)][:-6:-1]
+                found = {"data": latest} if latest else {}
+                self.reply(200, json.dumps({**found, "meta": {"result_count": len(latest)}}))
+
+        def shown(self, number: int, text: str) -> dict[str, Any]:
+            copy, links = x.shows(text)
+            asked = parse_qsl(urlsplit(self.path).query)
+            entities = {"entities": {"urls": links}} if links and any("entities" in value for _, value in asked) else {}
+            id = str(number)
+            return {"id": id, "text": copy, "created_at": x.time, "edit_history_tweet_ids": [id], **entities}
 
     with served(Handler, in_turn) as address:
         x.url = f"http://{address}"

@@ -27,7 +27,7 @@ PATIENCE = 600.0
 
 def main(folder: str, url: str, slots: int) -> None:
     telemetry.quiet = True
-    os.environ["LEASE_SECONDS"] = str(LEASE)
+    os.environ.update({"LEASE_SECONDS": str(LEASE), "X_API_URL": url})
     place = X(secret, url)
     place.connect()  # loads tweepy, which may take longer than a call may
     started = time.monotonic()

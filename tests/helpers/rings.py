@@ -1,7 +1,7 @@
 """The rings of the tests and who shares a process: `make check` is all that needs no environment beside the project's.
 
-A test that takes the fixture `tf1`, `torch`, `sam` or `checkov`, itself or through another fixture, gets the marker of
-that ring. `slow` is set by hand: races, kills, long simulations.
+A test that takes the fixture `tf1`, `torch`, `sam`, `checkov` or `chromium`, itself or through another fixture, gets
+the marker of that ring. `slow` is set by hand: races, kills, long simulations.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-RINGS = {"tf1": "tensorflow", "torch": "torch", "sam": "sam", "checkov": "checkov"}
+RINGS = {"tf1": "tensorflow", "torch": "torch", "sam": "sam", "checkov": "checkov", "chromium": "browser"}
 """Fixture → marker."""
 
 MOST_WORKERS = 4

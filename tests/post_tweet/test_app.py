@@ -103,8 +103,9 @@ NOT_FILLED_IN = {"schedule_arn": "<aws.scheduler.schedule-arn>", "scheduled_time
 
 @pytest.mark.parametrize(
     "event",
-    [None, {}, [], {"slot": ""}, {"slot": 5}, {"schedule_arn": "a"}, {"slot": "x", "dry_run": "yes"}, NOT_FILLED_IN],
-)
+    [None, {}, [], {"slot": ""}, {"slot": 5}, {"schedule_arn": "a"}, {"slot": "x", "dry_run": "yes"}, NOT_FILLED_IN,
+     {"slot": "\ud800"}, {"slot": "x" * 1001}, {**EVENT, "schedule_arn": "a\udfff"}],
+)  # fmt: skip
 def test_a_wrong_event_is_counted_as_a_failure(x: LoopbackX, capsys: pytest.CaptureFixture[str], event: Any) -> None:
     with pytest.raises(BadInput, match="The event must hold"):
         app.handler(event, CONTEXT)
@@ -184,6 +185,23 @@ def test_a_wrong_lease_is_named(x: LoopbackX, monkeypatch: pytest.MonkeyPatch, v
     monkeypatch.setenv("LEASE_SECONDS", value)
     with pytest.raises(BadInput, match="LEASE_SECONDS"):
         app.handler(EVENT, CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [("", False), ("https://api.x.com", False), ("http://127.0.0.1.example.com", False), ("http://[", False),
+     ("http://localhost@example.com", False), ("127.0.0.1", False), ("http://10.0.0.1", False),
+     ("http://127.0.0.1:9", True), ("http://localhost:9/", True), ("http://[::1]:9", True)],
+)  # fmt: skip
+def test_a_lease_shorter_than_a_post_is_for_tests_alone(monkeypatch: pytest.MonkeyPatch, url: str, here: bool) -> None:
+    monkeypatch.setenv("X_API_URL", url)
+    for value, allowed in (("0.5", here), ("19.9", here), ("20", True), ("55", True)):
+        monkeypatch.setenv("LEASE_SECONDS", value)
+        if allowed:
+            assert app.lease().total_seconds() == float(value)
+        else:
+            with pytest.raises(BadInput, match=f"LEASE_SECONDS is '{value}', and a post may take 18 s"):
+                app.lease()
 
 
 def test_importing_the_handler_loads_neither_tweepy_nor_boto3() -> None:

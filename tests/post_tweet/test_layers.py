@@ -8,8 +8,10 @@ from pathlib import Path
 import post_tweet
 
 FOLDER = Path(post_tweet.__file__).parent
-PURE = ["errors", "numbers", "state", "place", "effects", "recent", "lost_answer", "protocol"]
-LAYERS = [*PURE, "telemetry", "store", "pool", "runtime", "xtext", "deadline", "x", "app"]
+PURE = ["errors", "numbers", "daily", "checks", "state", "place", "effects", "recent", "lost_answer", "protocol"]
+STORE = ["telemetry", "address", "git_store", "store"]
+POOL = ["files", "filling", "checking", "pool"]
+LAYERS = [*PURE, *STORE, *POOL, "runtime", "xtext", "deadline", "xanswers", "x", "app", "__main__"]
 ADAPTERS = {"boto3", "botocore", "fcntl", "http", "os", "pathlib", "requests", "socket", "time", "tweepy", "urllib3"}
 
 

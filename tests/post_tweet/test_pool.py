@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
@@ -34,6 +34,11 @@ def store_of(pool: Pool) -> MemoryStore:
     return pool.store
 
 
+def as_an_older_version_writes(pool: Pool) -> Any:
+    """The state as JSON, without its checksum."""
+    return {**json.loads(pool.store.get("state.json")[0]), "writer": "somebody"}
+
+
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=4))
 def test_every_record_is_one_range_request_away(counts: list[int]) -> None:
     pool = filled(*counts)
@@ -47,7 +52,9 @@ def test_every_record_is_one_range_request_away(counts: list[int]) -> None:
 def test_a_batch_is_json_lines_of_one_width() -> None:
     pool = filled(25)
     lines = pool.store.get(pool.store.list("batches/")[0])[0].split(b"\n")[:-1]
-    assert len({len(line) for line in lines}) == 1 and [json.loads(line) for line in lines] == records(25)
+    found = [json.loads(line) for line in lines]
+    assert len({len(line) for line in lines}) == 1 and len({record.pop("check") for record in found}) == 25
+    assert found == records(25)
 
 
 def test_filling_twice_adds_nothing() -> None:
@@ -151,8 +158,8 @@ def test_half_a_million_withdrawn_texts_weigh_nothing() -> None:
     big = replace(state, batches=(replace(state.batches[0], count=10**6),), withdrawn=Numbers.read("7-500006 600000"))
     assert len(big.dump()) < len(state.dump()) + 40 and State.parse(big.dump(), "here") == big
     assert big.remaining == 10**6 - 500_001
-    broken = big.dump().replace(b"7-500006", b"7-x")
-    with pytest.raises(PoolBroken, match="restore its last good version"):
+    broken = json.dumps({**json.loads(big.dump()), "writer": "w", "withdrawn": "7-x"}).encode()
+    with pytest.raises(PoolBroken, match="pool repair"):
         State.parse(broken, "here")
 
 
@@ -206,7 +213,7 @@ def test_show_tells_what_became_of_a_text() -> None:
     refused = Settled("s", 1, "refused", None, NOON, "too-long")
     pool.save(replace(state, seq=9, next=2, claim=claim, recent=(refused,), withdrawn=Numbers.of((4,))), etag)
     assert [pool.show(i)["fate"] for i in range(5)] == ["posted", "refused", "claimed", "waiting", "withdrawn"]
-    assert pool.show(0)["post"] == asdict(note) and pool.show(3)["text"] == records(4)[3]["text"]
+    assert note == PostRecord(**pool.show(0)["post"]) and pool.show(3)["text"] == records(4)[3]["text"]
     with pytest.raises(BadInput, match="no text 5"):
         pool.show(5)
 
@@ -233,7 +240,7 @@ def test_verify_names_orphans_damage_and_repetitions() -> None:
     assert [f"repeats {n} texts" in sentence for n, sentence in zip([2], pool.verify(), strict=True)] == [True]
     key = state.batches[0].key
     pool.store.put(key, pool.store.get(key)[0].replace(b"saying", b"Saying"))
-    assert any("sha256 differs" in sentence and key in sentence for sentence in pool.verify())
+    assert any("checksum differs" in sentence and key in sentence for sentence in pool.verify())
     pool.store.put(key, b"x")
     assert any("missing or damaged" in sentence and key in sentence for sentence in pool.verify())
 
@@ -247,7 +254,7 @@ def test_a_fill_whose_answer_was_lost_under_another_is_counted() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"format": 5}, "newer version"),
+        ({"format": 6}, "newer version"),
         ({"colour": "red"}, "unknown: colour"),
         *(({"next": value}, "no pool state") for value in (-1, 4, "x")),
         ({"batches": [{}]}, "no pool state"),
@@ -255,7 +262,7 @@ def test_a_fill_whose_answer_was_lost_under_another_is_counted() -> None:
 )
 def test_an_impossible_state_is_refused_and_no_field_dropped(change: dict[str, Any], sentence: str) -> None:
     pool = filled(3)
-    raw = json.loads(pool.store.get("state.json")[0])
+    raw = as_an_older_version_writes(pool)
     pool.store.put("state.json", json.dumps({**raw, **change}).encode())
     with pytest.raises(PoolBroken, match=sentence):
         pool.load()
@@ -307,7 +314,7 @@ def test_a_state_is_written_in_the_oldest_format_that_can_say_it(values: dict[st
 @pytest.mark.parametrize("place", ["since", "first", "recent", "forgotten"])
 def test_a_time_that_is_none_is_said_before_anything_is_posted(place: str, time: Any) -> None:
     pool = filled(3)
-    raw = json.loads(pool.store.get("state.json")[0])
+    raw = as_an_older_version_writes(pool)
     claim = {"slot": "monday", "owner": "me", "index": 0, "text": "a text", "since": NOON, "first": NOON, "attempts": 1}
     entry = {"slot": "monday", "index": 0, "outcome": "posted", "tweet_id": None, "time": time, "reason": None}
     raw |= {
@@ -320,7 +327,7 @@ def test_a_time_that_is_none_is_said_before_anything_is_posted(place: str, time:
     if place == "forgotten" and not time:
         assert pool.load()[0].forgotten == time
     else:
-        with pytest.raises(PoolBroken, match="restore its last good version"):
+        with pytest.raises(PoolBroken, match="pool repair"):
             pool.load()
 
 

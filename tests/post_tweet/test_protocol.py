@@ -14,7 +14,7 @@ import pytest
 from post_tweet import effects
 from post_tweet.errors import Abandoned, Account, Busy, EmptyPool, PoolBroken, PostError, Undecided, WrongClock
 from post_tweet.place import CannotTell, Refused, Unknown
-from post_tweet.x import NOWHERE, keys_refused
+from post_tweet.xanswers import NOWHERE, keys_refused
 
 from tests.helpers.fakes import Crash, records
 from tests.helpers.invoking import START, World, claimed
@@ -32,15 +32,15 @@ def test_a_slot_posts_the_next_text_and_a_second_call_posts_nothing() -> None:
     assert world.invoke("tuesday").index == 1
 
 
-def test_a_normal_post_costs_five_store_requests_and_claims_before_it_posts() -> None:
+def test_a_normal_post_costs_six_store_requests_and_claims_before_it_posts() -> None:
     world, trace = World(), list[Any]()
     world.invoke("monday", trace=trace)
     assert " ".join(type(e).__name__ for e in trace if not isinstance(e, effects.Now)) == (
-        "Load Read Connect Save Publish Note Save"
+        "Load Read Recorded Connect Save Publish Note Save"
     )
 
 
-def test_what_a_post_writes_is_what_every_version_has_written() -> None:
+def test_what_a_post_writes_every_version_reads() -> None:
     """Byte for byte: functions deployed earlier, and people's own programs, read it."""
     world = World(2)
     world.invoke("monday")
@@ -49,15 +49,16 @@ def test_what_a_post_writes_is_what_every_version_has_written() -> None:
         world.invoke("tuesday")
     time = '"2026-01-01T00:00:00.000+00:00"'
     assert world.store.objects["posts/2026/0.json"].decode() == (
-        f'{{"index": 0, "slot": "monday", "text": "{FIRST}", "tweet_id": "1", "time": {time}}}\n'
+        f'{{"index": 0, "slot": "monday", "text": "{FIRST}", "tweet_id": "1", "time": {time}, "check": "c8d5b439"}}\n'
     )
     written = json.dumps(json.loads(world.store.objects["state.json"]))
     assert (
         json.dumps(json.loads(written), ensure_ascii=False, indent=1) + "\n"
         == world.store.objects["state.json"].decode()
     )
+    written = re.sub(r"owner-1:4 [0-9a-f]{8}", "owner-1:4 CHECK", written)
     assert re.sub(r'"batches": \[.*?\]', '"batches": []', written) == (
-        '{"format": 1, "seq": 4, "writer": "owner-1:4", "batches": [], "next": 1, "claim": {"slot": "tuesday", '
+        '{"format": 1, "seq": 4, "writer": "owner-1:4 CHECK", "batches": [], "next": 1, "claim": {"slot": "tuesday", '
         f'"owner": "owner-1", "index": 1, "text": "{records(2)[1]["text"]}", "since": {time}, "first": {time}, '
         '"attempts": 1}, "recent": [{"slot": "monday", "index": 0, "outcome": "posted", "tweet_id": "1", '
         f'"time": {time}, "reason": null}}], "withdrawn": []}}'

@@ -123,7 +123,7 @@ def test_a_claim_that_was_slow_is_not_posted() -> None:
     world = World()
     running = world.start("monday")
     with suppress(Busy):
-        for _ in range(7):  # Now, Load, Now, Read, Connect, Now, Save
+        for _ in range(8):  # Now, Load, Now, Read, Recorded, Connect, Now, Save
             next(running)
         world.wait(seconds=28)
         with pytest.raises(Busy, match="too long"):

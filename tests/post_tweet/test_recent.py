@@ -73,7 +73,7 @@ def test_a_call_that_slept_through_the_memory_posts_nothing() -> None:
     """By hand, its name without a time; meanwhile the slot is posted by another call, and pushed out by 64 others."""
     world = World(100)
     running = world.start("by hand")
-    for _ in range(5):  # Now, Load, Now, Read, Connect
+    for _ in range(6):  # Now, Load, Now, Read, Recorded, Connect
         next(running)
     world.invoke("by hand")
     for number in range(RECENT):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import filecmp
 import multiprocessing
@@ -9,10 +10,12 @@ import os
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import quote
 
 import pytest
 from botocore.exceptions import ClientError
@@ -22,15 +25,19 @@ from post_tweet.errors import BadInput, Unreachable
 from post_tweet.pool import Pool
 from post_tweet.store import Conflict, DirectoryStore, Missing, S3Store, open_store
 
+from tests.helpers.clones import two_clones
 from tests.helpers.fakes import MemoryStore, MemoryX, records
 from tests.helpers.locked_moto import BUCKET, locked_moto
+from tests.helpers.loopback_aws import loopback_aws
 
 
-@pytest.fixture(params=["memory", "directory", "s3"])
+@pytest.fixture(params=["memory", "directory", "s3", "git"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     if request.param == "s3":
         with locked_moto():
             yield open_store(f"s3://{BUCKET}/some/prefix")
+    elif request.param == "git":
+        yield two_clones(tmp_path / "git")[0]
     else:
         yield MemoryStore() if request.param == "memory" else open_store(str(tmp_path / "pool"))
 
@@ -48,6 +55,42 @@ def test_a_file_is_carried_as_a_whole(store: Any, tmp_path: Path) -> None:
     with pytest.raises(Missing):
         store.download("run/none", target.with_name("none"))
     assert os.listdir(target.parent) == ["model.bin"]
+
+
+def test_what_a_store_has(store: Any) -> None:
+    """Neither a key that only begins like another, nor a folder."""
+    store.put("posts/2026/10.json", b"1")
+    store.put("posts/2026/1.json.old", b"1")
+    before = store.requests
+    there = {key: store.has(key) for key in ("posts/2026/10.json", "posts/2026/1.json", "posts/2026", "posts/", "p")}
+    assert there == {key: key == "posts/2026/10.json" for key in there}
+    assert store.requests == before + len(there)
+
+
+def test_s3_says_forbidden_of_what_is_missing_where_only_a_prefix_may_be_listed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with loopback_aws() as aws:
+        for name, value in aws.environment.items():
+            monkeypatch.setenv(name, value)
+        aws.lists_prefix_alone = True
+        store = open_store(f"s3://{BUCKET}/p")
+        store.put("there", b"1")
+        calls: list[Callable[[str], object]] = [
+            store.get,
+            lambda key: store.get_range(key, 0, 1),
+            lambda key: store.download(key, tmp_path / "file"),
+        ]
+        for call in calls:
+            call("there")
+            with pytest.raises(Missing):
+                call("missing")
+        aws.fault("GET", "/there", "403", times=2)
+        with pytest.raises(Unreachable, match=r"does not allow get_object .*p/there \(AccessDenied\)"):
+            store.get("there")
+        aws.fault("GET", "list-type", "403")
+        with pytest.raises(Unreachable, match=r"does not allow get_object .*missing"):
+            store.get("missing")
 
 
 def test_a_store_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -120,15 +163,66 @@ def test_keys_stay_in_the_directory(tmp_path: Path) -> None:
             DirectoryStore(tmp_path).get(key)
 
 
-@pytest.mark.parametrize("url", ["", " ", "http://x/y", "s3://", "s3:/b/p", "gs://bucket", "file://host/x", "a\0b"])
+@pytest.mark.parametrize(
+    "url",
+    ["", " ", "http://x/y", "s3://", "s3:/b/p", "S3:b", "gs://bucket", "file:/x", "file://host/x", "a\0b", "a\ud800",
+     "s3://b//p", "s3://b/p//", "s3://b//", "s3://b/p/../q", "s3://b/./p", "s3://b/a\tb", "s3://b/p\n", "s3://b/a\ud800",
+     "s3:///p", "s3://user@b/p", "s3://b:80/p", "s3://b?x", "s3://b#x", "s3://b%20c/p", "s3:// b/p", "s3://bu\tcket/p",
+     " s3://b/p", "file:///a#b", "file:///a?b", "file:///a%zz", "file:///a%00b", "file:///100%", "file://localhost",
+     "file://a", "file:///a\0b", "s3:/\t/b/p"],
+)  # fmt: skip
 def test_addresses_that_are_no_pool(url: str) -> None:
-    with pytest.raises(BadInput, match="s3://bucket/prefix or a directory"):
+    with pytest.raises(BadInput, match="git://remote/branch or a directory"):
         open_store(url)
 
 
-def test_a_file_url_is_a_directory(tmp_path: Path) -> None:
-    open_store(f"file://{tmp_path}/a%20b").put("state", b"1")
-    assert (tmp_path / "a b" / "state").read_bytes() == b"1"
+NAMES = [
+    "c#-bot",
+    "c",
+    "c?x=1#y",
+    "a%20b",
+    "a b",
+    " a",
+    "a ",
+    "a+b",
+    "Über",
+    "U\u0308ber",
+    "日本",
+    "a;b",
+    "a&b=c",
+    "~",
+    "*",
+]
+"""Each a pool of its own."""
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "s3", "S3 over HTTP"])
+def test_an_address_means_all_that_it_says(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        if kind == "S3 over HTTP":
+            for name, value in stack.enter_context(loopback_aws()).environment.items():
+                monkeypatch.setenv(name, value)
+        elif kind == "s3":
+            stack.enter_context(locked_moto())
+        begin = {"folder": f"{tmp_path}/", "file": f"FILE://{tmp_path}/"}.get(kind, f"S3://{BUCKET}/")
+        addresses = [begin + (quote(name) if kind == "file" else name) for name in NAMES]
+        for number, address in enumerate(addresses):
+            pool = open_store(address)
+            assert not pool.has("state.json") and pool.list("posts/") == []
+            pool.put_if("state.json", str(number).encode(), None)
+            pool.put("posts/#1?.json", b"1")
+        for number, address in enumerate(addresses):
+            for url in (address, f"{address}/", address.replace("S3:", "s3:").replace("FILE:", "file:")):
+                assert open_store(url).get("state.json")[0] == str(number).encode()
+                assert open_store(url).list("posts/") == ["posts/#1?.json"]
+        if kind in ("folder", "file"):
+            assert sorted(os.listdir(tmp_path)) == sorted(NAMES)
+
+
+def test_a_name_that_is_none(store: Any) -> None:
+    for key in ("a\ud800", "a\0b"):
+        with contextlib.suppress(BadInput, Unreachable, Missing):
+            store.get(key)
 
 
 def refused(code: str, status: int, operation: str) -> ClientError:
@@ -147,7 +241,8 @@ def refused(code: str, status: int, operation: str) -> ClientError:
     ],
 )
 def test_a_bucket_that_refuses_says_why(code: str, status: int, sentence: str) -> None:
-    client = mock.Mock(get_object=mock.Mock(side_effect=refused(code, status, "GetObject")))
+    no = mock.Mock(side_effect=refused(code, status, "GetObject"))
+    client = mock.Mock(get_object=no, list_objects_v2=no)
     with pytest.raises(Unreachable, match=sentence):
         S3Store("bucket", "p", client).get("state.json")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from post_tweet.pool import Pool
 from post_tweet.runtime import Runtime, run_protocol
 from post_tweet.store import Conflict, DirectoryStore, Missing, S3Store, Store
 
+from tests.helpers.clones import two_clones
 from tests.helpers.fakes import MemoryStore, MemoryX, records
 from tests.helpers.locked_moto import BUCKET, locked_moto
 
@@ -40,10 +42,12 @@ class Stores:
             return store, store
         if self.kind == "directory":
             return DirectoryStore(self.folder / name), DirectoryStore(self.folder / name)
+        if self.kind == "git":
+            return two_clones(self.folder / name)
         return S3Store(BUCKET, name), S3Store(BUCKET, name)
 
 
-@pytest.fixture(params=["memory", "directory", "s3"])
+@pytest.fixture(params=["memory", "directory", "s3", "git"])
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     with locked_moto() if request.param == "s3" else nullcontext():
         yield Stores(request.param, tmp_path)
@@ -211,6 +215,11 @@ def test_verify_sees_a_state_that_is_older_than_its_posts() -> None:
     assert pool.verify() == []
     note = pool.store.get("posts/2026/0.json")[0]
     pool.store.put("posts/2026/0.json", note.replace(b"monday", b"friday"))
+    (said,) = pool.verify()
+    assert "its checksum differs" in said
+    friday = {**json.loads(note), "slot": "friday"}
+    del friday["check"]  # as an older version wrote it
+    pool.store.put("posts/2026/0.json", json.dumps(friday).encode())
     (said,) = pool.verify()
     assert "record of the post of text 0 for monday is missing or says something else" in said
     pool.store.put("posts/2026/0.json", note)

@@ -208,16 +208,38 @@ def test_a_page_that_does_not_reach_back_to_the_attempt_tells_nothing(x: Loopbac
     assert client(x).did_post("lost", published - timedelta(hours=1)) == NotFound()
 
 
-@pytest.mark.parametrize("shown", ["a &lt;text&gt; https://t.co/Ab1", " a  <text>\n"])
+@pytest.mark.parametrize("shown", ["a &lt;text&gt;", " a  <text>\n"])
 def test_a_post_is_known_again_as_x_shows_it(x: LoopbackX, shown: str) -> None:
     x.published.append(shown)
     assert client(x).did_post("a <text>") == Found("1001", SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("token", "account"), [("14927800-Xy-z", "14927800"), ("at-test", None), ("x1-y", None), ("12", None), ("-1", None)]
+)
+def test_an_access_token_tells_its_account(x: LoopbackX, token: str, account: str | None) -> None:
+    assert client(x, access_token=token).connect() == account
+    assert x.requests == []
 
 
 def test_credentials_take_both_spellings_and_hide_their_values() -> None:
     old = {"consumer_key": "a", "consumer_secret": "b1", "access_key": "c1", "access_secret": "d1"}
     credentials = Credentials.parse(Secret(json.dumps(old), "twitter.json"))
     assert credentials.access_token_secret == "d1" and "d1" not in repr(credentials)
+
+
+@pytest.mark.parametrize("value", ["a\ud800", "a b", "\u0663", "a\0b", "ä"])
+def test_what_is_no_key_is_refused_before_it_is_used(value: str) -> None:
+    """A signature could not be made with it, and a claim would wait for an answer that never comes."""
+    with pytest.raises(BadInput, match="here has a character in access_token that no key has") as error:
+        Credentials.parse(Secret(json.dumps({**KEYS, "access_token": value}), "here"))
+    assert value not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000, "[]", "", "7", "nul", '{"a": ' + "1" * 9999 + "}"])
+def test_credentials_that_are_no_object(text: str) -> None:
+    with pytest.raises(BadInput, match="here is not a JSON object"):
+        Credentials.parse(Secret(text, "here"))
 
 
 @pytest.mark.parametrize("missing", ["consumer_key", "consumer_secret", "access_token", "access_token_secret"])

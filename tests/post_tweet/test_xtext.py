@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
+import time
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from post_tweet.xtext import LIMIT, problems, weighted_length
+from post_tweet import xtext
+from post_tweet.xtext import LIMIT, MOST, find_link, problems, weighted_length
 
 from tests.helpers.oracle_x import extract_urls_with_indices, parse_tweet
 
@@ -104,6 +109,70 @@ def test_never_below_the_parser(text: str) -> None:
     assert weighted_length(text) >= parse_tweet(text).weightedLength
     if not problems(text, ("mention", "hashtag", "cashtag")):
         assert not extract_urls_with_indices(text), "what X makes a link of is a problem here"
+
+
+HARD = [
+    "a-",
+    "a.",
+    "a.b/",
+    "a/",
+    "-a",
+    "a-b.",
+    "https://",
+    "t.co/a",
+    "a.b@",
+    "a.b-",
+    "\u65e5.a",
+    "\u0301\u0323",
+    "/",
+    "é",
+]
+"""What a label, a path, a link or the normal form could be looked for again and again in."""
+
+
+@pytest.mark.parametrize("piece", HARD)
+def test_a_text_of_any_length_is_looked_at_once(monkeypatch: pytest.MonkeyPatch, piece: str) -> None:
+    """A megabyte takes no look, and what takes one is read in steps in proportion: characters that the patterns and the
+    normal form are given are counted."""
+    given: list[int] = []
+
+    class Counting:
+        def __init__(self, pattern: re.Pattern[str]) -> None:
+            self.pattern = pattern
+
+        def __getattr__(self, name: str) -> Any:
+            def count(text: str) -> Any:
+                given.append(len(text))
+                return getattr(self.pattern, name)(text)
+
+            return count
+
+    for name in ("_DOT", "_URL", "_SCHEME"):
+        monkeypatch.setattr(xtext, name, Counting(getattr(xtext, name)))
+    for size in (8 << 10, 1 << 20):
+        text = ("x.y " + piece * size)[:size]
+        given.clear()
+        assert weighted_length(text) >= (size if size > MOST else LIMIT)
+        assert sum(given) <= (0 if size > MOST else 3 * size)
+        assert "weighs" in (problems(text) or "")
+    find_link(text)
+
+
+@pytest.mark.parametrize("piece", [piece for piece in HARD if "\u0301" not in piece])
+def test_the_steps_in_a_text_grow_with_its_length_alone(piece: str) -> None:
+    """Compared with each other, as this process's own clock counts them: 16 times the text took 256 times the steps of a
+    pattern that went back. (Marks after one letter still do in Python's normal form: MOST ends that at 0.1 s.)"""
+
+    def steps(size: int) -> float:
+        text = "x.y " + (piece * size)[:size]
+        best = math.inf
+        for _ in range(5):
+            begun = time.process_time()
+            weighted_length(text)
+            best = min(best, time.process_time() - begun)
+        return best
+
+    assert steps(9600) < 100 * steps(600)
 
 
 def test_the_frozen_answers_are_the_parsers() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from post_tweet import effects
 from post_tweet.errors import PostError
-from post_tweet.state import State, Text
+from post_tweet.state import PostRecord, State, Text
 
 
 def describe_effect(effect: effects.Effect) -> str:
@@ -16,7 +16,7 @@ def describe_effect(effect: effects.Effect) -> str:
             return f"Save next {state.next}, {claim}"
         case effects.Publish(text) | effects.Ask(text):
             return f"{type(effect).__name__} {text!r}"
-        case effects.Read() | effects.Note():
+        case effects.Read() | effects.Recorded() | effects.Note():
             return f"{type(effect).__name__} {effects.index_of(effect, None)}"
     return type(effect).__name__
 
@@ -28,6 +28,8 @@ def describe_answer(answer: Any) -> str:
             return f"next {answer.next} of {answer.total}{claim}" + (", paused" if answer.paused else "")
         case PostError():
             return type(answer).__name__
+        case PostRecord():
+            return f"a record for {answer.slot}"
         case None | Text():
             return "done"
     return str(answer)

@@ -22,6 +22,7 @@ CONFLICTS = ("conflict", "conflict after")
 FAULTS: dict[type[effects.Effect], tuple[str, ...]] = {
     effects.Load: ("crash", "error", "slow", "sleep after"),
     effects.Read: ("crash", "error", "slow"),
+    effects.Recorded: ("crash", "error", "slow"),
     effects.Connect: ("crash", "error", "slow"),
     effects.Save: ("crash", "crash after", "error", "error after", *CONFLICTS, "slow after", "sleep after"),
     effects.Note: ("crash", "crash after", "error", "error after"),

@@ -72,7 +72,7 @@ def hunt(mutation: Mutation, histories: int = 20_000) -> Caught:
     return Caught(mutation, histories, None)
 
 
-CLAIM = """            claimed = yield from write_claim(successor(state, call, claim=fresh))"""
+CLAIM = """            claimed = yield from write_claim(successor(state, call, claim=fresh, account=account))"""
 OURS = """    state: State = yield Load()
     ours = new.claim is not None and state.claim == new.claim
     return state if ours else None"""
@@ -81,8 +81,8 @@ LOST = """        case Unknown(reason):
 PUBLISH = "    answer: Posted | Refused | Unknown = yield Publish(claim.text)\n"
 PROMPTLY = "    if now - when(claim.since) >= LATEST_START * call.lease:\n"
 MET = 'entry = Settled(before.slot, claim.index, "posted", None, stamp(now), None, before.others)'
-FOUND = 'entry = Settled(claim.slot, claim.index, "posted", answer.tweet_id, stamp(now), None, claim.others)'
-HEIRS = "        others=tuple(slot for slot in claim.slots if slot != call.slot),\n"
+FOUND = 'entry = Settled(claim.slot, claim.index, "posted", tweet_id, stamp(now), None, claim.others)'
+HEIRS = "        others=tuple(slot for slot in claim.slots if slot != call.slot)[1 - MAX_ATTEMPTS :],\n"
 HELD = "        if (state.claim and (state.claim.index, state.claim.owner)) != held:\n"
 SETTLED = 'Settled(call.slot, claim.index, "posted", None, stamp(now))'
 
@@ -112,7 +112,7 @@ MUTATIONS = (
         "        if (limit := forgotten_until(state)) and begun <= limit:\n",
         "        if False:\n",
     ),
-    Mutation.of("move `next` at the claim", CLAIM, CLAIM.replace("claim=fresh)", "claim=fresh, next=index + 1)")),
+    Mutation.of("move `next` at the claim", CLAIM, CLAIM.replace("claim=fresh,", "claim=fresh, next=index + 1,")),
     Mutation.of(
         "a duplicate after a take-over is a refused text",
         'case Refused("text", "duplicate") if before:',
@@ -200,9 +200,7 @@ MUTATIONS = (
         'if entry.outcome == "posted" and entry.slots == (call.slot,) and entry in state.recent:',
         'if entry.outcome == "posted":',
     ),
-    Mutation.of(
-        "keep no record of a post", "    yield Note(PostRecord(", "    if False:\n        yield Note(PostRecord("
-    ),
+    Mutation.of("keep no record of a post", "    if not (yield Note(post)):\n", "    if False:\n"),
     Mutation.of(
         "believe a settling that met a conflict",
         "        if (yield Save(new)):\n            return new\n        state",

@@ -70,7 +70,7 @@ class Oracle:
             between = set(range(before.next, after.claim.index))
             if not between <= set(before.withdrawn):
                 self.wrong(f"ORDER: text {after.claim.index} is claimed while {before.next} is next")
-        if after.claim and (not before.claim or after.claim.attempts > before.claim.attempts):
+        if after.claim and after.claim != before.claim and after.writer.startswith(f"{after.claim.owner}:"):
             if after.claim.index in before.withdrawn:
                 self.wrong(f"WITHDRAWN: text {after.claim.index} is claimed although its owner took it out")
             if before.paused:

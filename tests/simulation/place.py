@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Found, NotFound, Posted, Refused, Unknown
-from post_tweet.x import LatestPost, find_post
+from post_tweet.xanswers import LatestPost, find_post
 
 from tests.helpers.fakes import LikeX
 from tests.simulation.history import START, Delivery

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +11,7 @@ from post_tweet.pool import Appended, Pool
 from post_tweet.state import Batch, PostRecord, State
 
 from tests.helpers.fakes import MemoryStore
+from tests.simulation.history import START
 from tests.simulation.oracle import text_of
 
 
@@ -33,12 +34,18 @@ class StatePool(Pool):
     def record(self, state: State, index: int) -> dict[str, Any]:
         return {"id": str(index), "text": text_of(index)}
 
-    def note(self, record: PostRecord, overwrite: bool = True) -> None:
-        if overwrite or record.index not in self.notes:
+    def note(self, record: PostRecord) -> bool:
+        standing = self.notes.get(record.index)
+        if standing is None or record.completes(standing):
             self.notes[record.index] = record
+        return standing is None or record.completes(standing) or record.agrees(standing)
+
+    def recorded(self, index: int, since: datetime, until: datetime) -> PostRecord | None:
+        note = self.notes.get(index)
+        return note if note and min(since, until).year <= int(note.time[:4]) <= max(since, until).year else None
 
     def fill(self, count: int) -> None:
-        batch = Batch(f"b{len(self.state.batches)}", count, 64, "", "", "")
+        batch = Batch(f"b{len(self.state.batches)}", count, 64, "", START.isoformat(), "")
         new = replace(self.state, seq=self.state.seq + 1, writer="fill", batches=(*self.state.batches, batch))
         assert self.swap(new, str(self.tag))
 
@@ -54,10 +61,11 @@ class BytesPool(Pool):
     def state(self) -> State:
         return super().load()[0]
 
-    def note(self, record: PostRecord, overwrite: bool = True) -> None:
-        super().note(record, overwrite)
+    def note(self, record: PostRecord) -> bool:
+        done = super().note(record)
         (key,) = [key for key in self.store.list("posts/") if key.endswith(f"/{record.index}.json")][-1:]
-        self.notes[record.index] = PostRecord(**json.loads(self.store.get(key)[0]))
+        self.notes[record.index] = PostRecord.parse(self.store.get(key)[0], key)
+        return done
 
     def fill(self, count: int) -> Appended:
         start = self.state.total

@@ -18,13 +18,13 @@ from tests.simulation.world import Protocol, Run, Simulation
 HARMLESS = (*CONFLICTS, "slow")
 """One of these alone must not even make a call fail. (A claim that was slow to write is not posted: that may.)"""
 SLOTS = (named("slot 0", 0), named("slot 1", 60))
-POST = 4
-"""The number of a call's post among its calls, if nothing goes wrong: state, text, keys, claim, post."""
+POST = 5
+"""The number of a call's post among its calls, if nothing goes wrong: state, text, its record, keys, claim, post."""
 LEFT = ("crash", "crash after", *LOST)
 """What may leave a claim behind with its text posted or not."""
-PLACES = range(8)
+PLACES = range(9)
 """Where a call can be interrupted by the other: before each of its calls, and after the last, if nothing goes wrong."""
-MORE = range(14)
+MORE = range(16)
 """The same for a call that meets conflicts, asks, and takes the next text."""
 
 

@@ -99,7 +99,7 @@ def test_old_claims_wrong_clocks_and_sleepers() -> None:
 
 
 def test_a_text_restored_at_any_moment() -> None:
-    assert len(clean(restored(depth=0))) == 336
+    assert len(clean(restored(depth=0))) == 384
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import Any
 
 from training import settings
 from training.cli.command import command, json_option, option
-from training.cli.console import result, show
+from training.cli.console import as_json, as_toml, console, result
 from training.cli.options import BotFile
 from training.common.toml import toml
 from training.settings import SECTIONS, Bot, Setting, settings_of
@@ -38,7 +38,10 @@ def settings_(bot: Path | None, table: bool) -> None:
         return
     shown = settings.load(bot) if bot else Bot()
     facts = {key: value for key, value in dataclasses.asdict(shown).items() if key not in ("folder", "chosen")}
-    show(facts, bot_toml(shown))
+    if console.json:
+        as_json(facts)
+    else:
+        as_toml(bot_toml(shown))
 
 
 def bot_toml(bot: Bot) -> str:

@@ -65,22 +65,25 @@ def show_added(url: str, added: Appended) -> None:
 @run_option
 @json_option
 def report(bot: Path, run: Path | None) -> None:
-    """Measure how new and how varied the pool is.
+    """Tell all about a run on one page: RUN/report.html.
 
-    The held-out texts and the candidates stand beside it.
+    The corpus, what was learnt, what each rule did, how new and how varied the pool is beside people's texts, each with
+    its numbers; the table of them is printed, too.
 
     $ deepproverbs report
     $ deepproverbs report --run runs/demo --json
     """
-    from training.curate import report
+    from training.common.paths import MODELS
+    from training.curate.report import table
+    from training.pages.report import facts, page
     from training.runs import owner
 
     settings = load_bot(bot)
     folder = run_folder(run, settings)
     owner.check(folder, settings, bot)
-    found = report.report(settings, folder)
-    show(found, report.table(found))
-    say(f"Written: {folder / 'quality.json'}")
+    found = facts.gather(settings, folder, MODELS)
+    show(found.quality, table(found.quality))
+    say(f"Written: {page.write(found, folder)}, and its numbers: {folder / 'quality.json'}")
 
 
 @command("review", section=READ)

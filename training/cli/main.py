@@ -15,10 +15,11 @@ import click
 from click.exceptions import Exit, NoArgsIsHelpError, NoSuchCommand, NoSuchOption
 from post_tweet.errors import PostError
 
-from training.cli import completion, describe, fill, job, new, pool, post, run, stages
+from training.cli import completion, describe, fill, job, new, pool, post, run, schedule, stages
 from training.cli.command import COMMON, Group, Lazy, Option
-from training.cli.console import colour, console, detail, log_to_stderr, reset
+from training.cli.console import colour, console, detail, fail, log_to_stderr, reset
 from training.common.errors import DeepproverbsError
+from training.common.terminal import be_lenient, put
 
 PROGRAM = """Fine-tune GPT-2 on short texts, fill a pool with new ones, post from it.
 
@@ -43,6 +44,7 @@ for command in (
     fill.fill,
     pool.group,
     post.post,
+    schedule.schedule,
     Lazy(
         "cloud",
         "infra.cloud.commands:group",
@@ -77,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(words: list[str]) -> int:
     reset()
+    be_lenient()
     if instruction := os.environ.get(completion.VARIABLE):
         from click.shell_completion import shell_complete
 
@@ -95,14 +98,20 @@ def _main(words: list[str]) -> int:
         where = error.ctx.command_path if error.ctx else completion.PROGRAM
         return _failed(error, f"{_sentence(error)} See `{where} -h`.", 2)
     except KeyboardInterrupt:
-        print("Stopped; what was done is kept, the same command goes on from there.", file=sys.stderr)
+        put("Stopped; what was done is kept, the same command goes on from there.", "stderr")
         return 130
     except (DeepproverbsError, PostError) as error:
         return _failed(error, str(error), error.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has gone (`| head`): no error.
+        # Whoever read click's help has gone (`| head`): no error.
         sys.stdout = None
         return 0
+    except UnicodeEncodeError as error:
+        # A word of the command line, a text or a file's name that is no UTF-8, where it would have to be.
+        where = error.object[max(0, error.start - 20) : error.end + 20]
+        return _failed(
+            error, f"{where!r} has bytes that are no UTF-8, half a character; give it another name or text.", 2
+        )
     except OSError as error:
         # A fault of the disk for which no stage has a message.
         where = f" ({error.filename})" if error.filename else ""
@@ -123,8 +132,7 @@ def _sentence(error: click.UsageError) -> str:
 def _failed(error: Exception, text: str, code: int) -> int:
     if console.debug:
         raise error
-    name = click.style("deepproverbs:", fg="red") if colour(sys.stderr) else "deepproverbs:"
-    print(f"{name} {text}", file=sys.stderr)
+    fail(text)
     return code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from training.cli.command import Group, argument, json_option, option
-from training.cli.console import console, result, show, warn
+from training.cli.console import as_json, console, result, show, warn
 from training.cli.options import bot_option, load_bot, setting_options
 from training.common.errors import DeepproverbsError, WrongUse
+from training.common.terminal import one_line
 from training.common.text import indented
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def status_text(status: dict[str, Any]) -> str:
         lines.append(f"paused since {status['paused']}; `{resume}` opens it again")
     if claim:
         lines.append(f"text {claim['index']} is claimed for {claim['slot']} since {claim['since']}")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 @command("list")
@@ -143,7 +143,7 @@ def batches(bot: Path) -> None:
         f"unused, {b['withdrawn']:,} withdrawn, by {b['run']}"
         for b in found
     ]
-    show(found, "\n".join(rows) or "no batch")
+    show(found, "\n".join(map(one_line, rows)) or "no batch")
 
 
 def _numbers(words: tuple[str, ...], batch: str | None, what: str, pool: Pool) -> Numbers:
@@ -177,7 +177,10 @@ def show_(numbers: tuple[str, ...], bot: Path) -> None:
     """
     pool = open_pool(bot)
     found = [pool.show(number) for number in _numbers(numbers, None, "show", pool)]
-    show(found, "\n".join(json.dumps(each, ensure_ascii=False, indent=1) for each in found))
+    if console.json:
+        as_json(found)
+    for each in () if console.json else found:
+        as_json(each, indent=1)
 
 
 @command("withdraw")

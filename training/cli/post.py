@@ -6,32 +6,42 @@ import dataclasses
 import json
 import os
 import shlex
-import sys
-import time
+from datetime import UTC, datetime
+from datetime import time as TimeOfDay
 from pathlib import Path
 from typing import Any
 
-from post_tweet.errors import Busy, Undecided, Unreachable
+from post_tweet.daily import latest_slot
+from post_tweet.errors import Busy, PostError, Undecided, Unreachable
 
 from training.cli.command import command, option
-from training.cli.console import console, result, warn
+from training.cli.console import as_json, console, warn
 from training.cli.options import bot_option, load_bot, setting_options
 from training.cli.pool import POOL, low, no_pool
+from training.cli.schedule import at_option
 from training.cli.stages import PATH
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.progress import say
+from training.common.terminal import put
 
 
 @command("post", section=POOL)
 @option("--creds", type=PATH, metavar="FILE", help="twitter.json with the four X keys.")
 @option("--dry-run", is_flag=True, help="Go through every step but the claim and the post.")
 @option("--slot", metavar="NAME", help="One slot posts once. [default: the time]")
+@at_option
 @option("--checkpoint", type=PATH, metavar="DIR", help="Sample from this gpt-2-simple checkpoint instead of a pool.")
 @option("--run", type=PATH, metavar="DIR", help="Folder for what --checkpoint makes. [default: runs/NAME-tweet]")
 @bot_option
 @setting_options("pool")
 def post(
-    creds: Path | None, dry_run: bool, slot: str | None, checkpoint: Path | None, run: Path | None, bot: Path
+    creds: Path | None,
+    dry_run: bool,
+    slot: str | None,
+    times: tuple[TimeOfDay, ...],
+    checkpoint: Path | None,
+    run: Path | None,
+    bot: Path,
 ) -> None:
     """Post one text of the pool.
 
@@ -39,13 +49,17 @@ def post(
 
     $ deepproverbs post --pool s3://my-bucket/mybot --dry-run
     $ deepproverbs post --pool pool --creds twitter.json
+    $ deepproverbs post --pool pool --creds twitter.json --at 09:00     # once a day, however often it is called
     $ deepproverbs post --checkpoint checkpoint/run1 --dry-run
     """
     from post_tweet.pool import Pool
     from post_tweet.store import open_store
 
     settings = load_bot(bot)
-    slot = slot or f"manual {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}"
+    if slot and times:
+        raise WrongUse("A slot has one name: give --slot or --at.")
+    now = datetime.now(UTC)
+    slot = slot or (latest_slot(times, now) if times else f"manual {now:%Y-%m-%dT%H:%M:%SZ}")
     url = settings.pool
     if checkpoint:
         from training.runs import from_checkpoint
@@ -59,15 +73,25 @@ def post(
     if url == settings.pool and pool.load()[1] is None:
         raise no_pool(settings, bot)
     try:
-        result(json.dumps(post_once(url, creds, slot, dry_run), ensure_ascii=False))
-        if not checkpoint:  # its pool is filled up when it is used up
-            warn(low(pool.status()))
+        outcome = post_once(url, creds, slot, dry_run)
     except (Undecided, Unreachable, Busy) as error:
         raise type(error)(f"{error} {again}") if error.claimed else error from None
     except KeyboardInterrupt:
         if not dry_run:
-            print(again, file=sys.stderr)
+            put(again, "stderr")
         raise
+    # From here on nothing may look like a post that was not made.
+    try:
+        as_json(outcome)
+    except OSError as error:
+        if dry_run:
+            raise
+        warn(f"The post is made, but its result cannot be written ({error.strerror}): {json.dumps(outcome)}")
+    if not checkpoint:  # its pool is filled up when it is used up
+        try:
+            warn(low(pool.status()))
+        except (DeepproverbsError, PostError, OSError) as error:
+            warn(f"How many texts are left cannot be told: {error}")
 
 
 def post_once(url: str, credentials: Path | None, slot: str, dry_run: bool = False) -> dict[str, Any]:

@@ -92,7 +92,8 @@ def part_file(path: Path) -> Iterator[TextIO]:
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
+        # A file's name may be no UTF-8, a text half a character: JSON takes the escape, and it comes back as it was.
+        with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

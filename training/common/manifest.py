@@ -36,7 +36,7 @@ def digest_of(texts: Iterable[str]) -> str:
     """BLAKE2b of some texts, 16 hex digits."""
     state = hashlib.blake2b(digest_size=8)
     for text in texts:
-        state.update(text.encode() + b"\n")
+        state.update(text.encode("utf-8", "surrogatepass") + b"\n")  # a path need not be UTF-8
     return state.hexdigest()
 
 

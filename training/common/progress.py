@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
+from training.common.terminal import put, shown
+
 Say = Callable[[str], None]
 """Takes one line for the person at the terminal."""
 
@@ -33,12 +35,12 @@ def speak_on(stream: Literal["stdout", "stderr", ""]) -> None:
 def say(text: str) -> None:
     """A line about what is going on."""
     if _stream:
-        print(text, file=getattr(sys, _stream), flush=True)
+        put(text, _stream)
 
 
 def on_terminal() -> bool:
     """Can standard error show a bar?"""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class Bar(Protocol):
@@ -68,7 +70,8 @@ def bar(total: int | None, what: str, unit: str, *, done: int = 0, leave: bool =
 
     class Above(tqdm):  # type: ignore[type-arg]
         def say(self, text: str) -> None:
-            self.write(text, file=getattr(sys, _stream))
+            if stream := _stream and getattr(sys, _stream):
+                self.write(shown(text, getattr(stream, "encoding", None) or "utf-8"), file=stream)
 
     made: Bar = Above(
         total=total,
@@ -119,11 +122,7 @@ class Lines:
             parts.append(f"{_duration((self.total - self.n) / rate)} left")
         parts += [self.postfix] if self.postfix else []
         of = f"/{self._amount(self.total)}" if self.total else ""
-        print(
-            f"{self.what}: {self._amount(self.n)}{of}{', ' * bool(parts)}{', '.join(parts)}",
-            file=sys.stderr,
-            flush=True,
-        )
+        put(f"{self.what}: {self._amount(self.n)}{of}{', ' * bool(parts)}{', '.join(parts)}", "stderr")
 
     def _amount(self, number: float) -> str:
         if self.unit == "B":

@@ -40,7 +40,7 @@ def review(run: Path, answers: TextIO, say: Say) -> Path | None:
     known = _answers(given)
     asked = [record for record in records if record["id"] not in known]
     say(f"{len(asked):,} texts to read, {len(records) - len(asked):,} read before. y: publish, n: never, q: stop.")
-    with given.open("a", encoding="utf-8") as out:
+    with given.open("a", encoding="utf-8", errors="backslashreplace") as out:
         for number, record in enumerate(asked, 1):
             say(f"\n{number}/{len(asked)} ({record['names']})\n  {indented(record['text'], 2)}")
             answer = _answer(answers, say)

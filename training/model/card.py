@@ -91,6 +91,7 @@ def card(run: Path, name: str, folder: str, architecture: str, language: str, en
         "## Corpus\n\n" + _corpus(name, stages.get("corpus", {}).get("counts")),
         "## Loss on held-out texts\n\n" + _losses(tuned),
     ]
+    parts += ["## What it writes\n\n" + written] if (written := _written(run / "quality.json")) else []
     settings = {key: tuned.get("settings", {}).get(key) for key in SETTINGS}
     rows = [f"| {key} | {value} |" for key, value in settings.items() if value is not None]
     parts += ["## Settings\n\n" + "\n".join(["| setting | value |", "|---|---|", *rows])] if rows else []
@@ -122,3 +123,20 @@ def _losses(tuned: Mapping[str, Any]) -> str:
 
     head = ["| | nats a token |" + " bits a character |" * bits, "|---|---|" + "---|" * bits]
     return "\n".join([*head, row("base model", before), row(f"this model, after epoch {best}", after)])
+
+
+def _written(path: Path) -> str:
+    """What `deepproverbs report` measured of the pool, beside people's texts; "" where it has not."""
+    if not path.exists():
+        return ""
+    sets = json.loads(path.read_text(encoding="utf-8"))["sets"]
+    shown = {name: sets[name] for name in ("pool", "held-out texts") if name in sets}
+    rows = [["", *shown], ["---"] * (len(shown) + 1), ["texts", *(f"{each['texts']:,}" for each in shown.values())]]
+    rows += [
+        [f"runs of {n} words that no training text holds", *(f"{each['novelty'][n]:.0%}" for each in shown.values())]
+        for n in ("3", "4", "5", "6")
+    ]
+    nearest = "likeness to the nearest training text, median and greatest (0 to 100)"
+    rows.append([nearest, *(f"{each['nearest']['0.5']:.0f}, {each['nearest']['1']:.0f}" for each in shown.values())])
+    told = "The pool is what the bot's rules chose of the texts; people are the texts that were held out."
+    return told + "\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -19,6 +19,7 @@ from typing import Any
 
 from training import settings
 from training.common.errors import DeepproverbsError, WrongUse
+from training.common.terminal import one_line
 from training.common.text import DELIMITER
 from training.common.toml import toml
 from training.corpus.clean import clean
@@ -117,7 +118,7 @@ def _as_read(text: str) -> str:
 def bot_toml(name: str, fits: Sequence[Fit], made_by: str) -> str:
     """A short bot.toml: each setting with its reason above it."""
     parts = [
-        f"# The bot {name}, as it was made by\n#   {made_by}\n"
+        f"# The bot {name}, as it was made by\n#   {one_line(made_by)}\n"  # a file's name must not write settings
         "# What is not here has its default: `deepproverbs settings` shows every setting."
     ]
     section = ""

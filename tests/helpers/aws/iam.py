@@ -1,8 +1,9 @@
 """IAM's decision on a request. moto's own ignores resources outside S3 and conditions, and knows no 403 for a missing
 key.
 
-`needs_of` lists the permissions that an HTTP request needs; `allowed` evaluates policies: what no statement allows is
-denied, and a deny wins.
+`needs_of` lists the permissions that an HTTP request needs; `allowed` and `trusted` evaluate policies: what no
+statement allows is denied, a deny wins, and what they do not know they refuse to evaluate. `resolve` makes a template's
+policies ready for them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -80,28 +80,67 @@ def allowed(need: Need, statements: Iterable[dict[str, Any]]) -> bool:
     return granted
 
 
+def trusted(service: str, context: Mapping[str, str], statements: Iterable[dict[str, Any]]) -> bool:
+    """May the service assume a role with this trust policy? Its statements name no resource."""
+    need = Need("sts:AssumeRole", "*", context)
+    mine = [s for s in statements if service in listed(s["Principal"]["Service"])]
+    return allowed(need, [{**{k: v for k, v in s.items() if k != "Principal"}, "Resource": "*"} for s in mine])
+
+
 def _matches(need: Need, statement: dict[str, Any]) -> bool:
+    known = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
+    if unknown := statement.keys() - known:
+        raise NotImplementedError(f"{unknown}")
     return (
-        any(fnmatchcase(need.action.lower(), pattern.lower()) for pattern in _list(statement["Action"]))
-        and any(fnmatchcase(need.resource, pattern) for pattern in _list(statement["Resource"]))
+        any(_like(need.action.lower(), pattern.lower()) for pattern in listed(statement["Action"]))
+        and any(_like(need.resource, pattern) for pattern in listed(statement["Resource"]))
         and all(
-            _holds(operator, need.context.get(key), _list(values))
+            _holds(operator, need.context.get(key), listed(values))
             for operator, tests in statement.get("Condition", {}).items()
             for key, values in tests.items()
         )
     )
 
 
+def _like(value: str, pattern: str) -> bool:
+    """IAM's wildcards: * is any text, / included, and ? one character."""
+    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
+    return re.fullmatch("".join(parts), value, re.DOTALL) is not None
+
+
 def _holds(operator: str, value: str | None, wanted: list[str]) -> bool:
     base = operator.removesuffix("IfExists")
     if value is None:
         return base != operator
-    if base in ("StringEquals", "Bool", "ArnEquals"):
+    if base in ("StringEquals", "Bool"):
         return value in wanted
-    if base in ("StringLike", "ArnLike"):
-        return any(fnmatchcase(value, pattern) for pattern in wanted)
+    if base in ("StringLike", "ArnLike", "ArnEquals"):
+        return any(_like(value, pattern) for pattern in wanted)
     raise NotImplementedError(operator)
 
 
-def _list(value: Any) -> list[str]:
+def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+def resolve(value: Any, names: Mapping[str, str]) -> Any:
+    """A part of a template with its references replaced. `names`: of parameters, pseudo parameters and resources; a
+    resource `X` has its ARN as `X.Arn`.
+
+    Raises:
+        KeyError: a reference to something else.
+    """
+    if isinstance(value, list):
+        return [resolve(item, names) for item in value]
+    if not isinstance(value, dict):
+        return value
+    match value:
+        case {"Ref": name}:
+            return names[name]
+        case {"Fn::GetAtt": [name, attribute]}:
+            return names[f"{name}.{attribute}"]
+        case {"Fn::GetAtt": str(name)}:
+            return names[name]
+        case {"Fn::Sub": str(text)}:
+            return re.sub(r"\$\{([\w:.]+)\}", lambda m: names[m[1]], text)
+    return {key: resolve(item, names) for key, item in value.items()}

@@ -7,6 +7,7 @@ in halves, grouped keys and values, SwiGLU, any biases of products, and an outpu
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from training.common.errors import DeepproverbsError
-from training.sample.native.weights import Array, read_weights
+from training.model.layout import read_hparams
+from training.sample.native.weights import Array, damaged, read_weights
 
-LAYER = re.compile(r"decoder/layer_(\d+)/(.+)")
+LAYER = re.compile(r"decoder/layer_(0|[1-9][0-9]{0,3})/(.+)")
 GELU_TANH, SWISH = 1, 2
 """CTranslate2's numbers of activations (ctranslate2/specs/common_spec.py)."""
 
@@ -46,6 +48,18 @@ GPT2_LAYER = NORMS | BETAS | WEIGHTS | BIASES
 LLAMA, LLAMA_LAYER = SCALARS | OUTSIDE, NORMS | WEIGHTS | ROTARY | {f"{GATE}/weight"}
 LLAMA_MAY = BIASES | {f"{GATE}/bias", "self_attention/num_heads_kv", "self_attention/head_dim"}
 
+RANKS = {"weight": 2, "encodings": 2, "bias": 1, "gamma": 1, "beta": 1}
+"""Last part of a name → dimensions; all others are scalars."""
+MOST = {
+    "layers": 1 << 10,
+    "size": 1 << 13,
+    "width": 1 << 16,
+    "hidden": 1 << 16,
+    "queries": 1 << 16,
+    "vocabulary": 1 << 22,
+}
+"""What decoder.c has room for (model.h says why)."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -63,6 +77,11 @@ class Shape:
     vocabulary: int
 
     @property
+    def queries(self) -> int:
+        """Numbers of all heads."""
+        return self.heads * self.size
+
+    @property
     def place(self) -> int:
         """Bytes of a token's keys and values."""
         return self.layers * 2 * self.kv_heads * self.size * 2
@@ -72,19 +91,20 @@ def unsupported(folder: Path) -> str | None:
     """What of the converted model in `folder` the C decoder cannot do; None if it can sample it. Reads no weights.
 
     Raises:
-        DeepproverbsError: there is no such model, or its file is damaged.
+        DeepproverbsError: there is no such model, or its file is damaged: it says something else than hparams.json, or
+            than it says itself elsewhere.
     """
-    return _unsupported(read_weights(folder / "model.bin"), epsilon(folder))
+    return _unsupported(folder, read_weights(folder / "model.bin"))
 
 
 def shape_of(folder: Path, w: Mapping[str, Array] | None = None) -> Shape:
     """The shape of a model; `w`: its variables, if they are at hand.
 
     Raises:
-        DeepproverbsError: it is none that the C decoder can sample.
+        DeepproverbsError: it is none that the C decoder can sample, or damaged.
     """
     w = w or read_weights(folder / "model.bin")
-    if reason := _unsupported(w, epsilon(folder)):
+    if reason := _unsupported(folder, w):
         raise DeepproverbsError(
             f"The native engine cannot sample the model in {folder} ({reason}); set [sample] engine to ctranslate2."
         )
@@ -93,16 +113,21 @@ def shape_of(folder: Path, w: Mapping[str, Array] | None = None) -> Shape:
 
 def epsilon(folder: Path) -> float | None:
     """What the norms add to the mean square, if config.json says so."""
+    path = folder / "config.json"
     try:
-        value = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("layer_norm_epsilon")
+        value = json.loads(path.read_text(encoding="utf-8")).get("layer_norm_epsilon")
+        if value is not None and not 0 <= float(value) <= 1:
+            raise ValueError(f"layer_norm_epsilon is {value}")
         return None if value is None else float(value)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DeepproverbsError(
-            f"{folder / 'config.json'} is none of a converted model ({error}); delete the folder and convert again."
+            f"{path} is none of a converted model ({error}); delete its folder and convert again, which the next run "
+            "does by itself."
         ) from error
 
 
-def _unsupported(w: Mapping[str, Array], added: float | None) -> str | None:
+def _unsupported(folder: Path, w: Mapping[str, Array]) -> str | None:
+    added, path = epsilon(folder), folder / "model.bin"
     llama = "decoder/position_encodings/encodings" not in w
     layers = 1 + max((int(found[1]) for name in w if (found := LAYER.fullmatch(name))), default=-1)
     outside, inside, may = (LLAMA, LLAMA_LAYER, LLAMA_MAY) if llama else (GPT2, GPT2_LAYER, set())
@@ -112,6 +137,11 @@ def _unsupported(w: Mapping[str, Array], added: float | None) -> str | None:
         return f"it has {unknown}"
     if missing := min(wanted - w.keys(), default=None):
         return f"it has no {missing}"
+    if not layers:
+        raise damaged(path, "it has no layers")
+    of_rank = ((name, RANKS.get(name.rsplit("/", 1)[1], 0)) for name in sorted(w.keys() - IGNORED))
+    if wrong := next((name for name, rank in of_rank if w[name].ndim != rank or not w[name].size), None):
+        raise damaged(path, f"{wrong} has the shape {w[wrong].shape}")
     if coded := next((name for name, array in w.items() if array.ndim and array.dtype != np.float32), None):
         return f"{coded} is not in float32"
     if wrong := next((name for name, value in FLAGS.items() if w[name] != value), None):
@@ -120,12 +150,17 @@ def _unsupported(w: Mapping[str, Array], added: float | None) -> str | None:
         return f"its activation is CTranslate2's number {w['decoder/activation']}"
     if not llama and added not in (None, 1e-5) and not np.isclose(added, 1e-5):
         return f"its norms add {added}"
-    return _misshapen(w, layers) or (_rotary(w, layers) if llama else None)
+    if reason := _misshapen(w, layers) or _other_than_declared(folder, w):
+        raise damaged(path, reason)
+    shape = _shape(w)
+    if large := next((name for name, most in MOST.items() if getattr(shape, name) > most), None):
+        return f"its {large} are {getattr(shape, large):,}, more than {MOST[large]:,}"
+    return _rotary(w, layers) if llama else None
 
 
 def _rotary(w: Mapping[str, Array], layers: int) -> str | None:
-    for name in sorted(ROTARY | {"self_attention/num_heads_kv"}):
-        if len({w[at].item() for i in range(layers) if (at := f"decoder/layer_{i}/{name}") in w}) > 1:
+    for name in sorted(ROTARY):
+        if len({w[f"decoder/layer_{i}/{name}"].item() for i in range(layers)}) > 1:
             return f"{name} differs from layer to layer"
     at, size = "decoder/layer_0/self_attention", _shape(w).size
     if w[f"{at}/rotary_interleave"]:
@@ -150,20 +185,45 @@ def _misshapen(w: Mapping[str, Array], layers: int) -> str | None:
     s = _shape(w)
     if min(s.heads, s.kv_heads, s.size) < 1 or s.heads % s.kv_heads:
         return f"it has {s.heads} heads and {s.kv_heads} of keys"
-    queries, qkv = s.heads * s.size, (s.heads + 2 * s.kv_heads) * s.size
+    qkv = (s.heads + 2 * s.kv_heads) * s.size
     products = {
         "self_attention/linear_0": (qkv, s.width),
-        "self_attention/linear_1": (s.width, queries),
+        "self_attention/linear_1": (s.width, s.queries),
         "ffn/linear_0": (s.hidden, s.width),
         GATE: (s.hidden, s.width),
         "ffn/linear_1": (s.width, s.hidden),
     }
     wanted: dict[str, tuple[int, ...]] = {"decoder/projection/weight": (s.vocabulary, s.width)}
     wanted |= {f"decoder/layer_norm/{part}": (s.width,) for part in ("gamma", "beta")}
+    if (places := "decoder/position_encodings/encodings") in w:
+        wanted[places] = (len(w[places]), s.width)
     for i in range(layers):
         at = f"decoder/layer_{i}"
         for name, (outputs, inputs) in products.items():
             wanted |= {f"{at}/{name}/weight": (outputs, inputs), f"{at}/{name}/bias": (outputs,)}
         wanted |= {f"{at}/{name}": (s.width,) for name in NORMS | BETAS}
+        for name, number in (("num_heads_kv", s.kv_heads), ("head_dim", s.size)):
+            if w.get(f"{at}/self_attention/{name}", number) != number:
+                return f"{at}/self_attention/{name} is not {number}"
+        if not 1 <= w.get(f"{at}/self_attention/rotary_base", 1) < math.inf:
+            return f"{at}/self_attention/rotary_base is {w[f'{at}/self_attention/rotary_base']}"
     wrong = next((name for name, shape in wanted.items() if name in w and w[name].shape != shape), None)
     return f"{wrong} has the shape {w[wrong].shape}" if wrong else None
+
+
+def _other_than_declared(folder: Path, w: Mapping[str, Array]) -> str | None:
+    """Where hparams.json, which the conversion writes beside, says something else."""
+    if not (folder / "hparams.json").is_file():
+        return None
+    s, declared = _shape(w), read_hparams(folder)
+    places = w.get("decoder/position_encodings/encodings")
+    numbers = {
+        "layers": (s.layers, declared.n_layer),
+        "heads": (s.heads, declared.n_head),
+        "heads of keys": (s.kv_heads, declared.n_head_kv or declared.n_head),
+        "numbers a token": (s.width, declared.n_embd),
+        "positions": (declared.n_ctx if places is None else len(places), declared.n_ctx),
+        "tokens": (max(s.vocabulary, declared.n_vocab), declared.n_vocab),
+    }
+    told = (f"{here} {what}, {there} in hparams.json" for what, (here, there) in numbers.items() if here != there)
+    return next(told, None)

@@ -25,6 +25,9 @@ typedef struct {
   int seats, longest;
   uint16_t *cache; /* bfloat16 [seat][layer][kv head][key or value][place][size]: a head reads front to back */
   float *turns;    /* cosines and sines of the rotary positions, [longest][2][size / 2]; NULL: there are none */
+  float *scores;   /* of a query, [longest] */
+  uint16_t *odd;   /* keys and values of a head whose size is no multiple of 64, with zeros up to one, [2][longest][] */
+  float *odd_rows; /* its query and its result, [2][] */
   float *x, *wide, *normed, *logits; /* [seats][width], [seats][model's wide], one row, [seats][vocabulary] */
   Rows rows, wide_rows;
   double since, spent[PARTS + 1]; /* the last one: time outside the sampler */
@@ -41,20 +44,28 @@ static int make_turns(Work *w, const Shape *s) {
   return 1;
 }
 
+/* The size to which an odd head is filled up. */
+static int even_size(int size) { return (size + 4 * LANES - 1) / (4 * LANES) * (4 * LANES); }
+
 static int make_work(Work *w, const Model *m, int seats, int longest) {
   const Shape s = m->shape;
+  size_t even = even_size(s.size);
   int queries = s.heads * s.size, row = spread_room(s.width > queries ? s.width : queries);
   w->model = m, w->seats = seats, w->longest = longest;
   w->cache = zeroed((size_t)seats * s.layers * 2 * longest * s.kv_heads * s.size * sizeof *w->cache);
   w->x = zeroed((size_t)seats * s.width * sizeof(float)), w->normed = zeroed(row * sizeof(float));
   w->wide = zeroed((size_t)seats * m->wide * sizeof(float));
   w->logits = zeroed((size_t)seats * s.vocabulary * sizeof(float));
-  return w->cache && w->x && w->wide && w->logits && w->normed && (!s.llama || make_turns(w, &s)) &&
-         make_rows(&w->rows, seats, s.llama ? row : s.width) && make_rows(&w->wide_rows, seats, m->wide);
+  w->scores = zeroed(longest * sizeof(float));
+  w->odd = zeroed(2 * longest * even * sizeof *w->odd), w->odd_rows = zeroed(2 * even * sizeof(float));
+  return w->cache && w->scores && w->odd && w->odd_rows && w->x && w->wide && w->logits && w->normed &&
+         (!s.llama || make_turns(w, &s)) && make_rows(&w->rows, seats, row) &&
+         make_rows(&w->wide_rows, seats, m->wide);
 }
 
 static void free_work(Work *w) {
-  free(w->cache), free(w->turns), free(w->x), free(w->wide), free(w->normed), free(w->logits);
+  free(w->cache), free(w->turns), free(w->scores), free(w->odd), free(w->odd_rows);
+  free(w->x), free(w->wide), free(w->normed), free(w->logits);
   free_rows(&w->rows), free_rows(&w->wide_rows);
 }
 
@@ -76,11 +87,11 @@ static void copy_places(const Work *w, int seat, int place, int count, uint16_t 
       }
 }
 
-/* One head's query against its keys and values up to and including `place`; out [size]. With `size` a constant the sums
- * stay in registers: all of OpenAI's models have heads of 64. */
+/* One head's query against its keys and values up to and including `place`; `score` is room for as many numbers; out
+ * [size]. With `size` a constant the sums stay in registers: all of OpenAI's models have heads of 64. */
 static inline __attribute__((always_inline)) void attend_head(const float *q, const uint16_t *k, const uint16_t *v,
-                                                              int place, int size, float *out) {
-  float score[place + 1], by = 1.0f / sqrtf((float)size), most = -INFINITY, sum = 0;
+                                                              int place, int size, float *restrict score, float *out) {
+  float by = 1.0f / sqrtf((float)size), most = -INFINITY, sum = 0;
   for (int t = 0; t <= place; t++) {
     Lanes part = {0};
     for (int i = 0; i < size; i += LANES) part += lanes(q + i) * from_halves(k + t * size + i);
@@ -104,19 +115,18 @@ static inline __attribute__((always_inline)) void attend_head(const float *q, co
   }
 }
 
-/* The same for heads of any size. */
-static void attend_odd_head(const float *q, const uint16_t *k, const uint16_t *v, int place, int size, float *out) {
-  int wide = (size + 4 * LANES - 1) / (4 * LANES) * (4 * LANES);
-  float query[wide], result[wide];
-  uint16_t key[(place + 1) * wide], value[(place + 1) * wide];
+/* The same for heads of any size, in the sampler's own room: on the stack, a head of 2,304 would be too large for it. */
+static void attend_odd_head(const Work *w, const float *q, const uint16_t *k, const uint16_t *v, int place, float *out) {
+  int size = w->model->shape.size, wide = even_size(size);
+  float *query = w->odd_rows, *result = query + wide;
+  uint16_t *key = w->odd, *value = key + (size_t)w->longest * wide;
   float by = sqrtf((float)wide / (float)size); /* attend_head divides by the root of its own size */
-  memset(query, 0, sizeof query), memset(key, 0, sizeof key), memset(value, 0, sizeof value);
   for (int i = 0; i < size; i++) query[i] = q[i] * by;
   for (int t = 0; t <= place; t++) {
     memcpy(key + t * wide, k + t * size, size * sizeof *k);
     memcpy(value + t * wide, v + t * size, size * sizeof *v);
   }
-  attend_head(query, key, value, place, wide, result);
+  attend_head(query, key, value, place, wide, w->scores, result);
   memcpy(out, result, size * sizeof *out);
 }
 
@@ -156,8 +166,8 @@ static void attend(const Work *w, float *qkv, int seat, int layer, int place, fl
       v[place * size + i] = to_half(value[i]);
     }
     for (int q = h * group; q < (h + 1) * group; q++)
-      if (size == 64) attend_head(qkv + q * size, k, v, place, 64, out + q * size);
-      else attend_odd_head(qkv + q * size, k, v, place, size, out + q * size);
+      if (size == 64) attend_head(qkv + q * size, k, v, place, 64, w->scores, out + q * size);
+      else attend_odd_head(w, qkv + q * size, k, v, place, out + q * size);
   }
 }
 

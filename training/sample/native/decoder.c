@@ -76,15 +76,44 @@ static int learn_prefix(Sampler *s, int p) {
   return 1;
 }
 
-/* prefix: token ids, each prefix starting with the end token; offsets [prefixes + 1]. most: tokens drawn a text. */
-Sampler *sampler_new(const Model *m, const Watch *watch, int seats, int most, const int32_t *prefix,
+/* Whether `texts` texts lie one after the other in `count` tokens, each with 1 to `most` that the model knows. Puts the
+ * length of the longest into *longest. */
+static int are_texts(const Model *m, const int32_t *tokens, int64_t count, const int32_t *offsets, int texts, int most,
+                     int *longest) {
+  *longest = 0;
+  if (offsets[0] != 0 || offsets[texts] != count) return 0;
+  for (int t = 0; t < texts; t++) {
+    int64_t length = (int64_t)offsets[t + 1] - offsets[t];
+    if (length < 1 || length > most) return 0;
+    if (length > *longest) *longest = (int)length;
+  }
+  for (int64_t i = 0; i < count; i++)
+    if (tokens[i] < 0 || tokens[i] >= m->shape.vocabulary) return 0;
+  return 1;
+}
+
+/* prefix [count]: token ids, each prefix starting with the end token; offsets [prefixes + 1]. most: tokens drawn a text.
+ * Where it returns NULL, *why is a sentence. */
+Sampler *sampler_new(const Model *m, const Watch *watch, int seats, int most, const int32_t *prefix, int64_t count,
                      const int32_t *offsets, int prefixes, const float *temperature, int temperatures, int top_k,
-                     float top_p, uint64_t seed) {
+                     float top_p, uint64_t seed, const char **why) {
+  int longest, limit = m->shape.context ? m->shape.context : MOST_PLACES;
+  *why = "The model is not whole.";
+  if (m->filled != m->shape.layers + 1) return NULL;
+  *why = "The stop rules are of another vocabulary than the model.";
+  if (watch && watch->tokens != m->shape.vocabulary) return NULL;
+  *why = "The prefixes, with max_tokens, are no texts that fit the model.";
+  if (!within(prefixes, MOST_TOKENS) || !within(most, limit) ||
+      !are_texts(m, prefix, count, offsets, prefixes, limit - most, &longest))
+    return NULL;
+  *why = "The sampler's settings are outside what they may be.";
+  if (!within(seats, MOST_SEATS) || !within(temperatures, MOST_TOKENS) || top_k < 0 || !(top_p > 0 && top_p <= 1))
+    return NULL;
+  for (int i = 0; i < temperatures; i++)
+    if (!(temperature[i] >= 1e-3f && temperature[i] <= 1e3f)) return NULL;
+  *why = NO_MEMORY;
   Sampler *s = calloc(1, sizeof *s);
   if (!s) return NULL;
-  int longest = 0;
-  for (int p = 0; p < prefixes; p++)
-    if (offsets[p + 1] - offsets[p] > longest) longest = offsets[p + 1] - offsets[p];
   s->model = m, s->watch = watch, s->seats = seats, s->most = most, s->prefixes = prefixes;
   s->top_k = top_k, s->top_p = top_p, s->seed = seed;
   s->temperatures = temperatures, s->temperature = copied(temperature, temperatures);
@@ -119,12 +148,18 @@ typedef struct {
   float *hardest;                    /* of the least probable token */
 } Texts;
 
+enum { NO_NUMBERS = -1 };
+
 /* Draw the next token of a seat from `logits`. Returns 1 when the text is at its end. */
 static int draw(Sampler *s, int index, const float *logits, int *status) {
   Seat *seat = &s->seat[index];
   float logprob;
   double u = uniform(s->seed, (uint64_t)seat->number, (uint64_t)seat->drawn);
   int token = pick(logits, s->model->shape.vocabulary, seat->temperature, s->top_k, s->top_p, u, s->weight, &logprob);
+  if (token < 0) {
+    *status = NO_NUMBERS;
+    return 1;
+  }
   s->texts[(size_t)index * s->most + seat->drawn++] = token;
   seat->logprob += logprob, seat->token = token, seat->place++;
   if (logprob < seat->hardest) seat->hardest = logprob;
@@ -187,7 +222,7 @@ static int sit_down(Sampler *s, int index, int64_t number, int *status) {
 
 /* Sample until `want` texts have ended, or no number below `limit` is left, or *stop is set. `next` is shared by
  * all samplers of a run: the next number that none of them has taken. Unfinished texts stay seated for the next
- * call. Returns how many texts were written to `out`. */
+ * call. Returns how many texts were written to `out`, or NO_NUMBERS where the model's logits are none. */
 int sampler_run(Sampler *s, int64_t *next, int64_t limit, int want, const volatile int32_t *stop, Texts *out) {
   int done = 0, status = 0;
   LAP(&s->work, PARTS);
@@ -195,9 +230,10 @@ int sampler_run(Sampler *s, int64_t *next, int64_t limit, int want, const volati
     while (s->taken < s->seats && done < want) {
       if (__atomic_load_n(next, __ATOMIC_RELAXED) >= limit) break;
       int64_t number = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED);
-      if (number >= limit) break;
-      if (sit_down(s, s->order[s->taken], number, &status)) leave(s, s->order[s->taken], status, out, done++);
-      else s->taken++;
+      if (number >= limit || number < 0) break;
+      if (!sit_down(s, s->order[s->taken], number, &status)) s->taken++;
+      else if (status == NO_NUMBERS) return NO_NUMBERS;
+      else leave(s, s->order[s->taken], status, out, done++);
     }
     if (!s->taken) break;
     int n = s->taken;
@@ -209,6 +245,7 @@ int sampler_run(Sampler *s, int64_t *next, int64_t limit, int want, const volati
       const float *logits = s->work.logits + (size_t)i * s->model->shape.vocabulary;
       remember(s, index, logits);
       if (!walk(s, index, logits, &status)) continue;
+      if (status == NO_NUMBERS) return NO_NUMBERS;
       leave(s, index, status, out, done++);
       s->order[i] = s->order[--s->taken], s->order[s->taken] = index;
     }
@@ -223,10 +260,14 @@ void sampler_reset(Sampler *s) { s->taken = 0; }
 /* Seconds spent in each part so far, [PARTS]: norms and rounding, products, attention, output layer, drawing, seats. */
 void sampler_spent(const Sampler *s, double *out) { memcpy(out, s->work.spent, PARTS * sizeof(double)); }
 
-/* Logits after each token of some given texts, [tokens of all, vocabulary]; offsets [texts + 1]. The texts take a seat
- * each, side by side: there must be enough, and the texts must fit the sampler. */
-void sampler_logits(Sampler *s, const int32_t *tokens, const int32_t *offsets, int texts, float *out) {
+/* Logits after each token of some given texts, [count, vocabulary]; offsets [texts + 1]. The texts take a seat each, side
+ * by side. Returns 0 where there are too few seats, or the texts do not fit the sampler. */
+int sampler_logits(Sampler *s, const int32_t *tokens, int64_t count, const int32_t *offsets, int texts, float *out) {
   size_t v = s->model->shape.vocabulary;
+  int longest;
+  if (!within(texts, s->seats) || !are_texts(s->model, tokens, count, offsets, texts, s->work.longest, &longest))
+    return 0;
+  s->taken = 0;
   for (int place = 0, n = 1; n; place++) {
     n = 0;
     for (int t = 0; t < texts; t++) {
@@ -246,4 +287,5 @@ void sampler_logits(Sampler *s, const int32_t *tokens, const int32_t *offsets, i
       memcpy(out + (size_t)(offsets[s->order[i]] + place) * v, s->work.logits + i * v, v * sizeof(float));
   }
   for (int i = 0; i < s->seats; i++) s->order[i] = i;
+  return 1;
 }

@@ -80,6 +80,10 @@ static void *zeroed(size_t bytes) {
   return memset(p, 0, bytes);
 }
 
+/* What numbers up to `most` are multiplied by to make them bytes. Rows of less than 1e-30 are zeros: 127 / most must be
+ * a float. */
+static inline float to_bytes(float most) { return most < 1e-30f ? 0 : 127.0f / most; }
+
 /* Round weights [n, k] (row-major) into `to`; with `spreading`, for rows that are spread. Returns 0 when memory is
  * short. */
 static int pack_linear(Linear *to, const float *weight, const float *bias, int n, int k, int spreading) {
@@ -98,17 +102,15 @@ static int pack_linear(Linear *to, const float *weight, const float *bias, int n
   memset(to->packed, OFFSET, width * to->groups * GROUP);
   for (int o = 0; o < n; o++) {
     const float *row = weight + (size_t)o * k;
-    float most = 0;
     if (spreading) {
       memcpy(room, row, k * sizeof(float)), memset(room + k, 0, (depth - k) * sizeof(float));
       spread(room, depth), row = room;
     }
-    for (int i = 0; i < depth; i++) most = fabsf(row[i]) > most ? fabsf(row[i]) : most;
-    float by = most > 0 ? 127.0f / most : 0;
+    float most = largest_size(row, depth), by = to_bytes(most);
     to->scale[o] = most / 127.0f * (spreading ? 1 / 16.0f : 1);
     uint8_t *panel = to->packed + (size_t)(o / NR) * to->groups * NR * GROUP + o % NR * GROUP;
     for (int i = 0; i < depth; i++)
-      panel[(size_t)(i / GROUP) * NR * GROUP + i % GROUP] = (uint8_t)((int)lrintf(row[i] * by) + OFFSET);
+      panel[(size_t)(i / GROUP) * NR * GROUP + i % GROUP] = (uint8_t)((uint32_t)lrintf(row[i] * by) + OFFSET);
   }
   free(room);
   return 1;
@@ -129,19 +131,15 @@ static void free_rows(Rows *r) { free(r->packed), free(r->scale), free(r->sum); 
 
 /* Round x [k] into row `r`. k must be at most the depth that the rows were made for. */
 static void set_row(Rows *rows, int r, const float *x, int k) {
-  float most = 0;
-#pragma omp simd reduction(max : most)
-  for (int i = 0; i < k; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
-  float by = most > 0 ? 127.0f / most : 0;
-  const float shift = 12582912.0f;
+  float most = largest_size(x, k), by = to_bytes(most);
   Activation rounded[4096];
-  int32_t sum = 0;
+  uint32_t sum = 0;
   int32_t *to = (int32_t *)rows->packed + (size_t)(r / MR) * rows->groups * MR + r % MR;
   for (int start = 0; start < k; start += 4096) {
     int n = k - start < 4096 ? k - start : 4096;
 #pragma omp simd reduction(+ : sum)
     for (int i = 0; i < n; i++) {
-      int32_t q = (int32_t)((x[start + i] * by + shift) - shift);
+      uint32_t q = bits_of(x[start + i] * by + SHIFT) - bits_of(SHIFT);
       rounded[i] = (Activation)q;
       sum += q;
     }
@@ -149,7 +147,7 @@ static void set_row(Rows *rows, int r, const float *x, int k) {
     for (int g = 0; g < n / GROUP; g++) memcpy(to + (size_t)(start / GROUP + g) * MR, rounded + GROUP * g, 4);
   }
   rows->scale[r] = most / 127.0f;
-  rows->sum[r] = sum;
+  rows->sum[r] = (int32_t)sum;
 }
 
 /* The same, spread. x has room for spread_room(k) numbers, and is spoilt. */
@@ -222,7 +220,8 @@ static void tile(const Activation *a, const uint8_t *w, int groups, int32_t out[
   for (int i = 0; i < groups; i++, a += MR * GROUP, w += NR * GROUP)
     for (int r = 0; r < MR; r++)
       for (int o = 0; o < NR; o++)
-        for (int b = 0; b < GROUP; b++) out[r][o] += (int32_t)a[GROUP * r + b] * (int8_t)w[GROUP * o + b];
+        for (int b = 0; b < GROUP; b++) /* unsigned: rows that are no numbers may overflow, as in the instructions */
+          out[r][o] = (int32_t)((uint32_t)out[r][o] + (uint32_t)((int32_t)a[GROUP * r + b] * (int8_t)w[GROUP * o + b]));
 }
 #endif
 
@@ -242,9 +241,9 @@ static void matmul(const Linear *l, const Rows *rows, int m, float *out, size_t 
       for (int r = 0; r < count; r++) {
         float *to = out + (size_t)(start + r) * stride + p * NR, value[NR];
         float by = rows->scale[start + r];
-        int32_t offset = OFFSET * rows->sum[start + r];
+        uint32_t offset = OFFSET * (uint32_t)rows->sum[start + r];
 #pragma omp simd
-        for (int o = 0; o < NR; o++) value[o] = (float)(sums[r][o] - offset) * (by * scale[o]) + bias[o];
+        for (int o = 0; o < NR; o++) value[o] = (float)(int32_t)((uint32_t)sums[r][o] - offset) * (by * scale[o]) + bias[o];
         if (mode == GELU)
 #pragma omp simd
           for (int o = 0; o < NR; o++) value[o] = gelu(value[o]);

@@ -20,12 +20,6 @@ static double uniform(uint64_t seed, uint64_t number, uint64_t place) {
   return (double)(x >> 11) * 0x1p-53;
 }
 
-static float as_float(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
 /* How many weights reach `at`, and their sum. */
 static int reach(const float *weight, int n, float at, float *mass) {
   float sum = 0;
@@ -106,11 +100,12 @@ static double restrict_to(float *weight, int n, float least) {
 
 /* Draw a token. `u` lies in [0, 1); `weight` is room for 2 n floats; *logprob becomes the token's log-probability
  * under the whole model at temperature 1, in nats. top_k 0 and top_p 1 switch those off; of equal weights at the
- * edge all stay. */
+ * edge all stay. Returns -1 where a logit is no number. */
 static int pick(const float *logit, int n, float temperature, int top_k, float top_p, double u, float *weight,
                 float *logprob) {
   float most = largest(logit, n);
   double whole = weigh(logit, n, most, 1.0f, weight);
+  if (!(whole > 0.5)) return -1; /* the largest alone weighs 1 */
   double sum = temperature == 1.0f ? whole : weigh(logit, n, most, temperature, weight);
   if (top_k > 0 && top_k < n) sum = restrict_to(weight, n, threshold(weight, n, top_k, 0, weight + n));
   if (top_p < 1) sum = restrict_to(weight, n, threshold(weight, n, 1, top_p * sum, weight + n));

@@ -19,13 +19,16 @@ import numpy as np
 from training.common.errors import DeepproverbsError
 from training.sample.native.architecture import Shape, epsilon, shape_of
 from training.sample.native.build import library
-from training.sample.native.weights import Array, read_weights
+from training.sample.native.weights import Array, damaged, read_weights
 from training.sample.stop_rules import StopRules
 
 STATUSES = ("finished", "unfinished", "characters", "length", "vocabulary", "copied-run")
 """How a text ended: with the end token, at the greatest length, or by breaking one of the filters' rules."""
 PARTS = ("norms and rounding", "products", "attention", "output layer", "drawing", "taking seats")
 UNLIMITED = 2**62
+OUT_OF_MEMORY = b"Out of memory in the sampler: set a smaller [sample] batch or max_tokens."
+LARGEST = 1e6
+"""No weight of a model that works is larger; a bit that flipped makes 1e18 or 1e38 of one."""
 RMS_EPSILON = 1e-6
 """CTranslate2's own, where config.json names none."""
 
@@ -34,9 +37,14 @@ class _Shape(ctypes.Structure):
     _fields_ = (
         *((field.name, c_int) for field in fields(Shape)),
         ("end", c_int),
+        ("context", c_int),
         ("base", c_float),
         ("epsilon", c_float),
     )
+
+
+class _Array(ctypes.Structure):
+    _fields_ = (("data", c_void_p), ("count", c_int64))
 
 
 class _Texts(ctypes.Structure):
@@ -51,22 +59,37 @@ def decoder() -> Any:
         NoCompiler: it cannot be built here.
     """
     lib = ctypes.CDLL(str(library()))
-    floats, ints = POINTER(c_float), POINTER(c_int32)
+    floats, ints, why = POINTER(c_float), POINTER(c_int32), POINTER(c_char_p)
     signatures: dict[str, tuple[Any, list[Any]]] = {
         "kernel": (c_char_p, []),
-        "model_new": (c_void_p, [c_void_p] * 3),
-        "model_layer": (c_int, [c_void_p, c_int] + [POINTER(c_void_p)] * 3),
-        "model_head": (c_int, [c_void_p] * 4),
+        "model_new": (c_void_p, [POINTER(_Shape), POINTER(_Array), why]),
+        "model_layer": (c_char_p, [c_void_p] + [POINTER(_Array)] * 3),
+        "model_head": (c_char_p, [c_void_p, POINTER(_Array)]),
         "model_free": (None, [c_void_p]),
-        "watch_new": (c_void_p, [c_char_p, ints, POINTER(c_uint8), c_int, c_int, c_int]),
+        "watch_new": (c_void_p, [c_char_p, c_int64, ints, c_int, POINTER(c_uint8), c_int, c_int, c_int]),
         "watch_learn": (c_int, [c_void_p, c_char_p, c_int64]),
         "watch_free": (None, [c_void_p]),
         "sampler_new": (
             c_void_p,
-            [c_void_p, c_void_p, c_int, c_int, ints, ints, c_int, floats, c_int, c_int, c_float, c_uint64],
+            [
+                c_void_p,
+                c_void_p,
+                c_int,
+                c_int,
+                ints,
+                c_int64,
+                ints,
+                c_int,
+                floats,
+                c_int,
+                c_int,
+                c_float,
+                c_uint64,
+                why,
+            ],
         ),
         "sampler_run": (c_int, [c_void_p, c_void_p, c_int64, c_int, c_void_p, POINTER(_Texts)]),
-        "sampler_logits": (None, [c_void_p, ints, ints, c_int, floats]),
+        "sampler_logits": (c_int, [c_void_p, ints, c_int64, ints, c_int, floats]),
         "sampler_spent": (None, [c_void_p, POINTER(c_double)]),
         "sampler_reset": (None, [c_void_p]),
         "sampler_free": (None, [c_void_p]),
@@ -81,14 +104,27 @@ def _aligned(array: Array | None) -> Array | None:
     return None if array is None else np.require(array, dtype=np.float32, requirements=["C", "A"])
 
 
-def _pointers(arrays: Sequence[Array | None]) -> Any:
-    """For C; the arrays must live as long as they are used."""
-    return (c_void_p * len(arrays))(*(None if array is None else array.ctypes.data for array in arrays))
+def _arrays(arrays: Sequence[Array | None]) -> Any:
+    """For C, with their sizes; the arrays must live as long as they are used."""
+    known = (_Array() if array is None else _Array(array.ctypes.data, array.size) for array in arrays)
+    return (_Array * len(arrays))(*known)
 
 
-def _made(handle: int | None) -> int:
+def _sane(array: Array) -> bool:
+    """Whether all of it are numbers that a weight may be."""
+    if array.dtype != np.float32 or not array.size:
+        return True
+    return bool(array.min() >= -LARGEST and array.max() <= LARGEST)
+
+
+def _check(why: bytes | None) -> None:
+    if why:
+        raise DeepproverbsError(why.decode())
+
+
+def _made(handle: int | None, why: c_char_p) -> int:
     if not handle:
-        raise DeepproverbsError("Out of memory in the sampler: set a smaller [sample] batch or max_tokens.")
+        raise DeepproverbsError((why.value or OUT_OF_MEMORY).decode())
     return handle
 
 
@@ -105,31 +141,39 @@ class Model:
 
     def __init__(self, folder: Path, end: int) -> None:
         self.lib = decoder()
-        w = read_weights(folder / "model.bin")
+        self.path = folder / "model.bin"
+        w = read_weights(self.path)
         self.shape = shape_of(folder, w)
-        if broken := next((name for name, array in w.items() if not np.isfinite(array.sum())), None):
-            raise DeepproverbsError(
-                f"The model in {folder} has weights that are no numbers ({broken}): its fine-tuning has diverged. "
-                "Fine-tune again with a smaller --learning-rate."
-            )
+        if broken := next((name for name, array in w.items() if not _sane(array)), None):
+            raise self.diverged(f"holds weights that are no numbers, or beyond {LARGEST:g} ({broken})")
+        if not 0 <= end < self.shape.vocabulary:
+            raise damaged(self.path, f"it has {self.shape.vocabulary:,} tokens and no number {end:,}, which ends texts")
         self.vocabulary, llama = self.shape.vocabulary, self.shape.llama
         self.tokens, self.places = (
             _aligned(w.get(f"decoder/{name}")) for name in ("embeddings/weight", "position_encodings/encodings")
         )
         self.context = UNLIMITED if self.places is None else len(self.places)
         base = w.get("decoder/layer_0/self_attention/rotary_base", 0)
-        shape = _Shape(*astuple(self.shape), end, base, epsilon(folder) or RMS_EPSILON)
-        self.handle = _made(self.lib.model_new(ctypes.byref(shape), *_pointers([self.tokens, self.places])))
+        context = 0 if self.places is None else len(self.places)
+        shape = _Shape(*astuple(self.shape), end, context, base, epsilon(folder) or RMS_EPSILON)
+        why, outside = c_char_p(), _arrays([self.tokens, self.places])
+        self.handle = _made(self.lib.model_new(ctypes.byref(shape), outside, ctypes.byref(why)), why)
         feed_forward = ("linear_0_noact", "linear_1", "linear_0") if llama else ("linear_0", "linear_1")
         products = ["self_attention/linear_0", "self_attention/linear_1", *(f"ffn/{name}" for name in feed_forward)]
         norms = [f"{name}/layer_norm/{part}" for name in ("self_attention", "ffn") for part in ("gamma", "beta")]
         for i in range(self.shape.layers):
             wanted = [f"{name}/weight" for name in products], [f"{name}/bias" for name in products], norms
             parts = [[_aligned(w.get(f"decoder/layer_{i}/{name}")) for name in names] for names in wanted]
-            _made(self.lib.model_layer(self.handle, i, *map(_pointers, parts)))
+            _check(self.lib.model_layer(self.handle, *map(_arrays, parts)))
         last = [_aligned(w.get(f"decoder/{name}")) for name in ("layer_norm/gamma", "layer_norm/beta")]
         head = _aligned(w["decoder/projection/weight"])
-        _made(self.lib.model_head(self.handle, *_pointers([*last, head])))
+        _check(self.lib.model_head(self.handle, _arrays([*last, head])))
+
+    def diverged(self, what: str) -> DeepproverbsError:
+        return DeepproverbsError(
+            f"{self.path} {what}; delete it and convert again, and if the new one does, too, its fine-tuning has diverged. "
+            "Fine-tune again with a smaller --learning-rate."
+        )
 
     def __del__(self) -> None:
         if handle := getattr(self, "handle", None):
@@ -149,13 +193,11 @@ class Watch:
         self.offsets = np.cumsum([0, *map(len, tokens)]).astype(np.int32)
         table = np.zeros(256, dtype=np.uint8)
         table[list(rules.allowed)] = 1
-        self.handle = _made(
-            self.lib.watch_new(
-                self.bytes, _ints(self.offsets), _bytes(table), rules.longest, rules.vocabulary, rules.run
-            )
-        )
+        known, why = (self.bytes, len(self.bytes), _ints(self.offsets), len(tokens)), c_char_p()
+        what = _bytes(table), rules.longest, rules.vocabulary, rules.run
+        self.handle = _made(self.lib.watch_new(*known, *what), why)
         text = ("\n".join(rules.originals) + "\n").encode()
-        _made(self.lib.watch_learn(self.handle, text, len(text)))
+        _made(self.lib.watch_learn(self.handle, text, len(text)), why)
 
     def __del__(self) -> None:
         if handle := getattr(self, "handle", None):
@@ -196,6 +238,8 @@ class Counter:
     """The next number that no sampler has taken, and a flag that stops them all."""
 
     def __init__(self, first: int) -> None:
+        if not 0 <= first < UNLIMITED:
+            raise ValueError(f"text number {first}")
         self.next, self.stop = c_int64(first), c_int32(0)
 
 
@@ -234,10 +278,10 @@ class Sampler:
         flat = np.array([t for prefix in prefixes for t in prefix], dtype=np.int32)
         offsets = np.cumsum([0, *map(len, prefixes)]).astype(np.int32)
         warm = np.array(temperatures, dtype=np.float32)
-        starts = _ints(flat), _ints(offsets), len(prefixes)
+        starts = _ints(flat), len(flat), _ints(offsets), len(prefixes)
         drawing = _floats(warm), len(warm), top_k, top_p, seed % 2**64
-        watched = watch.handle if watch else None
-        self.handle = _made(self.lib.sampler_new(model.handle, watched, seats, most, *starts, *drawing))
+        why, given = c_char_p(), (model.handle, watch.handle if watch else None, seats, most)
+        self.handle = _made(self.lib.sampler_new(*given, *starts, *drawing, ctypes.byref(why)), why)
 
     def run(self, counter: Counter, want: int, limit: int = UNLIMITED) -> Texts:
         """Sample until `want` texts have ended, no number below `limit` is left, or the counter's flag is set.
@@ -257,6 +301,8 @@ class Sampler:
         out = _Texts(*(array.ctypes.data for array in order))
         stop = ctypes.addressof(counter.stop)
         n = self.lib.sampler_run(self.handle, ctypes.addressof(counter.next), limit, want, stop, ctypes.byref(out))
+        if n < 0:
+            raise self.model.diverged("gives no probabilities")
         return Texts(*(array[:n] for array in order))
 
     def spent(self) -> dict[str, float]:
@@ -281,7 +327,8 @@ class Sampler:
         given = np.array([token for text in texts for token in text], dtype=np.int32)
         offsets = np.cumsum([0, *map(len, texts)]).astype(np.int32)
         out = np.empty((len(given), self.model.vocabulary), np.float32)
-        self.lib.sampler_logits(self.handle, _ints(given), _ints(offsets), len(texts), _floats(out))
+        if not self.lib.sampler_logits(self.handle, _ints(given), len(given), _ints(offsets), len(texts), _floats(out)):
+            raise ValueError("a text without tokens, or one with a token that the model does not have")
         return np.split(out, offsets[1:-1])
 
     def __del__(self) -> None:

@@ -11,11 +11,27 @@
 #include <stdint.h>
 #include <string.h>
 
-/* exp(x) for x <= 88, relative error below 3e-7; below -87 it is as good as 0. Cephes' reduction: x = n ln 2 + r. */
+/* Added to a number below 2^22, it rounds that to a whole one, which is then in the lower bits of the sum. Reading it
+ * there instead of converting a float is defined for every float, and an instruction less. */
+#define SHIFT 12582912.0f /* 1.5 * 2^23, 0x4b400000 */
+
+static inline uint32_t bits_of(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+static inline float as_float(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/* exp(x) for x <= 88, relative error below 3e-7; below -87 it is as good as 0; of no number it is none. Cephes'
+ * reduction: x = n ln 2 + r. */
 static inline float fast_exp(float x) {
-  const float shift = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number */
   x = x < -87.0f ? -87.0f : x;
-  float n = (x * 1.44269504f + shift) - shift;
+  float shifted = x * 1.44269504f + SHIFT, n = shifted - SHIFT;
   float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
@@ -24,10 +40,7 @@ static inline float fast_exp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.0f;
-  int32_t bits = ((int32_t)n + 127) << 23;
-  float power;
-  memcpy(&power, &bits, sizeof power);
-  return p * power;
+  return p * as_float((bits_of(shifted) + 127) << 23); /* the other bits of SHIFT are shifted out */
 }
 
 /* GPT-2's GELU in its tanh form: x / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3). */
@@ -42,8 +55,7 @@ static inline float silu(float x) { return x / (1.0f + fast_exp(x < -80.0f ? 80.
 /* bfloat16: the upper half of a float, rounded to nearest. Keys and values are kept so: reading them is what attention
  * waits for, and the 8 bits left are finer than the int8 of the products around. */
 static inline uint16_t to_half(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
+  uint32_t bits = bits_of(x);
   return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
@@ -77,6 +89,23 @@ static inline float total(Lanes x) {
   return (four[0][0] + four[0][2]) + (four[0][1] + four[0][3]);
 }
 
+/* The largest size of n numbers. Sizes are ordered as their bits are, and what is no number is above all: so one such
+ * makes the scale of its row none, too, and with it all that comes of the row. */
+static inline float largest_size(const float *a, int n) {
+  uint32_t most = 0;
+#pragma omp simd reduction(max : most)
+  for (int i = 0; i < n; i++) {
+    uint32_t size = bits_of(a[i]) & 0x7fffffff;
+    most = size > most ? size : most;
+  }
+  return as_float(most);
+}
+
+/* 1 / sqrt(squares / n + epsilon). Sums that have grown beyond all floats give no number: 0 would hide it. */
+static inline float inverse_root(float squares, int n, float epsilon) {
+  return squares < INFINITY ? 1.0f / sqrtf(squares / (float)n + epsilon) : NAN;
+}
+
 static inline float largest(const float *a, int n) {
   float most = a[0];
 #pragma omp simd reduction(max : most)
@@ -91,7 +120,7 @@ static void layer_norm(const float *x, const float *gamma, const float *beta, fl
   float mean = sum / (float)n;
 #pragma omp simd reduction(+ : squares)
   for (int i = 0; i < n; i++) squares += (x[i] - mean) * (x[i] - mean);
-  float by = 1.0f / sqrtf(squares / (float)n + 1e-5f);
+  float by = inverse_root(squares, n, 1e-5f);
 #pragma omp simd
   for (int i = 0; i < n; i++) out[i] = (x[i] - mean) * by * gamma[i] + beta[i];
 }
@@ -100,7 +129,7 @@ static void rms_norm(const float *x, const float *gamma, float *out, int n, floa
   float squares = 0;
 #pragma omp simd reduction(+ : squares)
   for (int i = 0; i < n; i++) squares += x[i] * x[i];
-  float by = 1.0f / sqrtf(squares / (float)n + epsilon);
+  float by = inverse_root(squares, n, epsilon);
 #pragma omp simd
   for (int i = 0; i < n; i++) out[i] = x[i] * by * gamma[i];
 }

@@ -49,6 +49,7 @@ static int holds(const Set *set, uint64_t key) {
 typedef struct {
   const char *bytes; /* of all tokens, one after the other */
   const int32_t *offsets;
+  int tokens;
   uint8_t allowed[256];
   int longest;    /* in bytes; 0: no limit */
   int vocabulary; /* whether every word must be known */
@@ -101,11 +102,15 @@ static int follow(const Watch *watch, Reader *reader, int token) {
   return 0;
 }
 
-Watch *watch_new(const char *bytes, const int32_t *offsets, const uint8_t *allowed, int longest, int vocabulary,
-                 int run) {
-  Watch *watch = calloc(1, sizeof *watch);
+/* bytes [size]: of all tokens; offsets [tokens + 1]. The caller keeps them. Returns NULL when memory is short, or where
+ * the offsets leave the bytes. */
+Watch *watch_new(const char *bytes, int64_t size, const int32_t *offsets, int tokens, const uint8_t *allowed,
+                 int longest, int vocabulary, int run) {
+  int whole = tokens >= 0 && longest >= 0 && run >= 0 && offsets[0] >= 0 && offsets[tokens] <= size;
+  for (int i = 0; whole && i < tokens; i++) whole = offsets[i] <= offsets[i + 1];
+  Watch *watch = whole ? calloc(1, sizeof *watch) : NULL;
   if (!watch) return NULL;
-  watch->bytes = bytes, watch->offsets = offsets;
+  watch->bytes = bytes, watch->offsets = offsets, watch->tokens = tokens;
   memcpy(watch->allowed, allowed, 256);
   watch->longest = longest, watch->vocabulary = vocabulary;
   watch->run = run > LONGEST_RUN ? 0 : run;

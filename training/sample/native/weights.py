@@ -2,11 +2,12 @@
 
 The file: uint32 version, string name, uint32 revision, uint32 count; then a variable each: string name,
 uint8 rank, uint32 dimensions, uint8 type, uint32 bytes, data; then aliases. A string is
-uint16 length, bytes, NUL. (ctranslate2/specs/model_spec.py, `_serialize`.)
+uint16 length with the NUL, bytes, NUL. (ctranslate2/specs/model_spec.py, `_serialize`.)
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 
@@ -25,15 +26,20 @@ def read_weights(path: Path) -> dict[str, Array]:
     """The variables of a model.bin by name, scalars with no dimension; they stay on the disk until they are used.
 
     Raises:
-        DeepproverbsError: it is not such a file, or is cut short.
+        DeepproverbsError: it is not such a file, or is damaged: every variable must lie in the file, with as many bytes
+            as its shape and type need, and the file must end after the last alias.
     """
     try:
         data = np.memmap(path, dtype=np.uint8, mode="r")
         return _parse(data)
-    except (OSError, ValueError, struct.error, UnicodeDecodeError, IndexError) as error:
-        raise DeepproverbsError(
-            f"{path} is no converted model ({error}); delete its folder and convert again."
-        ) from error
+    except (OSError, ValueError, struct.error) as error:
+        raise damaged(path, str(error)) from error
+
+
+def damaged(path: Path, reason: str) -> DeepproverbsError:
+    return DeepproverbsError(
+        f"{path} is no converted model ({reason}); delete it and convert again, which the next run does by itself."
+    )
 
 
 def _parse(data: Array) -> dict[str, Array]:
@@ -49,8 +55,11 @@ def _parse(data: Array) -> dict[str, Array]:
     def string() -> str:
         nonlocal at
         size = number("H")
+        text = data[at : at + size].tobytes()
         at += size
-        return data[at - size : at - 1].tobytes().decode()
+        if len(text) < size or not text.endswith(b"\0"):
+            raise ValueError(f"no name at byte {at - size}")
+        return text[:-1].decode("ascii")
 
     version = number("I")
     if version != VERSION:
@@ -61,6 +70,8 @@ def _parse(data: Array) -> dict[str, Array]:
         name, rank = string(), number("B")
         shape = [number("I") for _ in range(rank)]
         kind, size = number("B"), number("I")
+        if name in found or kind >= len(TYPES) or size != math.prod(shape) * np.dtype(TYPES[kind]).itemsize:
+            raise ValueError(f"{name!r} has type {kind}, shape {shape} and {size} bytes")
         if at + size > len(data):
             raise ValueError(f"cut short in {name}")
         # The variables begin at any byte; NumPy can read unaligned numbers, the C code gets aligned copies.
@@ -68,6 +79,9 @@ def _parse(data: Array) -> dict[str, Array]:
         at += size
     for _ in range(number("I")):  # equal arrays are stored once
         alias, name = string(), string()
-        if name in found:
-            found[alias] = found[name]
+        if alias in found or name not in found:
+            raise ValueError(f"{alias!r} stands for {name!r}")
+        found[alias] = found[name]
+    if at != len(data):
+        raise ValueError(f"{len(data) - at} bytes too many")
     return found
