@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.common.errors import DeepproverbsError
+from training.common.errors import DeepproverbsError, brief
 from training.common.machine import cores
 from training.common.progress import bar
 from training.model.converted import Converted, held_out
@@ -43,7 +43,7 @@ class Scorer:
             )
         except (RuntimeError, ValueError) as error:
             raise DeepproverbsError(
-                f"CTranslate2 cannot load the model in {model} ({error}); delete the folder and start again."
+                f"CTranslate2 cannot load the model in {model} ({brief(error)}); delete the folder and start again."
             ) from error
 
     def rows(self, rows: Sequence[list[str]]) -> Floats:
