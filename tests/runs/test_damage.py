@@ -142,14 +142,14 @@ def outcome(point: Point, name: str, kind: str, capsys: pytest.CaptureFixture[st
     return "harmless" if name in NEVER_READ else f"silent: {now[:80]!r}"
 
 
-@pytest.mark.parametrize("name", ["sampled", "chosen", "filled"])
-def test_every_file_damaged_one_at_a_time(name: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("name", "each"), [("sampled", 1), ("chosen", 2), ("filled", 1)])
+def test_every_file_damaged_one_at_a_time(name: str, each: int, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     point = Point(home, name)
-    files = [each for each, data in bytes_of(point.at / "run").items() if data and not each.startswith(".copies")]
+    files = [path for path, data in bytes_of(point.at / "run").items() if data and not path.startswith(".copies")]
     table: dict[str, Counter[str]] = {}
     wrong: list[str] = []
     for number, file in enumerate(sorted(files)):
-        for kind in [*KINDS, *KINDS][2 * number % len(KINDS) :][:2]:
+        for kind in [*KINDS, *KINDS][each * number % len(KINDS) :][:each]:
             found = outcome(point, file, kind, capsys)
             table.setdefault(file, Counter())[found] += 1
             if found not in ("noticed", "mended", "told", "harmless", "none"):
