@@ -3,6 +3,7 @@ the pool that it would have made, or says in a sentence what to do and fills in 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from post_tweet.store import open_store
 from tests.helpers import tiny_run
 from tests.helpers.fakes import Crash
 from training.cli import main as cli
+from training.common.manifest import Manifest
 from training.runs import rounds, until_enough
 
 NEVER_READ = {
@@ -190,3 +192,25 @@ def test_every_command_tells_damage_in_a_sentence(home: Path, capsys: pytest.Cap
         assert {*pool(at), *texts_in(at / "other")} == texts, (file, kind)
     print(dict(told))
     assert told.keys() >= {"fill", "report", "sample", "filter", "export"}
+
+
+def test_what_a_stage_leaves_is_on_the_disk_before_the_manifest_says_so(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every output of every stage, and the folder that names it, has been flushed."""
+    flushed: list[int] = []
+    real = os.fsync
+
+    def noted(handle: int) -> None:
+        flushed.append(os.fstat(handle).st_ino)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    run = home / "flushed" / "run"
+    assert tiny_run.run(home / "bot" / "bot.toml", run.parent) == 0
+    for stage in Manifest(run).stages.values():
+        for name, known in stage["outputs"].items():
+            for path in [run / name] if isinstance(known, str) else [run / name / each for each in known]:
+                file, folder = path.stat().st_ino, path.parent.stat().st_ino
+                assert file in flushed, f"{path} may be a hole"
+                assert folder in flushed[flushed.index(file) :], f"{path} may be gone"
