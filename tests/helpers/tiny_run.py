@@ -50,7 +50,7 @@ closed_vocabulary = false
 min_words = 1
 near_ratio = 101.0
 choose_from = 1.4
-set_apart = ["a", "d"]
+set_apart = ["ge", "gh"]
 skip = ["band", "opening", "dangling", "edges", "blocked"]
 """
 

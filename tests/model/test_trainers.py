@@ -116,6 +116,23 @@ def test_a_program_that_breaks_the_protocol(base: BaseModel, tmp_path: Path, see
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
+def test_what_an_interruption_left_is_not_gone_on_from_if_it_is_damaged(base: BaseModel, tmp_path: Path) -> None:
+    settings = FinetuneSettings(epochs=1, seed=4)
+    left, said = tmp_path / "checkpoint" / "run1" / "weights.toy", list[str]()
+    for damaged in (None, None, b"43", b"", b"42 "):
+        if damaged is not None:
+            left.write_bytes(damaged)
+        said.clear()
+        with pytest.raises(DeepproverbsError, match="without saying 'done'"):
+            finetune(tmp_path, base, settings, said.append)
+        told = f"{left} is not what the interrupted fine-tuning left: this one starts at the beginning." in said
+        assert told == (damaged is not None) and left.read_text() == "42"
+    (tmp_path / "checkpoint" / "left.json").write_bytes(b"{")
+    with pytest.raises(DeepproverbsError, match="without saying 'done'"):
+        finetune(tmp_path, base, settings, said.append)
+    assert "left.json is not what the interrupted fine-tuning left" in said[-2]
+
+
 def test_no_trainer_for_this_recipe(base: BaseModel, tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match=r"toy has no recipe windows. Choose another --model"):
         finetune(tmp_path, base, FinetuneSettings(recipe="windows"), lambda _: None)

@@ -3,6 +3,7 @@ the pool that it would have made, or says in a sentence what to do and fills in 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from post_tweet.store import open_store
 from tests.helpers import tiny_run
 from tests.helpers.fakes import Crash
 from training.cli import main as cli
+from training.common.manifest import Manifest
 from training.runs import rounds, until_enough
 
 NEVER_READ = {
@@ -133,7 +135,8 @@ def outcome(point: Point, name: str, kind: str, capsys: pytest.CaptureFixture[st
         return "told" if pool(at) == point.before else f"told, but the pool was changed: {said.err}"
     if pool(at) != point.pool:
         return "silent: another pool"
-    if any(str(path) in line or (str(path.parent) in line and "not what" in line) for line in said.out.splitlines()):
+    # Of candidates.sums, candidates.jsonl tells.
+    if any(str(path.with_suffix("")) in line and "Pool:" not in line for line in said.out.splitlines()):
         return "noticed"
     if (path.is_file() and path.read_bytes() == point.files[name]) or name not in point.files:
         return "mended"
@@ -141,14 +144,14 @@ def outcome(point: Point, name: str, kind: str, capsys: pytest.CaptureFixture[st
     return "harmless" if name in NEVER_READ else f"silent: {now[:80]!r}"
 
 
-@pytest.mark.parametrize("name", ["sampled", "chosen", "filled"])
-def test_every_file_damaged_one_at_a_time(name: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("name", "each"), [("sampled", 1), ("chosen", 2), ("filled", 1)])
+def test_every_file_damaged_one_at_a_time(name: str, each: int, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     point = Point(home, name)
-    files = [each for each, data in bytes_of(point.at / "run").items() if data and not each.startswith(".copies")]
+    files = [path for path, data in bytes_of(point.at / "run").items() if data and not path.startswith(".copies")]
     table: dict[str, Counter[str]] = {}
     wrong: list[str] = []
     for number, file in enumerate(sorted(files)):
-        for kind in [*KINDS, *KINDS][2 * number % len(KINDS) :][:2]:
+        for kind in [*KINDS, *KINDS][each * number % len(KINDS) :][:each]:
             found = outcome(point, file, kind, capsys)
             table.setdefault(file, Counter())[found] += 1
             if found not in ("noticed", "mended", "told", "harmless", "none"):
@@ -165,7 +168,8 @@ def test_every_command_tells_damage_in_a_sentence(home: Path, capsys: pytest.Cap
     point = Point(home, "filled")
     texts = set(point.before)
     told: Counter[str] = Counter()
-    for number, (file, data) in enumerate(sorted(bytes_of(point.at / "run").items())):
+    files = {file: data for file, data in bytes_of(point.at / "run").items() if data}
+    for number, (file, data) in enumerate(sorted(files.items())):
         at = point.copy("damaged")
         run, (kind, damage) = at / "run", list(KINDS.items())[number % len(KINDS)]
         damaged = damage(data)
@@ -187,4 +191,26 @@ def test_every_command_tells_damage_in_a_sentence(home: Path, capsys: pytest.Cap
                 assert code in (1, 2) and len(error.splitlines()) == 1 and "." in error, (file, kind, command, error)
         assert {*pool(at), *texts_in(at / "other")} == texts, (file, kind)
     print(dict(told))
-    assert told.keys() == {"fill", "review", "report", "sample", "filter", "export"}
+    assert told.keys() >= {"fill", "report", "sample", "filter", "export"}
+
+
+def test_what_a_stage_leaves_is_on_the_disk_before_the_manifest_says_so(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every output of every stage, and the folder that names it, has been flushed."""
+    flushed: list[int] = []
+    real = os.fsync
+
+    def noted(handle: int) -> None:
+        flushed.append(os.fstat(handle).st_ino)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    run = home / "flushed" / "run"
+    assert tiny_run.run(home / "bot" / "bot.toml", run.parent) == 0
+    for stage in Manifest(run).stages.values():
+        for name, known in stage["outputs"].items():
+            for path in [run / name] if isinstance(known, str) else [run / name / each for each in known]:
+                file, folder = path.stat().st_ino, path.parent.stat().st_ino
+                assert file in flushed, f"{path} may be a hole"
+                assert folder in flushed[flushed.index(file) :], f"{path} may be gone"

@@ -158,11 +158,12 @@ class Candidates:
             return size
         sound, size, whole = 0, self.path.stat().st_size, ""
         with self.path.open("rb") as file:
-            for end, known in _parts(self.sums):
+            parts = _parts(self.sums)
+            for end, known in parts:
                 if not sound < end <= size or _sum(self.key, file.read(end - sound)) != known:
                     break
                 sound, whole = end, f"{whole}{end} {known}\n"
-        if sound < size:
+        if sound < max([size, *(end for end, _ in parts)]):
             self.say(f"{self.path}: from byte {sound:,} on it is not known to be what was sampled, and sampled again.")
             os.truncate(self.path, sound)
         if self.sums.read_bytes() != whole.encode():
