@@ -103,6 +103,20 @@ class FilledPool(PoolFiles):
             if self.store.get(batch.key)[0] != data:
                 raise PoolBroken(f"{self.store.url}/{batch.key} exists with other bytes; remove it.") from None
 
+    def put_over(self, key: str, data: bytes) -> None:
+        """Write a whole file over a missing or a damaged one. Raises Unreachable: somebody else did so meanwhile."""
+        etag = None
+        try:
+            old, etag = self.store.get(key)
+            if old == data:
+                return
+        except Missing:
+            pass
+        try:
+            self.store.put_if(key, data, etag)
+        except Conflict:
+            raise Unreachable(f"{self.store.url}/{key} was changed during the repair; run it again.") from None
+
 
 def recorded_ahead(state: State, posted: Iterable[int]) -> list[int]:
     """Texts whose posts are recorded although the state holds them ready. `posted` was listed before it was read."""

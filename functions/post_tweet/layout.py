@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
-from post_tweet.checks import SEALED, read_line, seal, unseal
+from post_tweet.checks import SEALED, check_kinds, read_line, read_object, seal, unseal
 from post_tweet.errors import PoolBroken
 from post_tweet.filling import spelling
-from post_tweet.state import Batch, PostRecord
+from post_tweet.numbers import NONE, Numbers
+from post_tweet.state import Batch, PostRecord, listed, when
 
 Record = dict[str, Any]
 Identify = Callable[[str], str]
@@ -77,6 +78,29 @@ def read_lines(lines: Sequence[bytes], name: str, first: int) -> list[Record | N
         except ValueError:
             found.append(None)
     return found
+
+
+def salvaged(data: bytes) -> tuple[tuple[Batch, ...], Numbers]:
+    """What can still be read of a damaged state: its first batches, and the texts withdrawn."""
+    try:
+        raw = read_object(data)
+    except ValueError:
+        return (), NONE
+    batches: list[Batch] = []
+    try:
+        for each in raw["batches"]:
+            batch = Batch(**each)
+            check_kinds(batch)
+            when(batch.created)
+            if batch.count < 1 or batch.record_bytes < 3:
+                break
+            batches.append(batch)
+    except (ValueError, KeyError, TypeError):
+        pass
+    try:
+        return tuple(batches), listed(raw["withdrawn"])
+    except (ValueError, KeyError, TypeError):
+        return tuple(batches), NONE
 
 
 @dataclass(frozen=True)
@@ -152,9 +176,10 @@ def lay_out(
         return layout
     rest = {name: file for name, file in sorted(files.items()) if name not in {batch.id for batch in known}}
     firsts = first_numbers(rest.values(), posts)
-    placed = sorted((first, name) for name, first in firsts.items() if first >= layout.total)
+    # A whole file first: it may stand in for a damaged one of the same place.
+    placed = sorted((first, not rest[name].whole, name) for name, first in firsts.items())
     free = [file for name, file in rest.items() if name not in firsts and file.whole]
-    for first, name in placed:
+    for first, _, name in placed:
         if first < layout.total:
             continue  # two files for one place: the records fit the other as well
         for file in fill_gap(first - layout.total, free):

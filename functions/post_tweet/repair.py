@@ -10,6 +10,7 @@ before the repair posts nothing.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,18 +18,20 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
-from post_tweet.checks import SEALED, check_kinds, read_object
+from post_tweet.checks import SEALED
 from post_tweet.errors import PoolBroken, Unreachable
 from post_tweet.files import BATCHES
 from post_tweet.filling import FilledPool, pack, pack_plain, recorded_ahead, spelling
-from post_tweet.layout import File, Identify, Layout, Piece, Record, agrees, first_numbers, lay_out
+from post_tweet.layout import File, Identify, Layout, Piece, Record, agrees, first_numbers, lay_out, salvaged
 from post_tweet.numbers import NONE, Numbers
 from post_tweet.place import CannotTell, Found, NotFound
-from post_tweet.state import RECENT, Batch, NewerVersion, PostRecord, Settled, State, listed, stamp, when
-from post_tweet.store import Conflict, Missing
+from post_tweet.recent import MAY_HAVE_POSTED
+from post_tweet.state import RECENT, Batch, NewerVersion, PostRecord, Settled, State, stamp, when
+from post_tweet.store import Missing
 
 ASKED = 5
 """Texts after the last record that the account is asked about: it shows as many posts."""
+NAME = re.compile(r"[0-9a-f]{16}|[0-9a-f]{20}")
 REPAIRED = "repair of"
 """What the run of a batch says that stands in for another one."""
 
@@ -90,6 +93,8 @@ class Repair:
         self.files: dict[str, File] = {}
         for key in store.list(BATCHES):
             name = key.removeprefix(BATCHES).removesuffix(".jsonl")
+            if not NAME.fullmatch(name):
+                continue  # nobody's batch
             self.files[name] = File.read(name, store.get(key)[0], likes.get(name), helper.identify)
         if self.state is None:  # a damaged one may name batches that never were
             self.known = tuple(
@@ -246,7 +251,7 @@ class Repair:
 
     def _records(self, state: State, plan: Plan) -> None:
         """Records that are damaged, of texts that are known, and of remembered posts that have none."""
-        remembered = {entry.index: entry for entry in state.recent if entry.outcome == "posted"}
+        remembered = {entry.index: entry for entry in state.recent if entry.outcome in MAY_HAVE_POSTED}
         for index in sorted({*self.damaged, *remembered} - self.posts.keys()):
             entry, key = remembered.get(index), self.damaged.get(index)
             text = self.texts[index] if index < len(self.texts) else ""
@@ -255,9 +260,10 @@ class Repair:
                 if key:
                     plan.said.append(f"{key} is damaged and stays as it is: what it said is lost.")
                 continue
-            slot = entry.slot if entry and not entry.others else None
+            outcome = entry.outcome if entry else "posted"
+            slot = entry.slot if entry and not entry.others and outcome == "posted" else None
             time = entry.time if entry and (not key or entry.time[:4] == year) else f"{year}-01-01T00:00:00+00:00"
-            post = PostRecord(index, slot, text, entry.tweet_id if entry else None, time)
+            post = PostRecord(index, slot, text, entry.tweet_id if entry else None, time, outcome)
             plan.records.append((key or f"{self.pool.posts}{time[:4]}/{index}.json", post))
             plan.said.append(f"The record of the post of text {index:,} is missing or damaged, and written again.")
 
@@ -300,6 +306,11 @@ class Repair:
         withdrawn |= Numbers.of(twice)
         if twice:
             plan.said.append(f"{len(twice):,} texts that stand in the pool twice are withdrawn.")
+        if not self.posts and not self.damaged:
+            plan.said.append(
+                "There is no record of a post. If the bot has posted before, those are lost as well, and nothing tells "
+                "which of these texts were posted: withdraw them before you go on."
+            )
         plan.said.append(
             f"Text {behind:,} is the next one. What was withdrawn since, nothing tells: the pool is left paused; look "
             "through it with `deepproverbs pool list`, then `deepproverbs pool resume`."
@@ -320,29 +331,6 @@ class Repair:
         return max(times, default=self.now)
 
 
-def salvaged(data: bytes) -> tuple[tuple[Batch, ...], Numbers]:
-    """What can still be read of a damaged state: its first batches, and the texts withdrawn."""
-    try:
-        raw = read_object(data)
-    except ValueError:
-        return (), NONE
-    batches: list[Batch] = []
-    try:
-        for each in raw["batches"]:
-            batch = Batch(**each)
-            check_kinds(batch)
-            when(batch.created)
-            if batch.count < 1 or batch.record_bytes < 3:
-                break
-            batches.append(batch)
-    except (ValueError, KeyError, TypeError):
-        pass
-    try:
-        return tuple(batches), listed(raw["withdrawn"])
-    except (ValueError, KeyError, TypeError):
-        return tuple(batches), NONE
-
-
 def carry_out(pool: FilledPool, plan: Plan) -> None:
     """Write what was planned, the state last.
 
@@ -350,24 +338,10 @@ def carry_out(pool: FilledPool, plan: Plan) -> None:
         Unreachable: the pool was changed since it was read; nothing was put into the state.
     """
     for batch, data in plan.files:
-        replace_object(pool, batch.key, data)
+        pool.put_over(batch.key, data)
     for key, post in plan.records:
-        replace_object(pool, key, post.dump())
+        pool.put_over(key, post.dump())
     if plan.state and not pool.save(plan.state, plan.etag):
         raise Unreachable(f"{pool.store.url} was changed during the repair; run it again.")
     if plan.given_up:
         pool.note(plan.given_up)
-
-
-def replace_object(pool: FilledPool, key: str, data: bytes) -> None:
-    """Write a whole file over a missing or a damaged one."""
-    try:
-        old, etag = pool.store.get(key)
-    except Missing:
-        old, etag = b"", ""
-    if old == data:
-        return
-    try:
-        pool.store.put_if(key, data, etag or None)
-    except Conflict:
-        raise Unreachable(f"{pool.store.url}/{key} was changed during the repair; run it again.") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -183,7 +183,7 @@ class State:
 
     def dump(self, name: str = "") -> bytes:
         """`name`: of the object that it is written to, and alone read from."""
-        values = {"format": 1, **dataclasses.asdict(self)}
+        values = {"format": 1, **dataclasses.asdict(replace(self, withdrawn=NONE))}
         many = len(self.withdrawn) > LISTED
         values["withdrawn"] = str(self.withdrawn) if many else [*self.withdrawn]
         entries = [*values["recent"], *filter(None, [values["claim"]])]

@@ -114,12 +114,20 @@ def test_the_scripts_take_text_too(text: str, checkout: Path, tmp_path: Path) ->
     words = ["--bot", text, f"--model={text}", "--pool", text]
     subprocess.run(["scripts/image", "built", *words], cwd=checkout, env={**os.environ, **path}, timeout=60)
     assert subprocess.run(["scripts/nearest", text, *VARIABLES], cwd=checkout, timeout=60).returncode == 0
-    for script, variable in {"find-python 3.11+": "PYTHON", "find-python 3.7": "TF1_PYTHON", "compile-requirements": "UV"}.items():
+    for script, variable in {
+        "find-python 3.11+": "PYTHON",
+        "find-python 3.7": "TF1_PYTHON",
+        "compile-requirements": "UV",
+    }.items():
         environment = {**os.environ, variable: text}
-        done = subprocess.run(f"scripts/{script}".split(), cwd=checkout, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            f"scripts/{script}".split(), cwd=checkout, env=environment, capture_output=True, text=True
+        )
         assert done.returncode == 1 and (text in done.stderr or "uv is missing" in done.stderr), done.stderr
     for script in ("setup", "find-python", "train-and-fill", "image"):
-        assert subprocess.run([f"scripts/{script}", text], cwd=checkout, env={**os.environ, "ENGINE": "x"}).returncode == 2
+        assert (
+            subprocess.run([f"scripts/{script}", text], cwd=checkout, env={**os.environ, "ENGINE": "x"}).returncode == 2
+        )
     assert sorted({path.name for path in checkout.iterdir()} - {"called"}) == before
 
 
@@ -133,7 +141,9 @@ def test_what_stands_in_the_environment_changes_nothing(variable: str, checkout:
     assert takes
     for target in takes:
         called, said = make(checkout, target, code=2, **{variable: "$(shell touch x)"})
-        assert called == [] and f"{variable} stands in the environment" in said and f"`make {target} {variable}=" in said
+        assert (
+            called == [] and f"{variable} stands in the environment" in said and f"`make {target} {variable}=" in said
+        )
         assert "$(shell" not in said and not (checkout / "x").exists()
     target = takes[0]
     plain = make(checkout, target)[0]

@@ -198,7 +198,7 @@ def test_whatever_happened_the_books_are_right_and_no_key_was_logged(bot: Bot) -
     assert "oauth_signature" not in log and "Authorization" not in log
     metrics = [json.loads(line) for line in log.splitlines() if '"event": "metrics"' in line]
     assert len(metrics) > 30 and all(
-        line["S3Requests"] <= 5 for line in metrics if line["Posted"] and not line["Refused"]
+        line["S3Requests"] <= 6 for line in metrics if line["Posted"] and not line["Refused"]
     )
 
 

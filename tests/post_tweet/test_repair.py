@@ -19,7 +19,7 @@ from post_tweet.state import PostRecord
 from post_tweet.xtext import problems
 
 from tests.helpers.fakes import MemoryStore, records
-from tests.helpers.invoking import World
+from tests.helpers.invoking import World, claimed
 
 IDS = {record["text"]: record["id"] for record in records(400)}
 
@@ -292,3 +292,14 @@ def test_a_healthy_pool_is_left_as_it_is() -> None:
     assert repair(world).said == []
     with pytest.raises(PostError):
         world.invoke("slot 2025-01-01T02:00:00Z")
+
+
+def test_a_text_given_up_by_an_older_version_gets_its_record() -> None:
+    world = World()
+    claimed(world)
+    world.x.readable = False
+    world.wait(hours=7)
+    assert world.invoke("tuesday").index == 1
+    wanted = world.store.objects.pop("posts/2026/0.json")
+    repair(world)
+    assert world.store.objects["posts/2026/0.json"] == wanted and repair(world).said == []

@@ -272,8 +272,8 @@ def account_(account: str | None, forget: bool, bot: Path) -> None:
     $ deepproverbs pool account --forget --pool s3://my-bucket/mybot
     """
     pool = open_pool(bot)
-    if account and forget:
-        raise WrongUse("Give an account's id or --forget.")
+    if account is not None and (forget or not account.isalnum()):
+        raise WrongUse("Give an account's id, of letters and digits, or --forget.")
     changed = bool(account or forget) and pool.hand_over(account)
     owner, url = pool.load()[0].account, pool.store.url
     text = f"{url} posts as the account {owner}, and no other." if owner else f"{url} belongs to whoever posts next."

@@ -30,8 +30,6 @@ def read_pool(path: Path) -> list[dict[str, Any]]:
         for number, record in enumerate(jsonl.records(path), 1):
             if not isinstance(record, dict) or not record.keys() >= FIELDS:
                 raise jsonl.BadLine(number, f"a record needs {', '.join(sorted(FIELDS))}")
-            if why := unusable(record):
-                raise jsonl.BadLine(number, why)
             records.append(record)
     except OSError as error:
         raise WrongUse(f"Cannot read {path}: {error}; `deepproverbs filter` writes such a file.") from error
@@ -52,6 +50,8 @@ def unusable(record: dict[str, Any]) -> str | None:
         json.dumps(record, ensure_ascii=False).encode()
     except (UnicodeEncodeError, RecursionError):
         return "it holds half of a surrogate pair, or is nested too deeply"
+    if "check" in record:
+        return "the field check is the pool's own; give it another name"
     allow = record.get("allow") or []
     if not isinstance(allow, list) or not all(isinstance(name, str) for name in allow):
         return "allow must be a list of link, mention, hashtag, cashtag"
@@ -67,9 +67,13 @@ def fill(path: Path, url: str, run: str) -> Appended:
 
 
 def records_of(path: Path) -> list[dict[str, Any]]:
-    """What a file's texts are in a pool. Raises as `read_pool`."""
+    """What a file's texts are in a pool. Raises as `read_pool`, and where a pool cannot hold a record."""
+    records = read_pool(path)
+    for number, record in enumerate(records, 1):
+        if why := unusable(record):
+            raise WrongUse(f"{path}, record {number}: {why}; nothing was added.")
     # Ids are made anew: an older version gave texts that differ in marks alone (Hindi, Thai) the same one.
-    return [{**record, "id": text_id(record["text"])} for record in read_pool(path)]
+    return [{**record, "id": text_id(record["text"])} for record in records]
 
 
 def history(url: str) -> list[str]:
