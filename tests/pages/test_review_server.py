@@ -68,7 +68,7 @@ def run(tmp_path: Path) -> made.Run:
 
 @pytest.fixture
 def page(run: made.Run) -> Iterator[Page]:
-    at = Reviewed(run.folder, load(run.bot), str(run.pool))
+    at = Reviewed(run.folder, load(run.bot), run.bot, str(run.pool))
     with open_decisions(run.folder, "anna") as decisions, closing(Desk(run.folder, decisions)) as desk:
 
         def publish(unread: bool) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from contextlib import closing
 from dataclasses import dataclass
@@ -144,7 +146,7 @@ def review(
         raise WrongUse("--unread says what --publish publishes; give both.")
     settings = load_bot(bot)
     folder = run_folder(run, settings)
-    at = Reviewed(folder, settings, owner.pool_of(folder, settings, bot, given().get("pool")))
+    at = Reviewed(folder, settings, bot, owner.pool_of(folder, settings, bot, given().get("pool")))
     if not folder.is_dir():
         raise WrongUse(f"There is nothing to review in {folder}; `deepproverbs run` makes texts.")
     with open_decisions(folder, by or "") as decisions:
@@ -172,7 +174,20 @@ class Reviewed:
 
     run: Path
     bot: Bot
+    file: Path
+    """The bot's."""
     pool: str
+
+    def command(self, words: str) -> str:
+        """The command to give next, for the same run, bot and pool."""
+        from training.runs import owner
+
+        if owner.Owner.read(self.run) is None:
+            where = ["--bot", owner.shown(self.file), "--run", str(self.run), "--pool", self.pool]
+            return shlex.join(["deepproverbs", *words.split(), *where])
+        usual = owner.pool_of(self.run, self.bot, self.file, None)
+        other = owner.place_of(usual) != owner.place_of(self.pool)
+        return owner.command(words, self.run) + (f" --pool {shlex.quote(self.pool)}" if other else "")
 
     def ask(self, decisions: Decisions) -> None:
         """Line by line."""
@@ -208,6 +223,9 @@ class Reviewed:
             page.page_token = guard.page_token
             opened = not no_browser and _person_at(sys.stdout) and open_browser(guard.address)
             result(f"{'Opened in your browser' if opened else 'Open this page'}: {guard.address}")
+            if "SSH_CONNECTION" in os.environ:
+                tunnel = f"{guard.port}:127.0.0.1:{guard.port}"
+                result(f"From your own machine: `ssh -L {tunnel}` to this one, then open it there.")
             result("It is for this machine alone. Ctrl-C ends it; every decision is kept at once.")
 
         with closing(Desk(self.run, decisions)) as desk:
@@ -217,7 +235,6 @@ class Reviewed:
 
     def _farewell(self, decisions: Decisions, lines: int) -> str:
         from training.curate.decisions import FILE
-        from training.runs import owner
 
         counts = decisions.counts()
         words = {"keep": "kept", "star": "starred", "edit": "edited", "drop": "dropped"}
@@ -227,7 +244,7 @@ class Reviewed:
         text = f"\n{'Decided' if lines else 'Nothing new; decided before'}: {told}. All of it is in {self.run / FILE}."
         if counts["conflict"]:
             text += f" About {counts['conflict']:,} people differ: they wait for a decision."
-        return f"{text}\nNext: `{owner.command('review --publish', self.run)}` puts it into {self.pool}."
+        return f"{text}\nNext: `{self.command('review --publish')}` puts it into {self.pool}."
 
     def anew(self, decisions: Decisions) -> Anew:
         from training.runs.reviewed import Anew
@@ -260,7 +277,6 @@ class Reviewed:
 
     def merge(self, file: Path, decisions: Decisions) -> None:
         """Take over another person's decisions and tell where people differ."""
-        from training.runs import owner
 
         merged = decisions.merge(file)
         result(f"{merged.added:,} decisions taken over from {file}; {merged.known:,} were here.")
@@ -270,7 +286,7 @@ class Reviewed:
             for line in standing:
                 result(f"  {line.by or 'earlier'}: {indented(f'{line.decision} {line.edited}'.strip(), 4)}")
         if merged.conflicts:
-            result(f"Decide these {len(merged.conflicts):,} with `{owner.command('review', self.run)}`.")
+            result(f"Decide these {len(merged.conflicts):,} with `{self.command('review')}`.")
 
     def export(self, file: Path, decisions: Decisions) -> None:
         """A table for a spreadsheet, or the log."""
