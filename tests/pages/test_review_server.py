@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.helpers import reviewed as made
-from training.cli.fill import Reviewed
+from training.cli.review import Reviewed
 from training.common.text import text_id
 from training.curate.decisions import Decisions, open_decisions
 from training.pages.review.app import Review
