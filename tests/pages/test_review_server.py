@@ -20,7 +20,7 @@ from training.curate.decisions import Decisions, open_decisions
 from training.pages.review.app import Review
 from training.pages.review.desk import Desk
 from training.pages.review.guard import PAGE_TOKEN, Guard
-from training.settings import load
+from training.settings import Bot, load
 
 PORT = 8123
 HERE = f"http://127.0.0.1:{PORT}"
@@ -74,7 +74,7 @@ def page(run: made.Run) -> Iterator[Page]:
         def publish(unread: bool) -> list[str]:
             return at._publish(decisions, unread)
 
-        review = Review(desk, decisions, "plain", lambda: False, lambda: at.anew(decisions), publish)
+        review = Review(desk, decisions, load(run.bot), lambda: False, lambda: at.anew(decisions), publish)
         guard = Guard(review.app, PORT)
         review.page_token = guard.page_token
         with TestClient(guard, base_url=HERE, follow_redirects=True) as client:
@@ -173,7 +173,7 @@ def test_a_text_cannot_break_out_of_the_page(tmp_path: Path) -> None:
     record = json.loads(path.read_text().splitlines()[0]) | {"text": evil, "names": "<b>&"}
     path.write_text(json.dumps(record) + "\n")
     with open_decisions(run.folder, "<i>") as decisions, closing(Desk(run.folder, decisions)) as desk:
-        review = Review(desk, decisions, "<u>", lambda: False, NotImplemented, NotImplemented)
+        review = Review(desk, decisions, Bot(name="<u>"), lambda: False, NotImplemented, NotImplemented)
         with TestClient(review.app) as client:
             text = client.get("/").text
     assert "<script>alert" not in text and "<img" not in text and "<u>" not in text and "<b>" not in text

@@ -153,7 +153,7 @@ class Reviewed:
             result("It is for this machine alone. Ctrl-C ends it; every decision is kept at once.")
 
         with closing(Desk(self.run, decisions)) as desk:
-            page = Review(desk, decisions, self.bot.name, held, anew, partial(self._publish, decisions))
+            page = Review(desk, decisions, self.bot, held, anew, partial(self._publish, decisions))
             serve(page.app, port, on_start)
         result(self._farewell(decisions, len(decisions.lines) - before))
 

@@ -35,6 +35,7 @@ from training.curate.decisions import WHAT, Decisions, What, as_csv
 from training.pages.places import looks
 from training.pages.review.desk import VIEWS, Asked, Desk, asked_of
 from training.runs.reviewed import Anew
+from training.settings import Bot
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
@@ -78,12 +79,12 @@ class Review:
         self,
         desk: Desk,
         decisions: Decisions,
-        title: str,
+        bot: Bot,
         held: Callable[[], bool],
         anew: Callable[[], Anew],
         publish: Callable[[bool], list[str]],
     ) -> None:
-        self.desk, self.decisions, self.title = desk, decisions, title
+        self.desk, self.decisions, self.bot = desk, decisions, bot
         self.held, self._make_anew, self._publish = held, anew, publish
         self._anew: asyncio.Future[Anew] | None = None
         self._publishing = False
@@ -133,9 +134,10 @@ class Review:
             "views": [*VIEWS],
             "by": self.decisions.by,
             "held": self.held(),
+            "language": self.bot.filter.language,
         }
         data = json.dumps(facts).replace("<", "\\u003c").replace("&", "\\u0026")
-        page = self.page.render(title=self.title, data=data, facts=facts, orders=orders, counts=counts)
+        page = self.page.render(title=self.bot.name, data=data, facts=facts, orders=orders, counts=counts)
         return Response(page.encode("utf-8", "replace"), media_type="text/html")
 
     async def file(self, request: Request) -> Response:
