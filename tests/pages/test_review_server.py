@@ -18,7 +18,7 @@ from training.cli.review import Reviewed
 from training.common.text import text_id
 from training.curate.decisions import Decisions, open_decisions
 from training.pages.review.app import Review
-from training.pages.review.desk import Desk
+from training.pages.review.desk import Desk, hidden
 from training.pages.review.guard import PAGE_TOKEN, Guard
 from training.settings import Bot, load
 
@@ -293,6 +293,11 @@ def test_an_edited_text_is_judged_as_a_new_one(page: Page) -> None:
     assert "near-duplicate" in page.decide(page.run.texts[3], "edit", "The moon keeps no ledgers of what it lent.").text
     assert page.decide(text, "edit", "The moon keeps no ledger of all it lent.").status_code == 200
     assert page.decide(text, "edit", text).json()["text"]["status"] == "keep", "the original is no edit"
+
+
+def test_what_nobody_sees_is_told() -> None:
+    assert hidden("a\u202eb\u200bc\x1b") == ["U+001B", "U+200B", "U+202E"]
+    assert hidden("क\u094d\u200dष, 👩\u200d👧\nand a flag 🇨🇭") == [], "what scripts and emoji need"
 
 
 def test_likeness_is_told(page: Page) -> None:

@@ -32,6 +32,7 @@ from starlette.routing import Route
 
 from training.common.errors import DeepproverbsError
 from training.curate.decisions import WHAT, Decisions, What, as_csv
+from training.curate.write import ALLOWED
 from training.pages.places import looks
 from training.pages.review.desk import VIEWS, Asked, Desk, asked_of
 from training.runs.reviewed import Anew
@@ -211,8 +212,10 @@ class Review:
         new = _written(asked["text"])
         objection = (await self.anew()).objection(new, self.desk.texts[number]) if new else None
         same = new == self.desk.texts[number]
+        allow = [name for name in ALLOWED if name in self.bot.filter.skip]
+        looked = [asdict(look) for look in looks(new, allow)]
         said = "" if same or not objection else f"{objection} {objection.reason}".strip()
-        return Answer({"objection": said if new else "Nothing is written here.", "looks": _looks(new)})
+        return Answer({"objection": said if new else "Nothing is written here.", "looks": looked})
 
     async def publish(self, request: Request) -> Response:
         asked = await _json(request)
@@ -247,10 +250,6 @@ class Review:
 def _written(text: str) -> str:
     """What a person wrote, as it is kept: lines end in \\n alone, and nobody means the space around a text."""
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
-
-
-def _looks(text: str) -> list[dict[str, Any]]:
-    return [asdict(look) for look in looks(text)]
 
 
 def _file(data: bytes, kind: str, name: str) -> Response:

@@ -199,7 +199,7 @@ class Desk:
                 {"by": line.by, "decision": line.decision, "edited": line.edited}
                 for line in self.decisions.standing(id)
             ],
-            "looks": [asdict(look) for look in looks(now)],
+            "looks": [asdict(look) for look in looks(now, record.get("allow", ()))],
             "hidden": hidden(now),
         }
 

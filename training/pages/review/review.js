@@ -291,6 +291,8 @@ function checkSoon() {
 async function save() {
   const words = $("new").value;
   if (!words.trim()) throw new Error("Nothing is written here; to publish nothing, drop the text.");
+  $("objection").textContent = "The rules are asked …";
+  $("objection").className = "small soft";
   try {
     await decide("edit", words);
   } catch (error) {
