@@ -89,8 +89,8 @@ train-and-fill:  ## corpus to pool, COUNT more texts each time, on a GPU image i
 report: $(PROJECT)  ## all about a run on one page, runs/NAME/report.html [BOT=]
 	@$(BIN)/deepproverbs report $(bot)
 
-review: $(PROJECT)  ## read the texts that name a people or a religion; publish or refuse each [BOT= POOL=]
-	@$(BIN)/deepproverbs review $(bot) $(pool)
+review: $(PROJECT)  ## read texts before they are published, in the browser: keep, drop, edit or star each [BOT= POOL= ARGS=--publish]
+	@$(BIN)/deepproverbs review $(bot) $(pool) $(args)
 
 refill: $(PROJECT)  ## more texts, if the pool's last for less than a month [BOT= POOL= COUNT=]
 	@$(BIN)/deepproverbs refill $(bot) $(pool) $(call option,--count,COUNT)
@@ -117,12 +117,13 @@ lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/shellcheck $(shell grep -lE -d skip '^#!.*bash' scripts/* .ci/run)
 	@$(BIN)/hadolint training/Dockerfile training/Dockerfile.torch
 
-bench: $(PROJECT) $(DEV) $(TF1) $(TORCH) $(BENCH)  ## fine-tuning and sampling beside peers; accepted texts a second; the filters; a post [ARGS="--rounds 3"]
+bench: $(PROJECT) $(DEV) $(TF1) $(TORCH) $(BENCH)  ## fine-tuning and sampling beside peers; accepted texts a second; the filters; a post; the review [ARGS="--rounds 3"]
 	@$(BIN)/python -m benchmarks.sampling $(args)
 	@$(BIN)/python -m benchmarks.finetuning
 	@$(BIN)/python -m benchmarks.accepted
 	@$(BIN)/python -m benchmarks.filters
 	@$(BIN)/python -m benchmarks.posting
+	@$(BIN)/python -m benchmarks.reviewing
 
 build:  ## the GPU image for this GPU and the bot's model [IMAGE_KIND=tensorflow|torch BOT= MODEL= BASE= CUBLAS=yes]
 	@$(image) build $(bot) $(call option,--model,MODEL)

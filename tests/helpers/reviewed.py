@@ -105,7 +105,6 @@ def server(run: Run, *options: str) -> Iterator[Server]:
         line = process.stdout.readline()
         found = re.search(r"http\S+", line)
         assert found, line
-        process.stdout.readline()
         yield Server(process, found[0])
     finally:
         if process.poll() is None:

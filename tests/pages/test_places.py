@@ -67,6 +67,11 @@ def test_what_is_too_long_or_empty_is_told() -> None:
     assert on_bluesky("a" * 300).problem == "" and on_bluesky(FAMILY * 300).problem == "has 7,500 of 3,000 bytes"
 
 
+def test_what_the_owner_permits_is_no_problem() -> None:
+    assert on_x("#wisdom is here").problem == "holds #" and not on_x("#wisdom is here", ["hashtag"]).problem
+    assert [look.problem for look in looks("#wisdom is here", ["hashtag"])] == ["", "", ""]
+
+
 def test_what_leads_elsewhere_differs_from_place_to_place() -> None:
     text = "@anna says #truth.It is on https://example.org, for $AAPL and a@b.c"
     x, mastodon, bluesky = ([part for part in look.paragraphs[0] if part[0]] for look in looks(text))

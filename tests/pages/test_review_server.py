@@ -14,13 +14,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.helpers import reviewed as made
-from training.cli.fill import Reviewed
+from training.cli.review import Reviewed
 from training.common.text import text_id
 from training.curate.decisions import Decisions, open_decisions
 from training.pages.review.app import Review
-from training.pages.review.desk import Desk
+from training.pages.review.desk import Desk, hidden
 from training.pages.review.guard import PAGE_TOKEN, Guard
-from training.settings import load
+from training.settings import Bot, load
 
 PORT = 8123
 HERE = f"http://127.0.0.1:{PORT}"
@@ -68,13 +68,13 @@ def run(tmp_path: Path) -> made.Run:
 
 @pytest.fixture
 def page(run: made.Run) -> Iterator[Page]:
-    at = Reviewed(run.folder, load(run.bot), str(run.pool))
+    at = Reviewed(run.folder, load(run.bot), run.bot, str(run.pool))
     with open_decisions(run.folder, "anna") as decisions, closing(Desk(run.folder, decisions)) as desk:
 
         def publish(unread: bool) -> list[str]:
             return at._publish(decisions, unread)
 
-        review = Review(desk, decisions, "plain", lambda: False, lambda: at.anew(decisions), publish)
+        review = Review(desk, decisions, load(run.bot), lambda: False, lambda: at.anew(decisions), publish)
         guard = Guard(review.app, PORT)
         review.page_token = guard.page_token
         with TestClient(guard, base_url=HERE, follow_redirects=True) as client:
@@ -173,7 +173,7 @@ def test_a_text_cannot_break_out_of_the_page(tmp_path: Path) -> None:
     record = json.loads(path.read_text().splitlines()[0]) | {"text": evil, "names": "<b>&"}
     path.write_text(json.dumps(record) + "\n")
     with open_decisions(run.folder, "<i>") as decisions, closing(Desk(run.folder, decisions)) as desk:
-        review = Review(desk, decisions, "<u>", lambda: False, NotImplemented, NotImplemented)
+        review = Review(desk, decisions, Bot(name="<u>"), lambda: False, NotImplemented, NotImplemented)
         with TestClient(review.app) as client:
             text = client.get("/").text
     assert "<script>alert" not in text and "<img" not in text and "<u>" not in text and "<b>" not in text
@@ -293,6 +293,11 @@ def test_an_edited_text_is_judged_as_a_new_one(page: Page) -> None:
     assert "near-duplicate" in page.decide(page.run.texts[3], "edit", "The moon keeps no ledgers of what it lent.").text
     assert page.decide(text, "edit", "The moon keeps no ledger of all it lent.").status_code == 200
     assert page.decide(text, "edit", text).json()["text"]["status"] == "keep", "the original is no edit"
+
+
+def test_what_nobody_sees_is_told() -> None:
+    assert hidden("a\u202eb\u200bc\x1b") == ["U+001B", "U+200B", "U+202E"]
+    assert hidden("क\u094d\u200dष, 👩\u200d👧\nand a flag 🇨🇭") == [], "what scripts and emoji need"
 
 
 def test_likeness_is_told(page: Page) -> None:

@@ -4,8 +4,8 @@
     {"key", "undo": the key of such a line, "at", "by"}
 
 `id` and `text` are the original's; `edited` is what is published in its place; `key` is a hash of all the rest, so a
-line proves itself. A line is on the disk before `decide` returns; half a line, which a killed program leaves, is cut off at the next start. Answers of an older version, in
-RUN/reviewed.jsonl, count as the first lines.
+line proves itself. A line is on the disk before `decide` returns; half a line, which a killed program leaves, is cut
+off at the next start. Answers of an older version, in RUN/reviewed.jsonl, count as the first lines.
 
 `over` names the lines about the text that whoever decided knew of. So logs of two people are merged by putting their
 lines together, in any order and however often: decisions that did not know of each other and differ are a conflict,
@@ -310,9 +310,9 @@ def _decision(raw: Any) -> Decision:
         raise TypeError("a field is no text")
     if not all(isinstance(key, str) for key in facts["over"]):
         raise TypeError("`over` names something else than keys")
-    if "undo" not in facts:
-        if facts.get("decision") not in WHAT or (facts["decision"] == "edit") != bool(facts.get("edited")):
-            raise ValueError("it decides nothing")
+    what = facts.get("decision")
+    if "undo" not in facts and (what not in WHAT or (what == "edit") != bool(facts.get("edited"))):
+        raise ValueError("it decides nothing")
     made = Decision.made(**{name: value for name, value in facts.items() if name != "key"})
     if made.key != facts["key"] or (made.text and made.id != text_id(made.text)):
         raise ValueError("it is not what was written: its key is another line's")

@@ -9,6 +9,7 @@ facets is plain there: nothing in it leads anywhere.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -35,9 +36,9 @@ class Look:
     """Lines end with line feeds in them."""
 
 
-def looks(text: str) -> list[Look]:
-    """The text in every place."""
-    return [on_x(text), on_mastodon(text), on_bluesky(text)]
+def looks(text: str, allow: Collection[str] = ()) -> list[Look]:
+    """The text in every place. `allow`: what its owner permits on X, of link, mention, hashtag, cashtag."""
+    return [on_x(text, allow), on_mastodon(text), on_bluesky(text)]
 
 
 def graphemes(text: str) -> int:
@@ -47,10 +48,11 @@ def graphemes(text: str) -> int:
     return len(_grapheme().findall(text))
 
 
-def on_x(text: str) -> Look:
+def on_x(text: str, allow: Collection[str] = ()) -> Look:
     """As X shows it; the problem is why this program would not post it."""
     shown = text.strip()
-    return Look("X", xtext.weighted_length(text), xtext.LIMIT, xtext.problems(text) or "", [_parts(shown, _X_LINKED)])
+    problem = xtext.problems(text, allow) or ""
+    return Look("X", xtext.weighted_length(text), xtext.LIMIT, problem, [_parts(shown, _X_LINKED)])
 
 
 def on_mastodon(text: str) -> Look:

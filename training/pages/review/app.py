@@ -32,9 +32,11 @@ from starlette.routing import Route
 
 from training.common.errors import DeepproverbsError
 from training.curate.decisions import WHAT, Decisions, What, as_csv
+from training.curate.write import ALLOWED
 from training.pages.places import looks
 from training.pages.review.desk import VIEWS, Asked, Desk, asked_of
 from training.runs.reviewed import Anew
+from training.settings import Bot
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
@@ -78,12 +80,12 @@ class Review:
         self,
         desk: Desk,
         decisions: Decisions,
-        title: str,
+        bot: Bot,
         held: Callable[[], bool],
         anew: Callable[[], Anew],
         publish: Callable[[bool], list[str]],
     ) -> None:
-        self.desk, self.decisions, self.title = desk, decisions, title
+        self.desk, self.decisions, self.bot = desk, decisions, bot
         self.held, self._make_anew, self._publish = held, anew, publish
         self._anew: asyncio.Future[Anew] | None = None
         self._publishing = False
@@ -133,9 +135,10 @@ class Review:
             "views": [*VIEWS],
             "by": self.decisions.by,
             "held": self.held(),
+            "language": self.bot.filter.language,
         }
         data = json.dumps(facts).replace("<", "\\u003c").replace("&", "\\u0026")
-        page = self.page.render(title=self.title, data=data, facts=facts, orders=orders, counts=counts)
+        page = self.page.render(title=self.bot.name, data=data, facts=facts, orders=orders, counts=counts)
         return Response(page.encode("utf-8", "replace"), media_type="text/html")
 
     async def file(self, request: Request) -> Response:
@@ -209,8 +212,10 @@ class Review:
         new = _written(asked["text"])
         objection = (await self.anew()).objection(new, self.desk.texts[number]) if new else None
         same = new == self.desk.texts[number]
+        allow = [name for name in ALLOWED if name in self.bot.filter.skip]
+        looked = [asdict(look) for look in looks(new, allow)]
         said = "" if same or not objection else f"{objection} {objection.reason}".strip()
-        return Answer({"objection": said if new else "Nothing is written here.", "looks": _looks(new)})
+        return Answer({"objection": said if new else "Nothing is written here.", "looks": looked})
 
     async def publish(self, request: Request) -> Response:
         asked = await _json(request)
@@ -245,10 +250,6 @@ class Review:
 def _written(text: str) -> str:
     """What a person wrote, as it is kept: lines end in \\n alone, and nobody means the space around a text."""
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
-
-
-def _looks(text: str) -> list[dict[str, Any]]:
-    return [asdict(look) for look in looks(text)]
 
 
 def _file(data: bytes, kind: str, name: str) -> Response:

@@ -7,7 +7,7 @@ Out: windows of texts in an order, counts. Of each text only the id, the text an
 
 from __future__ import annotations
 
-import bisect
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -152,15 +152,13 @@ class Desk:
     def find(self, query: str) -> NDArray[np.bool_]:
         """Which texts hold all words of the query, as parts of words, too."""
         found = np.ones(len(self.texts), bool)
-        starts: list[int] = self._starts.tolist()
         for word in _folded(query).encode("utf-8", "surrogatepass").split():
-            hits = np.zeros(len(self.texts), bool)
-            at = self._all.find(word)
-            while at >= 0:
-                number = bisect.bisect_right(starts, at) - 1
-                hits[number] = True
-                at = self._all.find(word, starts[number + 1])
-            found &= hits
+            # A match goes on to the end of its line: each text is met once, however often it holds the word.
+            hits = [match.start() for match in re.finditer(re.escape(word) + rb"[^\n]*", self._all)]
+            numbers = np.searchsorted(self._starts, np.array(hits, np.int64), side="right") - 1
+            holds = np.zeros(len(self.texts), bool)
+            holds[numbers] = True
+            found &= holds
         return found
 
     def counts(self) -> dict[str, Any]:
@@ -201,7 +199,7 @@ class Desk:
                 {"by": line.by, "decision": line.decision, "edited": line.edited}
                 for line in self.decisions.standing(id)
             ],
-            "looks": [asdict(look) for look in looks(now)],
+            "looks": [asdict(look) for look in looks(now, record.get("allow", ()))],
             "hidden": hidden(now),
         }
 

@@ -17,6 +17,8 @@ let ended = facts.texts.length < AHEAD; // no text comes after the last of the q
 let editing = false;
 let round = 0; // counts questions, so that a late answer to an old one is left aside
 
+for (const id of ["text", "new", "coming", "looks", "nearest", "like"]) $(id).lang = facts.language;
+
 function node(name, text, className) {
   const made = document.createElement(name);
   if (text !== undefined) made.textContent = text;
@@ -289,6 +291,8 @@ function checkSoon() {
 async function save() {
   const words = $("new").value;
   if (!words.trim()) throw new Error("Nothing is written here; to publish nothing, drop the text.");
+  $("objection").textContent = "The rules are asked …";
+  $("objection").className = "small soft";
   try {
     await decide("edit", words);
   } catch (error) {
@@ -303,7 +307,9 @@ async function save() {
 
 function askPublish() {
   const all = counts.all, good = all.keep + all.star + all.edit;
-  $("publish-what").textContent = !good && !all.drop ? "Nothing has been decided yet." : `${good.toLocaleString("en")} kept, starred or edited go into the pool; ${all.drop.toLocaleString("en")} dropped never do, and are taken out if they are there.`;
+  const dropped = `${all.drop.toLocaleString("en")} dropped never do, and are taken out if they are there.`;
+  $("publish-what").textContent = !good && !all.drop ? "Nothing has been decided yet."
+    : `${good.toLocaleString("en")} kept, starred or edited go into the pool${all.drop ? `; ${dropped}` : "."}`;
   $("publish-rest").hidden = !facts.held || !counts.pool.open;
   $("publish-rest").querySelector("span").textContent = `and the ${counts.pool.open.toLocaleString("en")} of the pool that nobody has read`;
   $("publish-said").replaceChildren();

@@ -17,7 +17,7 @@ from training.pages.review.guard import Guard
 
 
 def serve(app: ASGIApp, port: int, on_start: Callable[[Guard], None]) -> None:
-    """Serve on 127.0.0.1 until Ctrl-C or SIGTERM. `port`: 0 for any free one; `on_start`: called once it listens.
+    """Serve on 127.0.0.1 until Ctrl-C. `port`: 0 for any free one; `on_start`: called once it listens.
 
     Raises:
         WrongUse: the port is taken.
