@@ -32,6 +32,12 @@ nearest := $(shell scripts/nearest '$(subst ','\'',$(unknown))' $(VARIABLES))
 $(error There is no variable $(unknown)$(if $(nearest),; did you mean $(nearest)?,;) `make help` lists them)
 endif
 
+# What stands in the environment may be meant for another program: MODEL, NAME, EMAIL. Set-up's variables count there,
+# too; a target that takes another one says so and does nothing, for without DRY_RUN or BOT it might do too much.
+FROM_ENVIRONMENT := PYTHON TF1_PYTHON UV
+elsewhere := $(foreach v,$(filter-out $(FROM_ENVIRONMENT),$(VARIABLES)),$(if $(filter environment,$(firstword $(origin $v))),$v))
+$(foreach v,$(elsewhere),$(eval override $v :=))
+
 # A value is text, never code: make does not expand it again, and recipes take it from the environment, "$$POOL".
 $(foreach v,$(given) $(VARIABLES),$(if $(filter undefined default file,$(origin $v)),,$(eval override $v := $$(value $v))))
 export $(VARIABLES)
@@ -47,17 +53,23 @@ $(error ARGS has a quote that is not closed)
 endif
 endif
 
+# $(call said,POOL BOT): nothing; an error if one of them stands in the environment alone.
+said = $(foreach v,$(filter $1,$(elsewhere)),$(error $v stands in the environment, maybe for another program: \
+  say `make $@ $v=...`, or $v= for none))
 # $(call option,--pool,POOL): the option with the variable's value, if it has one.
-option = $(if $($2),$1 "$$$2")
+option = $(call said,$2)$(if $($2),$1 "$$$2")
 # $(call flag,--dry-run,DRY_RUN): the option if the variable says yes.
-flag = $(if $(strip $($2)),$(if $(filter $(NO),$($2)),,$(if $(filter $(YES_WORDS),$($2)),$1,$(error $2 is yes or no, not $($2)))))
+flag = $(call said,$2)$(if $(filter-out $(NO),$($2)),$(if $(filter-out $(YES_WORDS),$($2)),\
+  $(error $2 is yes or no, not $($2)),$1))
 NO := 0 n no N No NO f false False FALSE off Off OFF
 YES_WORDS := 1 y yes Y Yes YES t true True TRUE on On ON
 
-bot := $(call option,--bot,BOT)
-pool := $(call option,--pool,POOL)
+bot = $(call option,--bot,BOT)
+pool = $(call option,--pool,POOL)
+args = $(call said,ARGS)$(ARGS)
+image = $(call said,BASE CUBLAS IMAGE IMAGE_KIND)scripts/image
 
-.PHONY: help setup demo new train-and-fill report review tweet status check test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
+.PHONY: help setup demo new train-and-fill report review refill tweet status check test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -69,32 +81,35 @@ demo: $(PROJECT)  ## the Proverbs: 1,000 texts in a local pool, ten of them show
 	@$(BIN)/deepproverbs demo --setup $(call option,--model,MODEL)
 
 new: $(PROJECT)  ## a bot of your own texts, with settings that fit them [NAME= FILE= MODEL=]
-	@$(BIN)/deepproverbs new $(call option,--model,MODEL) -- "$$NAME" "$$FILE"
+	@$(call said,NAME FILE)$(BIN)/deepproverbs new $(call option,--model,MODEL) -- "$$NAME" "$$FILE"
 
 train-and-fill:  ## corpus to pool, COUNT more texts each time, on a GPU image if one runs [BOT= MODEL= POOL= COUNT= ENGINE=image|local]
-	@scripts/train-and-fill $(bot) $(call option,--model,MODEL) $(pool) $(call option,--count,COUNT)
+	@$(call said,BASE CUBLAS ENGINE IMAGE IMAGE_KIND)scripts/train-and-fill $(bot) $(call option,--model,MODEL) $(pool) $(call option,--count,COUNT)
 
 report: $(PROJECT)  ## all about a run on one page, runs/NAME/report.html [BOT=]
 	@$(BIN)/deepproverbs report $(bot)
 
-review: $(PROJECT)  ## read the texts that name a people or a religion; publish or refuse each [BOT= POOL=]
-	@$(BIN)/deepproverbs review $(bot) $(pool)
+review: $(PROJECT)  ## read texts before they are published, in the browser: keep, drop, edit or star each [BOT= POOL= ARGS=--publish]
+	@$(BIN)/deepproverbs review $(bot) $(pool) $(args)
+
+refill: $(PROJECT)  ## more texts, if the pool's last for less than a month [BOT= POOL= COUNT=]
+	@$(BIN)/deepproverbs refill $(bot) $(pool) $(call option,--count,COUNT)
 
 tweet: $(PROJECT)  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 SLOT= CHECKPOINT_DIR=]
 	@$(BIN)/deepproverbs post $(bot) $(pool) $(call option,--creds,TWITTER_CREDS) $(call flag,--dry-run,DRY_RUN) \
 	  $(call option,--slot,SLOT) $(call option,--checkpoint,CHECKPOINT_DIR)
 
 status: $(PROJECT)  ## the bot in AWS: last post, next slot, texts left, alarms, cost; or a pool's [POOL= BOT=]
-	@$(if $(POOL),$(BIN)/deepproverbs pool status $(bot) $(pool),$(CLOUD) status $(bot))
+	@$(call said,POOL)$(if $(POOL),$(BIN)/deepproverbs pool status $(bot) $(pool),$(CLOUD) status $(bot))
 
 check: $(PROJECT) $(DEV)  ## the quick tests, without TensorFlow, PyTorch, SAM and checkov: two minutes [ARGS="-k pool"]
-	@$(PYTEST) -m "not tensorflow and not torch and not sam and not checkov and not slow" $(ARGS)
+	@$(PYTEST) -m "not tensorflow and not torch and not sam and not checkov and not slow" $(args)
 
 test: $(PROJECT) $(DEV) $(TF1) $(TORCH) $(SAM) $(CHECKOV)  ## all tests, with TensorFlow 1.15, PyTorch and SAM [ARGS="-k pool"]
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) $(args)
 
 simulate: $(PROJECT) $(DEV)  ## the posting protocol: a million slots, every double fault, mutations [ARGS="--seed 7"]
-	@$(BIN)/python -m tests.simulation $(ARGS)
+	@$(BIN)/python -m tests.simulation $(args)
 
 lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/ruff check --quiet $(PYTHON_FILES)
@@ -102,21 +117,22 @@ lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/shellcheck $(shell grep -lE -d skip '^#!.*bash' scripts/* .ci/run)
 	@$(BIN)/hadolint training/Dockerfile training/Dockerfile.torch
 
-bench: $(PROJECT) $(DEV) $(TF1) $(TORCH) $(BENCH)  ## fine-tuning and sampling beside peers; accepted texts a second; the filters; a post [ARGS="--rounds 3"]
-	@$(BIN)/python -m benchmarks.sampling $(ARGS)
+bench: $(PROJECT) $(DEV) $(TF1) $(TORCH) $(BENCH)  ## fine-tuning and sampling beside peers; accepted texts a second; the filters; a post; the review [ARGS="--rounds 3"]
+	@$(BIN)/python -m benchmarks.sampling $(args)
 	@$(BIN)/python -m benchmarks.finetuning
 	@$(BIN)/python -m benchmarks.accepted
 	@$(BIN)/python -m benchmarks.filters
 	@$(BIN)/python -m benchmarks.posting
+	@$(BIN)/python -m benchmarks.reviewing
 
 build:  ## the GPU image for this GPU and the bot's model [IMAGE_KIND=tensorflow|torch BOT= MODEL= BASE= CUBLAS=yes]
-	@scripts/image build $(bot) $(call option,--model,MODEL)
+	@$(image) build $(bot) $(call option,--model,MODEL)
 
 run:  ## deepproverbs in the GPU image [ARGS="run --model 355M"]
-	@scripts/image run $(ARGS)
+	@$(image) run $(args)
 
 run-jupyter:  ## JupyterLab in the GPU image, port 8989
-	@scripts/image jupyter
+	@$(image) jupyter
 
 deploy: $(PROJECT) $(SAM)  ## the bot in AWS [SCHEDULE= TIME_ZONE= FLEXIBLE= ENABLE=yes|no EMAIL= LOW_DAYS= DASHBOARD= BOT=]
 	@$(CLOUD) deploy $(bot) $(call option,--schedule,SCHEDULE) $(call option,--time-zone,TIME_ZONE) \
@@ -144,8 +160,8 @@ clear-queues: $(PROJECT)  ## show and delete the messages of posts that failed, 
 destroy: $(PROJECT)  ## delete the bot from AWS; its pool stays [YES=1 BOT=]
 	@$(CLOUD) destroy $(bot) $(call flag,--yes,YES)
 
-cloud-train: $(PROJECT) $(SAM)  ## the training job on spot GPUs in AWS [SHARDS=4 MODEL= COUNT= EMAIL= BUDGET= BOT=]
-	@$(CLOUD) train $(bot) $(call option,--model,MODEL) $(call option,--count,COUNT) \
+cloud-train: $(PROJECT) $(SAM)  ## the training job on spot GPUs in AWS [SHARDS=4 MODEL= COUNT= EMAIL= BUDGET= YES=1 BOT=]
+	@$(CLOUD) train $(bot) $(call flag,--yes,YES) $(call option,--model,MODEL) $(call option,--count,COUNT) \
 	  $(call option,--shards,SHARDS) $(call option,--email,EMAIL) $(call option,--budget,BUDGET)
 
 cloud-status: $(PROJECT)  ## how far it is [BOT=]
@@ -155,7 +171,7 @@ cloud-destroy: $(PROJECT)  ## delete its image, queue and workspace; the pool st
 	@$(CLOUD) train-destroy $(bot) $(call flag,--yes,YES)
 
 requirements:  ## pin requirements/*.in anew (needs uv)
-	@scripts/compile-requirements $(ARGS)
+	@scripts/compile-requirements $(args)
 
 nano: $(TORCH) $(PROJECT)  ## train the small base model from nothing: about an hour
 	@$(BIN)/python -m data.proverbs.prepare data/proverbs

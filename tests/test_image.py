@@ -144,6 +144,39 @@ def test_the_bot_s_settings_are_read_as_toml(text: str, machine: Machine) -> Non
     assert machine.chosen("--bot", "data/missing", "--count", "3") == "tensorflow"
 
 
+def test_a_stranger_s_bot_cannot_harm(machine: Machine) -> None:
+    """Its folder may be called as a variable of awk's is set, and its settings hold what a terminal obeys."""
+    path = machine.root / "a=b" / "bot.toml"
+    path.parent.mkdir()
+    path.write_text('model = "hf:\x1b[31ma\x9b\u202e/b"\n[finetune]\n')
+    result = machine.image("build", "--bot", "a=b")
+    assert result.stderr == "The image deepproverbs-torch (torch): TensorFlow 1.15 cannot train hf:[31ma/b.\n"
+    machine.gpu("7.0")
+    assert "cannot train hf:[31ma/b) wants a GPU" in one_sentence(machine.image("build", "--bot", "a=b"))
+
+
+@pytest.mark.parametrize(
+    ("words", "inside"),
+    [
+        (["--bot", "data/mine", "--pool", "s3://b/x"], True),
+        (["--bot=data/mine", "--pool=./pool/x"], True),
+        (["--pool=/elsewhere/pool"], False),
+        (["--pool", "/elsewhere/pool"], False),
+        (["--pool", "data/../../pool"], False),
+        (["--bot=data/.."], False),
+    ],
+)
+def test_a_path_that_the_container_cannot_see_is_worked_on_here(
+    words: list[str], inside: bool, machine: Machine
+) -> None:
+    """Written inside the container it would be gone with it."""
+    machine.gpu("8.6")
+    program(machine.root / "scripts" / "setup", "true")
+    program(machine.root / ".venvs" / "project" / "bin" / "deepproverbs", 'echo "ran $*"')
+    said = run("scripts/train-and-fill", *words, cwd=machine.root, **machine.env).stdout
+    assert ("working in the GPU image" in said) is inside and ("A path lies outside" in said) is not inside
+
+
 def test_the_owner_may_decide(machine: Machine) -> None:
     machine.gpu("9.0")
     assert machine.chosen() == "torch" and machine.chosen(IMAGE_KIND="tensorflow") == "tensorflow"

@@ -16,6 +16,7 @@ from infra.cloud.ready import next_step
 from infra.cloud.schedule import moments
 from infra.cloud.stack import NAMESPACE, Owner, Stack, aws_errors
 from training.common.errors import WrongUse
+from training.common.terminal import one_line
 
 ALARMS = {
     "ErrorAlarm": ("the function fails", "logs"),
@@ -59,7 +60,7 @@ class Status:
     def text(self) -> str:
         """For people."""
         shown = [f"{self.bot} in {self.region}, stack {self.stack}:"]
-        shown += [f"  {name:<10}  {text}" for name, text in self.lines]
+        shown += [one_line(f"  {name:<10}  {text}") for name, text in self.lines]
         if self.messages:
             shown.append(f"When their causes are fixed: {make('clear-queues')}, which ends the queues' alarms")
         return "\n".join([*shown, f"Next: {self.next_step}"])

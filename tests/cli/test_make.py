@@ -1,4 +1,5 @@
-"""make: thin lines over the program. A variable is text and never code, an unknown one is refused, 0 means no."""
+"""make: thin lines over the program. A variable is text and never code, an unknown one is refused, 0 means no, and what
+stands in the environment changes nothing by itself."""
 
 from __future__ import annotations
 
@@ -22,6 +23,20 @@ NASTY = [
     "a b  c", "two\nlines\n", "# no comment", "$$HOME", "$HOME", "-x", "back\\", "it's", '"', "100%", "ü",
 ]  # fmt: skip
 
+OTHERS = ("tf1", "torch", "sam", "checkov", "bench")
+TAKEN = {
+    "BOT": "pause", "MODEL": "demo --setup", "POOL": "tweet", "COUNT": "cloud-train", "TWITTER_CREDS": "tweet",
+    "CHECKPOINT_DIR": "tweet", "SLOT": "post-now", "SCHEDULE": "deploy", "TIME_ZONE": "deploy", "FLEXIBLE": "deploy",
+    "ENABLE": "deploy", "EMAIL": "deploy", "LOW_DAYS": "deploy", "DASHBOARD": "deploy", "HOURS": "logs",
+    "SHARDS": "cloud-train", "BUDGET": "cloud-train",
+}  # fmt: skip
+"""Variable → a target that hands it on by an option, with what else the program gets."""
+OPTIONS = {"TWITTER_CREDS": "--creds", "CHECKPOINT_DIR": "--checkpoint"}
+COMMANDS = {
+    "tweet": ["post"], "pause": ["cloud", "pause"], "demo": ["demo"], "deploy": ["cloud", "deploy"],
+    "logs": ["cloud", "logs"], "post-now": ["cloud", "post-now"], "cloud-train": ["cloud", "train"],
+}  # fmt: skip
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
@@ -33,7 +48,7 @@ def checkout(tmp_path: Path) -> Path:
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text("#!/bin/sh\nprintf '%s\\0' \"$@\" >called\n")
         program.chmod(0o755)
-    for stamp in ("project/.installed", "project/.installed-dev", "tf1/.installed", "sam/.installed"):
+    for stamp in ("project/.installed", "project/.installed-dev", *(f"{name}/.installed" for name in OTHERS)):
         (tmp_path / ".venvs" / stamp).parent.mkdir(exist_ok=True)
         (tmp_path / ".venvs" / stamp).touch()
     for needed in ("pyproject.toml", "requirements"):
@@ -60,22 +75,92 @@ def make(checkout: Path, *words: str, code: int = 0, **environment: str) -> tupl
 
 @pytest.mark.parametrize("text", NASTY)
 def test_a_variable_is_text(text: str, checkout: Path) -> None:
+    """Every variable that the program is called with."""
     before = sorted(path.name for path in checkout.iterdir())
+    for variable, target in TAKEN.items():
+        target, *more = target.split()
+        option = OPTIONS.get(variable, "--" + variable.lower().replace("_", "-"))
+        assert make(checkout, target, f"{variable}={text}")[0] == [*COMMANDS[target], *more, option, text]
     wanted = ["pool", "status", "--bot", text, "--pool", text]
     assert make(checkout, "status", f"POOL={text}", f"BOT={text}")[0] == wanted
-    assert make(checkout, "status", POOL=text, BOT=text)[0] == wanted
     assert make(checkout, "secrets", f"TWITTER_CREDS={text}")[0] == ["cloud", "secrets", "--", text]
     assert make(checkout, "train-and-fill", f"MODEL={text}", f"COUNT={text}")[0] == ["--model", text, "--count", text]
     assert make(checkout, "new", f"NAME={text}", f"FILE={text}")[0] == ["new", "--", text, text]
     assert make(checkout, "pause", f"AWS_PROFILE={text}")[0] == ["cloud", "pause"]
+    for variable, target in {"DRY_RUN": "tweet", "YES": "destroy"}.items():
+        assert make(checkout, target, f"{variable}={text}", code=2)[0] == []
     assert sorted({path.name for path in checkout.iterdir()} - {"called"}) == before
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_the_scripts_take_text_too(text: str, checkout: Path, tmp_path: Path) -> None:
+    """Those that scripts read from the environment, in which make puts what was said to it."""
+    for name in ("train-and-fill", "image"):
+        shutil.copy(ROOT / "scripts" / name, checkout / "scripts" / name)
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text("#!/bin/sh\nprintf '%s\\0' \"$@\" >called\n")
+    docker.chmod(0o755)
+    path = {"PATH": f"{docker.parent}:{os.environ['PATH']}"}
+    before = sorted(path.name for path in checkout.iterdir())
+    assert "ENGINE is image or local" in make(checkout, "train-and-fill", f"ENGINE={text}", code=2, **path)[1]
+    assert "IMAGE_KIND is tensorflow or torch" in make(checkout, "build", f"IMAGE_KIND={text}", code=2, **path)[1]
+    assert "CUBLAS is yes or no" in make(checkout, "build", f"CUBLAS={text}", code=2, **path)[1]
+    assert make(checkout, "build", f"BASE={text}", **path)[0][:3] == ["build", "--build-arg", f"BASE={text}"]
+    if text.startswith("-"):
+        assert "IMAGE is the name of an image" in make(checkout, "build", f"IMAGE={text}", code=2, **path)[1]
+    else:
+        assert make(checkout, "build", f"IMAGE={text}", **path)[0][:3] == ["build", "--tag", text]
+    words = ["--bot", text, f"--model={text}", "--pool", text]
+    subprocess.run(["scripts/image", "built", *words], cwd=checkout, env={**os.environ, **path}, timeout=60)
+    assert subprocess.run(["scripts/nearest", text, *VARIABLES], cwd=checkout, timeout=60).returncode == 0
+    for script, variable in {
+        "find-python 3.11+": "PYTHON",
+        "find-python 3.7": "TF1_PYTHON",
+        "compile-requirements": "UV",
+    }.items():
+        environment = {**os.environ, variable: text}
+        done = subprocess.run(
+            f"scripts/{script}".split(), cwd=checkout, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 1 and (text in done.stderr or "uv is missing" in done.stderr), done.stderr
+    for script in ("setup", "find-python", "train-and-fill", "image"):
+        assert (
+            subprocess.run([f"scripts/{script}", text], cwd=checkout, env={**os.environ, "ENGINE": "x"}).returncode == 2
+        )
+    assert sorted({path.name for path in checkout.iterdir()} - {"called"}) == before
+
+
+@pytest.mark.parametrize("variable", sorted(VARIABLES - {"PYTHON", "TF1_PYTHON", "UV"}))
+def test_what_stands_in_the_environment_changes_nothing(variable: str, checkout: Path) -> None:
+    """MODEL or NAME may be another program's, and a run without the DRY_RUN before `make` would post."""
+    takes = [
+        target for target in re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        if re.search(rf"\b{variable}\b", everything_in(target))
+    ]  # fmt: skip
+    assert takes
+    for target in takes:
+        called, said = make(checkout, target, code=2, **{variable: "$(shell touch x)"})
+        assert (
+            called == [] and f"{variable} stands in the environment" in said and f"`make {target} {variable}=" in said
+        )
+        assert "$(shell" not in said and not (checkout / "x").exists()
+    target = takes[0]
+    plain = make(checkout, target)[0]
+    assert make(checkout, target, f"{variable}=", **{variable: "1"})[0] == plain, "= says: none"
+    assert make(checkout, target, f"{variable}=1", **{variable: "2"})[0] == make(checkout, target, f"{variable}=1")[0]
+    assert make(checkout, "help", **{variable: "1"})[1] == make(checkout, "help")[1]
+
+
+def everything_in(target: str) -> str:
+    """A recipe with the Makefile's own abbreviations written out."""
+    text = (ROOT / "Makefile").read_text()
+    short = dict(re.findall(r"^(bot|pool|args|image) = (.*)$", text, re.MULTILINE))
+    return re.sub(r"\$\((\w+)\)", lambda found: short.get(found[1], found[0]), recipe(target))
 
 
 @pytest.mark.parametrize("target", ["simulate", "run", "test"])
 def test_args_are_words(target: str, checkout: Path) -> None:
-    (checkout / ".venvs" / "checkov").mkdir()
-    (checkout / ".venvs" / "checkov" / ".installed").touch()
-
     def words(text: str, code: int = 0) -> list[str]:
         return make(checkout, target, f"ARGS={text}", code=code)[0]
 
