@@ -289,7 +289,7 @@ def test_without_aws_credentials_a_command_is_one_sentence(
 def test_status_without_aws_is_the_folder_s(tmp_path: Path) -> None:
     (tmp_path / "bot.toml").write_text(f'name = "t"\npool = "{tmp_path}/pool"\n')
     (tmp_path / "pool").mkdir()
-    (tmp_path / "pool" / "state.json").write_bytes(State().dump())
+    (tmp_path / "pool" / "state.json").write_bytes(State().dump("state.json"))
     words = ["cloud", "status", "--bot", str(tmp_path / "bot.toml")]
     result = run(sys.executable, "-m", "training.cli.main", *words, HOME=str(tmp_path))
     assert result.returncode == 0 and "0 of 0 texts left" in result.stdout
