@@ -83,7 +83,7 @@ def check_posts(pool: FilledPool, state: State, posted: dict[int, list[str]], te
 
     def read(index: int) -> PostRecord | PoolBroken:
         try:
-            return pool._post(index, posted[index][-1])
+            return pool.read_post(index, posted[index][-1])
         except PoolBroken as error:
             return error
 

@@ -129,10 +129,10 @@ class PoolFiles:
         for year in range(first.year, last.year + 1):
             key = f"{self.posts}{year:04}/{index}.json"
             if self.store.has(key):
-                return self._post(index, key)
+                return self.read_post(index, key)
         return None
 
-    def _post(self, index: int, key: str) -> PostRecord:
+    def read_post(self, index: int, key: str) -> PostRecord:
         """The record at `key`. Raises PoolBroken: it is gone, damaged, or that of another text."""
         try:
             record = PostRecord.parse(self.store.get(key)[0], f"{self.store.url}/{key}")

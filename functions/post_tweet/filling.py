@@ -103,6 +103,20 @@ class FilledPool(PoolFiles):
             if self.store.get(batch.key)[0] != data:
                 raise PoolBroken(f"{self.store.url}/{batch.key} exists with other bytes; remove it.") from None
 
+    def put_over(self, key: str, data: bytes) -> None:
+        """Write a whole file over a missing or a damaged one. Raises Unreachable: somebody else did so meanwhile."""
+        etag = None
+        try:
+            old, etag = self.store.get(key)
+            if old == data:
+                return
+        except Missing:
+            pass
+        try:
+            self.store.put_if(key, data, etag)
+        except Conflict:
+            raise Unreachable(f"{self.store.url}/{key} was changed during the repair; run it again.") from None
+
 
 def recorded_ahead(state: State, posted: Iterable[int]) -> list[int]:
     """Texts whose posts are recorded although the state holds them ready. `posted` was listed before it was read."""
@@ -130,7 +144,17 @@ def pack(records: list[dict[str, Any]], run: str) -> tuple[Batch, bytes]:
     """A batch and its bytes; its id comes from the texts, so the same fill makes the same batch."""
     plain = ({name: value for name, value in record.items() if name != "check"} for record in records)
     name, lines = seal([json.dumps(record, ensure_ascii=False).encode() for record in plain])
+    return _packed(lines, name, run)
+
+
+def pack_plain(records: list[dict[str, Any]], run: str) -> tuple[Batch, bytes]:
+    """A batch as older versions made it, without checksums."""
+    return _packed([json.dumps(record, ensure_ascii=False).encode() for record in records], "", run)
+
+
+def _packed(lines: list[bytes], name: str, run: str) -> tuple[Batch, bytes]:
     width = max(map(len, lines)) + 1
     data = b"".join(line.ljust(width - 1) + b"\n" for line in lines)
+    digest = hashlib.sha256(data).hexdigest()
     created = datetime.now(UTC).isoformat(timespec="microseconds")
-    return Batch(name, len(records), width, hashlib.sha256(data).hexdigest(), created, run), data
+    return Batch(name or digest[:16], len(lines), width, digest, created, run), data

@@ -166,7 +166,7 @@ class Pool(FilledPool):
         self._check(state, Numbers(((index, index + 1),)))
         notes = self._notes()
         fate, key = fate_of(state, index, notes), notes.get(index)
-        post = self._post(index, key) if key and index < state.next else None
+        post = self.read_post(index, key) if key and index < state.next else None
         if post and fate == "posted":
             fate = post.outcome  # given up, too, leaves a record
         about = {k: v for k, v in dataclasses.asdict(post).items() if k != "outcome"} if post else None

@@ -329,6 +329,15 @@ def publish(call: Call, state: State, before: Claim | None) -> Generator[Effect,
             yield from record_post(before, None, now, sure=False)
             entry = Settled(before.slot, claim.index, "posted", None, stamp(now), None, before.others)
             return (yield from settle_found(call, state, entry, claim))
+        case Refused("text", "duplicate"):
+            # The state knows of no attempt: somebody else has posted it, or one whose claim was lost with a later state,
+            # and that may have been for this slot.
+            yield Warn(
+                f"{call.place.name} has published text {claim.index} before, and the state knows of no attempt; run "
+                "`deepproverbs pool verify`, and look at the account."
+            )
+            entry = Settled(call.slot, claim.index, "abandoned", None, stamp(now), "duplicate")
+            return (yield from settle_found(call, state, entry, claim))
         case Refused("text", reason, sentence):
             yield Warn(f"{call.place.name} refused text {claim.index}: {sentence}", "Refused")
             yield from settle(call, state, Settled(call.slot, claim.index, "refused", None, stamp(now), reason))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,10 @@ LISTED = 1000
 batch of 100,000 that is taken out would add a megabyte to every read and write of the state."""
 RECENT = 64
 """Posted texts that the state remembers."""
+
+
+class NewerVersion(PoolBroken):
+    """The state says what this version does not know."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,7 @@ class State:
 
     def dump(self, name: str = "") -> bytes:
         """`name`: of the object that it is written to, and alone read from."""
-        values = {"format": 1, **dataclasses.asdict(self)}
+        values = {"format": 1, **dataclasses.asdict(replace(self, withdrawn=NONE))}
         many = len(self.withdrawn) > LISTED
         values["withdrawn"] = str(self.withdrawn) if many else [*self.withdrawn]
         entries = [*values["recent"], *filter(None, [values["claim"]])]
@@ -203,7 +207,7 @@ class State:
             if not isinstance(version, int):
                 raise ValueError(f"format is {str(version)[:40]!r}")
             if version > FORMAT:
-                raise PoolBroken(
+                raise NewerVersion(
                     f"{where} was written by a newer version (format {version}, this one knows "
                     f"{FORMAT}); update deepproverbs here."
                 )

@@ -262,10 +262,10 @@ def test_looking_into_a_pool_and_taking_texts_out(tmp_path: Path, capsys: pytest
     batch = next((tmp_path / "pool" / "batches").iterdir())
     batch.write_bytes(batch.read_bytes().replace(b"saying", b"slaying", 1))
     assert main(["pool", "verify", "--pool", url]) == 1
-    assert " differs" in capsys.readouterr().err
+    assert "checksum differs" in capsys.readouterr().err
     assert main(["pool", "verify", "--json", "--pool", url]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert found["whole"] is False and " differs" in found["wrong"][0]
+    assert found["whole"] is False and "checksum differs" in found["wrong"][0]
 
 
 def test_texts_are_withdrawn_by_ranges_and_batches_and_come_back(

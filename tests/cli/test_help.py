@@ -23,7 +23,7 @@ from training.common.paths import ROOT
 PROGRAM = "deepproverbs"
 COMMANDS = {
     "new", "run", "demo", "job", "corpus", "base", "finetune", "convert", "export", "sample", "filter", "fill", "pool",
-    "post", "schedule", "cloud", "report", "review", "settings", "completion",
+    "post", "schedule", "refill", "cloud", "report", "review", "settings", "completion",
 }  # fmt: skip
 
 
@@ -68,6 +68,7 @@ def test_the_commands() -> None:
     assert {words[0] for words in ALL if words} == COMMANDS
     assert {words[1] for words in ALL if words[:1] == ("pool",) and words[1:]} == {
         "status", "list", "batches", "show", "withdraw", "restore", "verify", "pause", "resume",
+        "account", "repair",
     }  # fmt: skip
     assert {words[1] for words in ALL if words[:1] == ("job",) and words[1:]} == {"place", "train", "sample", "fill"}
     assert {words[1] for words in ALL if words[:1] == ("cloud",) and words[1:]} == {

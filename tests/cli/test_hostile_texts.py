@@ -50,6 +50,8 @@ COMMANDS: dict[str, list[str]] = {
     "pool withdraw": ["1 --pool pool", "--batch EVIL --pool pool", "EVIL --pool pool"],
     "pool restore": ["1 --pool pool", "--batch EVIL --pool pool"],
     "pool verify": ["--pool pool", "--pool broken"],
+    "pool account": ["--pool pool", "EVIL --pool pool", "--forget --pool pool"],
+    "pool repair": ["--pool pool", "--pool broken", "--pool x --yes --creds EVIL", "--pool x --from half.jsonl"],
     "pool pause": ["--pool pool", "--pool EVIL"],
     "pool resume": ["--pool pool"],
     "post": ["--pool pool --dry-run -v", "--pool x --creds keys.json -v", "--pool EVIL --dry-run",

@@ -1,11 +1,11 @@
 """Kill a process before and after each of its system calls, with ptrace, and look at what it leaves in a folder.
 
-    python -m tests.helpers.kill_at_each_call post|fill [in-place]
+    python -m tests.helpers.kill_at_each_call post|fill|repair [in-place]
 
 A program of its own, because it forks: Python forks safely only while it has no threads. For every stop at a system
-call a fresh copy of a pool is made, a child posts one text (or fills in five) and is killed there; then the same is
-done again, undisturbed, a minute later. Prints {"stops": …, "wrong": […]}. `in-place` writes files without a
-temporary name: the mistake that this must find.
+call a fresh copy of a pool is made, a child posts one text (or fills in five, or repairs a pool that has lost its
+state, a record and half a batch) and is killed there; then the same is done again, undisturbed, a minute later.
+Prints {"stops": …, "wrong": […]}. `in-place` writes files without a temporary name: the mistake that this must find.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from pathlib import Path
 from post_tweet import effects, protocol, telemetry
 from post_tweet.place import CannotTell, Found, NotFound, Posted, Refused, Unknown
 from post_tweet.pool import Pool
+from post_tweet.repair import Helper, Repair, carry_out
 from post_tweet.runtime import Runtime, run_protocol
 from post_tweet.store import DirectoryStore
+from post_tweet.xtext import problems
 
 from tests.helpers.fakes import LikeX, records
 
@@ -57,15 +59,31 @@ class FileX(LikeX):
         return Found(str(self.texts().index(text) + 1)) if text in self.texts() else NotFound()
 
 
-def post_one(folder: Path, now: datetime) -> None:
+def post_one(folder: Path, now: datetime, slot: str = "monday") -> None:
     x = FileX(folder / "x.txt")
-    call = effects.Call("monday", f"owner {now}", timedelta(seconds=55), x)
+    call = effects.Call(slot, f"owner {now}", timedelta(seconds=55), x)
     runtime = Runtime(Pool(DirectoryStore(folder / "pool")), x, telemetry.Metrics(), lambda: now)
-    run_protocol(protocol.posting(call), runtime, "monday")
+    run_protocol(protocol.posting(call), runtime, slot)
 
 
 def fill_five(folder: Path, now: datetime) -> None:
     Pool(DirectoryStore(folder / "pool")).append(records(5, start=50), "more")
+
+
+def damaged(folder: Path) -> None:
+    """Three posts, then the loss of the state, a record and half of the batch."""
+    for hour in range(3):
+        post_one(folder, START + timedelta(hours=hour), f"slot {hour}")
+    (batch,) = (folder / "pool/batches").iterdir()
+    batch.write_bytes(batch.read_bytes()[:700])
+    (folder / "pool/posts/2026/1.json").write_bytes(b"")
+    (folder / "pool/state.json").unlink()
+
+
+def repair(folder: Path, now: datetime) -> None:
+    pool = Pool(DirectoryStore(folder / "pool"))
+    helper = Helper(lambda text: f"id of {text}", problems)
+    carry_out(pool, Repair(pool, helper, now + timedelta(hours=3)).plan())
 
 
 def killed_at(stop: int, job: Callable[[], None]) -> bool:
@@ -89,20 +107,25 @@ def killed_at(stop: int, job: Callable[[], None]) -> bool:
     return True
 
 
-def wrong_after(folder: Path, job: Callable[[Path, datetime], None], filled: bool) -> list[str]:
+def wrong_after(folder: Path, job: Callable[[Path, datetime], None], what: str) -> list[str]:
     """What is wrong after the kill and a second, undisturbed try."""
     pool = Pool(DirectoryStore(folder / "pool"))
     try:
-        pool.load()
+        if what != "repair":
+            pool.load()
         job(folder, START + timedelta(minutes=1))
         state = pool.load()[0]
     except Exception as error:
         return [f"{type(error).__name__}: {error}"]
     found = pool.verify()
     texts = Counter(FileX(folder / "x.txt").texts())
-    if not filled and (texts.total() != 1 or state.next != 1 or state.claim):
+    if what == "repair":
+        found = [sentence for sentence in found if "belongs to no fill" not in sentence]
+        if state.next not in (4, 5) or not state.paused or state.remaining < 0 or texts.total() != 3:
+            found.append(f"next {state.next}, paused {state.paused}")
+    if what == "post" and (texts.total() != 1 or state.next != 1 or state.claim):
         found.append(f"{texts.total()} posts, next {state.next}, claim {state.claim}")
-    if filled and (state.total != 8 or len({r["id"] for r in pool.records()}) != 8):
+    if what == "fill" and (state.total != 8 or len({r["id"] for r in pool.records()}) != 8):
         found.append(f"{state.total} texts")
     left = sorted(path.name for path in (folder / "pool").rglob("*") if path.name.startswith(".part"))
     return found + ([f"left over: {left}"] if left else [])
@@ -118,17 +141,19 @@ def main(what: str, how: str = "") -> None:
     telemetry.quiet = True
     if how == "in-place":
         DirectoryStore._replace = write_in_place  # type: ignore[method-assign]
-    job = {"post": post_one, "fill": fill_five}[what]
+    job = {"post": post_one, "fill": fill_five, "repair": repair}[what]
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         base, stop = Path(name) / "base", 0
-        Pool(DirectoryStore(base / "pool")).append(records(3), "first")
+        Pool(DirectoryStore(base / "pool")).append(records(10 if what == "repair" else 3), "first")
+        if what == "repair":
+            damaged(base)
         while True:
             folder = Path(name) / str(stop)
             shutil.copytree(base, folder)
             if not killed_at(stop, lambda: job(folder, START)):  # noqa: B023 - it runs at once
                 break
-            wrong += [f"stop {stop}: {found}" for found in wrong_after(folder, job, what == "fill")]
+            wrong += [f"stop {stop}: {found}" for found in wrong_after(folder, job, what)]
             shutil.rmtree(folder)
             stop += 1
     print(json.dumps({"stops": stop, "wrong": wrong}))

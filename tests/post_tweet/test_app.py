@@ -254,15 +254,16 @@ def test_a_state_that_cannot_be_read_has_no_pool_metrics(x: LoopbackX, capsys: p
 
 def test_a_line_an_effect_says_what_happened(x: LoopbackX, capsys: pytest.CaptureFixture[str]) -> None:
     app.handler(EVENT, CONTEXT)
-    effects = [line for line in lines(capsys) if line["event"] != "metrics" or line["S3Requests"] != 5]
+    effects = [line for line in lines(capsys) if line["event"] != "metrics" or line["S3Requests"] != 6]
     assert [(line["event"], line["index"], line["outcome"], line["requests"]) for line in effects] == [
         ("load", None, "state", 1),
         ("read", 0, "done", 1),
+        ("recorded", 0, "done", 1),
         ("connect", 0, "done", 0),
         ("save", 0, "written", 1),
         ("publish", 0, "posted", 0),
-        ("note", 0, "done", 1),
+        ("note", 0, "written", 1),
         ("save", 0, "written", 1),
-        ("end", 0, "posted", 5),
+        ("end", 0, "posted", 6),
     ]
     assert all(line["slot"] == " ".join(EVENT.values()) and line["ms"] >= 0 for line in effects)

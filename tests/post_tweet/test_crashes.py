@@ -27,7 +27,7 @@ def kill_at_each_call(*arguments: str) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "least"), [("post", 200), ("fill", 120)])
+@pytest.mark.parametrize(("what", "least"), [("post", 200), ("fill", 120), ("repair", 150)])
 def test_a_kill_at_any_system_call_loses_and_doubles_nothing(what: str, least: int) -> None:
     result = kill_at_each_call(what)
     assert result["wrong"] == [] and isinstance(result["stops"], int) and result["stops"] > least

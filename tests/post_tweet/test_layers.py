@@ -10,7 +10,7 @@ import post_tweet
 FOLDER = Path(post_tweet.__file__).parent
 PURE = ["errors", "numbers", "daily", "checks", "state", "place", "effects", "recent", "lost_answer", "protocol"]
 STORE = ["telemetry", "address", "git_store", "store"]
-POOL = ["files", "filling", "checking", "pool"]
+POOL = ["files", "filling", "checking", "pool", "layout", "repair"]
 LAYERS = [*PURE, *STORE, *POOL, "runtime", "xtext", "deadline", "xanswers", "x", "app", "__main__"]
 ADAPTERS = {"boto3", "botocore", "fcntl", "http", "os", "pathlib", "requests", "socket", "time", "tweepy", "urllib3"}
 

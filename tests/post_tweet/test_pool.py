@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -161,6 +162,24 @@ def test_half_a_million_withdrawn_texts_weigh_nothing() -> None:
     broken = json.dumps({**json.loads(big.dump()), "writer": "w", "withdrawn": "7-x"}).encode()
     with pytest.raises(PoolBroken, match="pool repair"):
         State.parse(broken, "here")
+
+
+def test_the_work_grows_no_faster_than_the_texts_withdrawn() -> None:
+    """Steps, as Python counts its calls: four times the texts, every other one withdrawn, take about as many more."""
+
+    def steps(count: int) -> int:
+        pool = filled(3)
+        state, etag = pool.load()
+        batch, numbers = replace(state.batches[0], count=count), Numbers.of(range(0, count, 2))
+        counted = cProfile.Profile()
+        counted.enable()
+        assert pool.save(replace(state, seq=9, batches=(batch,), withdrawn=numbers), etag)
+        pool.status()
+        pool.withdraw([1])
+        counted.disable()
+        return sum(entry.callcount for entry in counted.getstats())
+
+    assert steps(40_000) < 6 * steps(10_000)
 
 
 def test_what_was_withdrawn_comes_back_until_it_is_passed() -> None:

@@ -7,11 +7,13 @@ Times are seconds from the start.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from post_tweet import effects
 from post_tweet.state import due as due_of
+
+from tests.simulation.texts import text_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LAMBDA_TIMEOUT = 45.0
@@ -44,6 +46,8 @@ class Delivery:
     """Seconds that the clock of this machine is wrong by."""
     by_hand: bool = False
     """From the command line: nobody ends it after 45 s, and nobody retries."""
+    account: str | None = None
+    """Whose keys this machine has; None: they do not say."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,17 @@ class World:
     lag: float = 0.0
     """A post shows in the account's latest so much later."""
     readable: bool = True
+    edits: bool = False
+    """The pool holds texts that X shows otherwise than it was sent (texts.FORMS)."""
+    unfit: int = 41
+    """One of so many texts may not be posted."""
+    past: int = 0
+    """Posts of an older version: it remembers the last 64, and not that there were others."""
+    repeats: bool = False
+    """X publishes what it has published before, and promises nothing else."""
+    denies: bool = False
+    """X never shows what it has published: only texts whose record stands must not be published again."""
+    lease: float = 55.0
     through_bytes: bool = False
     """The real Pool over a store of bytes, instead of states as objects (30 times faster)."""
 
@@ -72,6 +87,9 @@ class World:
     def tight(self) -> bool:
         """X shows its posts at once; only then is the books' "withdrawn" exact."""
         return self.blind > 0 and self.lag <= 10
+
+    def text(self, index: int) -> str:
+        return text_of(index, self.edits, self.unfit)
 
 
 @dataclass(frozen=True)
@@ -148,11 +166,37 @@ def history(seed: int, slots: int = 100) -> History:
     for _ in range(rng.randrange(3)):
         start = rng.uniform(0, end)
         acts += [Act(start, "forbid"), Act(start + 9 * interval * rng.random(), "allow")]
-    # Of numbers of their own: the lives are what they were before there was a way back.
+    # What follows is of numbers of its own: the lives are what they were before it could happen.
     back = random.Random(f"restore {seed}")
     acts += [
         Act(act.time + 2 * interval * back.random(), "restore", back.randrange(4))
         for act in acts
         if act.what == "withdraw" and back.random() < 0.5
     ]
+    more = random.Random(f"edits, leases, accounts {seed}")
+    world = replace(
+        world,
+        edits=more.random() < 0.5,
+        unfit=more.choice([41, 41, 3]),
+        repeats=world.tight and more.random() < 0.2,
+        lease=more.choice([55.0, 55.0, 20.0, 30.0, 90.0]),
+    )
+    if more.random() < 0.2:
+        deliveries = [replace(each, account="B" if more.random() < 0.2 else "A") for each in deliveries]
+    if seed % 100 == 50:
+        acts += damages(more, end, interval)
+        # A repaired pool does not know the names without a time that it had forgotten.
+        deliveries = [each if due_of(each.slot) else replace(each, slot=named(each.slot, 0)) for each in deliveries]
     return History(seed, world, tuple(deliveries), tuple(acts), faults)
+
+
+def damages(rng: random.Random, end: float, interval: float) -> list[Act]:
+    """What befalls the state's file, and its repair, which may break off first."""
+    acts = []
+    for _ in range(rng.randrange(1, 4)):
+        time = rng.uniform(0, end)
+        what = rng.choice(["put back", "put back", "delete", "truncate"])
+        acts.append(Act(time, what, rng.randrange(30 if what == "put back" else 10)))
+        time += rng.choice([30.0, interval, 9 * interval]) * rng.random()
+        acts += [Act(time, "repair", rng.randrange(400)), Act(time + 5, "repair"), Act(time + 9, "resume")]
+    return acts

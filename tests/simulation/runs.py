@@ -32,6 +32,7 @@ from tests.simulation.search import (
     two_slots,
 )
 from tests.simulation.world import Run, Simulation
+from tests.simulation.worlds import accounts, denied, inherited, memories, outages
 
 CHUNK = 50
 """Histories that a process takes at a time."""
@@ -78,6 +79,14 @@ def heirs(start: int) -> tuple[Counter[str], Run | None]:
 
 def rare(_: int) -> tuple[Counter[str], Run | None]:
     return summed(chain(old_claims(depth=2), sleepers(depth=1)))
+
+
+def around(_: int) -> tuple[Counter[str], Run | None]:
+    return summed(chain(memories(), inherited(), outages(), denied(depth=2)))
+
+
+def owned(_: int) -> tuple[Counter[str], Run | None]:
+    return summed(accounts(depth=1))
 
 
 def back(_: int) -> tuple[Counter[str], Run | None]:
@@ -136,5 +145,7 @@ def main() -> int:
         good &= report("Two heirs of one claim, one more fault", pool.imap_unordered(heirs, range(PARTS)))
         good &= report("Old claims, wrong clocks and sleepers", pool.imap_unordered(rare, range(1)))
         good &= report("A text restored at any moment, one fault", pool.imap_unordered(back, range(1)))
+        good &= report("Full memories, older pools, outages, an X that denies", pool.imap_unordered(around, range(1)))
+        good &= report("Keys of two accounts, one fault", pool.imap_unordered(owned, range(1)))
         good &= table(pool)
     return 0 if good else 1

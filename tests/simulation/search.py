@@ -20,6 +20,8 @@ HARMLESS = (*CONFLICTS, "slow")
 SLOTS = (named("slot 0", 0), named("slot 1", 60))
 POST = 5
 """The number of a call's post among its calls, if nothing goes wrong: state, text, its record, keys, claim, post."""
+ASK = 3
+"""The number of its question, if it finds a claim left behind: state, keys, record, question."""
 LEFT = ("crash", "crash after", *LOST)
 """What may leave a claim behind with its text posted or not."""
 PLACES = range(9)
@@ -43,7 +45,7 @@ def explore(base: History, depth: int, protocol: Protocol) -> Iterator[Run]:
     simulation = Simulation(base, protocol)
     run = simulation.run()
     alone = len(base.faults) == 1 and set(base.faults.values()) <= set(HARMLESS) and not base.delays
-    if alone and simulation.oracle.raised.total():
+    if alone and len({each.account for each in base.deliveries}) == 1 and simulation.oracle.raised.total():
         run.violations.append("HARMED: one conflict or delay alone makes a call fail")
     yield run
     if depth == 0:
@@ -105,6 +107,19 @@ def old_claims(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Ru
         world = World(texts=9, readable=False)
         faults = {**alone, (0, 0, POST): left}
         yield from explore(History(life(False), world, tuple(deliveries), faults=faults, calm=1), depth, protocol)
+
+
+def old_heirs(protocol: Protocol = post.posting, start: int = 0, every: int = 1) -> Iterator[Run]:
+    """Two calls that find a claim of seven hours at once, interleaved as above; X answers only one of them."""
+    alone: dict[FaultKey, str | float] = {(0, attempt, 0): "crash" for attempt in (1, 2)}
+    cases = list(product(LEFT, MORE, MORE, (True, False), ("forbidden", "later")))
+    for left, i, j, same, unanswered in cases[start::every]:
+        at = 7 * 3600.0
+        slots = (named("slot 1", at), named("slot 2", at))
+        deliveries = (Delivery(0, SLOTS[0]), Delivery(at, slots[0]), Delivery(at + 0.2 * i + 0.05, slots[not same]))
+        faults = {**alone, (0, 0, POST): left, (1, 0, ASK): unanswered}
+        delays: dict[FaultKey, float] = {(1, 0, i): 10.0, (2, 0, j): 12.0}
+        yield Simulation(History(life(True), World(texts=9), deliveries, (), faults, delays, calm=1), protocol).run()
 
 
 def sleepers(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 
 import pytest
 from post_tweet import lost_answer
@@ -20,6 +20,7 @@ from tests.simulation.history import START, History, history
 from tests.simulation.mutations import MUTATIONS, hunt
 from tests.simulation.search import (
     old_claims,
+    old_heirs,
     one_slot,
     random_runs,
     restored,
@@ -30,6 +31,7 @@ from tests.simulation.search import (
     two_slots,
 )
 from tests.simulation.world import Run, Simulation
+from tests.simulation.worlds import accounts, damaged, denied, inherited, memories, outages
 from training.common.paths import ROOT
 
 PAGE = ROOT / "docs" / "pool.md"
@@ -61,8 +63,8 @@ def calm(seed: int) -> History:
     for delivery in life.deliveries:
         at = due_of(delivery.slot)
         latest = (at - START).total_seconds() + 30 * gap if at else delivery.time
-        deliveries.append(replace(delivery, time=min(delivery.time, latest), skew=0.0, by_hand=False))
-    world = replace(life.world, texts=400, blind=3.0, lag=0.0)
+        deliveries.append(replace(delivery, time=min(delivery.time, latest), skew=0.0, by_hand=False, account=None))
+    world = replace(life.world, texts=400, unfit=41, blind=3.0, lag=0.0, lease=55.0)
     return replace(life, world=world, deliveries=tuple(deliveries), acts=(), faults={})
 
 
@@ -105,6 +107,30 @@ def test_a_text_restored_at_any_moment() -> None:
 @pytest.mark.slow
 def test_a_text_restored_at_any_moment_and_every_fault() -> None:
     assert len(clean(restored(depth=1))) > 35_000
+
+
+def test_full_memories_older_pools_and_outages() -> None:
+    runs = clean(chain(memories(), inherited(), outages()))
+    assert len(runs) == 44 and sum(run.missed for run in runs) > 1_000
+    assert sum(run.posts for run in runs) > 2_000
+
+
+def test_keys_of_two_accounts() -> None:
+    runs = clean(islice(accounts(depth=1), 0, None, 4))
+    assert len(runs) > 1_000 and sum(run.posts for run in runs) > 2_000
+    assert sum(run.missed for run in runs) > 500, "the other account's"
+
+
+def test_a_text_whose_record_stands_is_posted_whatever_x_shows() -> None:
+    assert len(clean(denied(depth=1))) > 450
+
+
+def test_a_claim_of_seven_hours_and_two_calls_at_once() -> None:
+    assert len(clean(old_heirs(every=9))) > 500
+
+
+def test_a_state_that_is_lost_cut_or_put_back_at_any_moment() -> None:
+    assert len(clean(damaged(depth=0, every=61))) > 250
 
 
 @pytest.mark.slow

@@ -15,17 +15,17 @@ from typing import Any
 from post_tweet import effects, telemetry
 from post_tweet import protocol as post
 from post_tweet.errors import Account, PostError, Unreachable
-from post_tweet.place import CLOCK_TOLERANCE, CannotTell, Refused, Unknown
+from post_tweet.place import CLOCK_TOLERANCE, CannotTell, NotFound, Refused, Unknown
 from post_tweet.runtime import Runtime
 from post_tweet.state import when
 
+from tests.simulation import people
 from tests.simulation.describe import describe_answer, describe_effect
 from tests.simulation.history import FAULTS, LAMBDA_TIMEOUT, START, X_TIMEOUT, Act, Delivery, FaultKey, History, named
-from tests.simulation.oracle import Oracle, Published
+from tests.simulation.oracle import ATTEMPTS, Oracle, Published
 from tests.simulation.place import SimulatedX
 from tests.simulation.pools import BytesPool, StatePool
 
-LEASE = timedelta(seconds=55)
 Protocol = Callable[[effects.Call], effects.Effects]
 
 
@@ -71,11 +71,15 @@ class Simulation:
         self.time = 0.0
         self.events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self.count = 0
-        self.oracle = Oracle(history.world)
-        self.pool: StatePool | BytesPool = BytesPool() if history.world.through_bytes else StatePool()
+        self.pool: StatePool | BytesPool = (BytesPool if history.world.through_bytes else StatePool)(history.world)
+        right = all(abs(each.skew) < 9 for each in history.deliveries)
+        self.oracle = Oracle(history.world, self.pool.notes, right)
         self.pool.fill(history.world.texts)
+        if past := self.oracle.inherit(history.world.past):
+            assert isinstance(self.pool, StatePool)
+            self.pool.inherit(past)
         self.timeline: list[Published] = []
-        """The account's posts, ours and the owner's."""
+        """The posts of all accounts, ours and the owner's."""
         self.open_since = -1.0
         """The pool has not been paused since then."""
         self.too_long: set[str] = set()
@@ -100,10 +104,10 @@ class Simulation:
         for number, delivery in enumerate(self.history.deliveries):
             self.at(delivery.time, self.begin, number, delivery, 0)
         for act in self.history.acts:
-            self.at(act.time, self.act, act)
+            self.at(act.time, people.act, self, act)
         self.drain()
         self.recover()
-        self.oracle.end(self.pool.state, self.pool.notes)
+        self.oracle.end(self.pool.state)
         return self.result()
 
     def drain(self) -> None:
@@ -115,21 +119,24 @@ class Simulation:
         """Everything works again, except that in every second life X still cannot be read: some more slots must post,
         without anybody's help."""
         self.calm, self.readable = True, self.history.seed % 2 == 0
-        self.act(Act(self.time, "resume"))
+        if self.pool.damaged:
+            people.act(self, Act(self.time, "repair"))
+        people.act(self, Act(self.time, "resume"))
         start, known = self.time + 3600, len(self.history.deliveries)
         if claim := self.pool.state.claim:
             since = (when(claim.since) - START).total_seconds()
             if abs(since - start) < 1800:
                 start += 3600  # it looks as if it were held just now, until its lease is over
-            elif since > start and not self.readable:
-                # A machine with a wrong clock has left it: the one case where the sentence asks for a person.
-                self.act(Act(self.time, "withdraw", claim.index - self.pool.state.next))
+            elif not self.readable and (since > start or max(claim.attempts, len(claim.slots)) >= ATTEMPTS):
+                # A machine with a wrong clock has left it, or too many calls: the sentence asks for a person.
+                people.act(self, Act(self.time, "withdraw", claim.index - self.pool.state.next))
         if self.pool.state.remaining < 40:
             self.pool.fill(100)
         self.say("", "all is well again")
         slots = [named(f"calm {extra}", start + 600 * extra) for extra in range(self.history.calm)]
+        account = self.pool.state.account
         for extra, slot in enumerate(slots):
-            self.at(start + 600 * extra, self.begin, known + extra, Delivery(0, slot), 0)
+            self.at(start + 600 * extra, self.begin, known + extra, Delivery(0, slot, account=account), 0)
         before = len(self.oracle.violations)
         self.drain()
         for slot in slots:
@@ -160,8 +167,8 @@ class Simulation:
             return START + timedelta(seconds=self.time) + skew
 
         until = None if delivery.by_hand else clock() + timedelta(seconds=LAMBDA_TIMEOUT)
-        place = SimulatedX(self, delivery)
-        call = effects.Call(delivery.slot, f"{number}.{attempt}", LEASE, place, until=until)
+        place, lease = SimulatedX(self, delivery), timedelta(seconds=self.history.world.lease)
+        call = effects.Call(delivery.slot, f"{number}.{attempt}", lease, place, until=until)
         runtime = Runtime(self.pool, place, telemetry.Metrics(), clock)
         end = self.time + (1e12 if delivery.by_hand else LAMBDA_TIMEOUT)
         running = Invocation(number, delivery, attempt, self.time, end, self.protocol(call), runtime)
@@ -189,6 +196,8 @@ class Simulation:
             )
             return
         except PostError as error:
+            began = START + timedelta(seconds=running.start + running.delivery.skew)
+            self.oracle.failed(running.delivery.slot, error, began)
             self.failed(running, f"raises {type(error).__name__}: {error}")
             return
         delay = self.history.delays.get((running.number, running.attempt, running.call), 0.0)
@@ -229,7 +238,7 @@ class Simulation:
             return
         finally:
             if before is not None and self.pool.state is not before and self.pool.state != before:
-                self.oracle.wrote(before, self.pool.state)
+                self.oracle.wrote(before, self.pool.state, running.delivery.account, running.start, self.time)
         if self.logging:
             self.say(
                 running.name,
@@ -283,9 +292,13 @@ class Simulation:
 
     def at_x(self, running: Invocation, effect: effects.Publish | effects.Ask, fault: str) -> Any:
         if isinstance(effect, effects.Ask):
+            self.oracle.asks(running.name, running.delivery.account, self.pool.state)
             if fault in ("forbidden", "later") and abs(running.delivery.skew) <= CLOCK_TOLERANCE.total_seconds():
                 return CannotTell(fault, "later" if fault == "later" else "never")
-            return running.runtime.perform(effect)
+            answer = running.runtime.perform(effect)
+            if isinstance(answer, NotFound):
+                self.oracle.denies(effect.text, self.time)
+            return answer
         match fault:
             case "lost":
                 return Unknown("time-out")
@@ -304,29 +317,3 @@ class Simulation:
     def arrive(self, running: Invocation, effect: effects.Publish) -> None:
         self.say("X", f"receives {effect.text!r} of {running.name} at last")
         running.runtime.perform(effect)
-
-    # People
-
-    def act(self, act: Act) -> None:
-        self.say("somebody", f"{act.what} {act.number or ''}")
-        state = self.pool.state
-        match act.what:
-            case "refill":
-                self.pool.fill(act.number)
-            case "withdraw" if state.next + act.number < state.total:
-                self.pool.withdraw([state.next + act.number])
-            case "restore" if waiting := [*state.withdrawn.within(state.next, state.total)]:
-                self.pool.restore([waiting[act.number % len(waiting)]])
-            case "pause":
-                self.open_since = 1e12
-                self.pool.pause(START + timedelta(seconds=self.time))
-            case "resume":
-                self.open_since = self.time
-                self.pool.resume()
-            case "post":
-                own = [Published(self.time, f"my own words {self.time} {n}", "") for n in range(act.number)]
-                self.timeline += own
-            case "forbid":
-                self.readable = False
-            case "allow":
-                self.readable = True

@@ -30,7 +30,14 @@ ENGINE = ("sample.engine", "sample.device", "sample.compute_type", "sample.worke
 """Settings of [sample] that say how, not what, listed under a heading of their own with the vocabulary."""
 SAMPLED = (*SHAPED, "sample.top_k", "sample.top_p", "sample.seed", "sample.max_tokens", *ENGINE)
 JUDGED = ("sample.budget", "sample.early_stop")
-HEADINGS = {"": "The bot", "corpus": "Corpus", "finetune": "Fine-tuning", "sample": "Sampling", "filter": "Filtering"}
+HEADINGS = {
+    "": "The bot",
+    "corpus": "Corpus",
+    "finetune": "Fine-tuning",
+    "sample": "Sampling",
+    "filter": "Filtering",
+    "refill": "Refilling",
+}
 NAMES = {"sample.temperatures": "--temperature", "sample.prefixes": "--prefix", "sample.early_stop": "--no-early-stop"}
 """Options whose names differ from their settings'."""
 HELP = {"sample.early_stop": "Write every text to its end, even when it has broken a rule of the filters."}

@@ -13,6 +13,7 @@ import click
 from training.cli.command import Group, argument, json_option, option
 from training.cli.console import as_json, console, result, show, warn
 from training.cli.options import bot_option, load_bot, setting_options
+from training.cli.repair import repair
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.terminal import one_line
 from training.common.text import indented
@@ -35,6 +36,7 @@ $ deepproverbs pool status --pool s3://my-bucket/mybot
 $ deepproverbs pool list --pool pool
 """
 group = Group("pool", section=POOL, help=HELP)
+group.add_command(repair)
 
 
 def command(name: str) -> Callable[[Callable[..., Any]], Any]:
@@ -76,14 +78,29 @@ def low(status: dict[str, Any]) -> str | None:
 
 
 @command("status")
-def status(bot: Path) -> None:
-    """Show how many texts and days are left, and the last post.
+@option("--watch", "every", type=click.FloatRange(1), metavar="S", help="Show it again every so many seconds.")
+def status(every: float | None, bot: Path) -> None:
+    """Show what was posted when, what comes next, how long the pool lasts, and what is wrong.
 
     $ deepproverbs pool status --pool s3://my-bucket/mybot
+    $ deepproverbs pool status --watch 60
     """
-    found = open_pool(bot).status()
-    show(found, status_text(found))
-    warn(low(found))
+    from training.cli import glance
+
+    pool = open_pool(bot)
+
+    def once() -> None:
+        now = datetime.now(UTC)
+        found = glance.look(pool, now)
+        show(found, "\n".join(filter(None, [status_text(found), glance.text(found, now.date())])))
+        if found["damage"]:
+            raise DeepproverbsError(f"{found['pool']}: {' '.join(found['damage'])}")
+        warn(low(found))
+
+    if every is None:
+        once()
+    else:
+        glance.watch(once, every)
 
 
 def status_text(status: dict[str, Any]) -> str:
@@ -100,6 +117,8 @@ def status_text(status: dict[str, Any]) -> str:
     if status["paused"]:
         resume = shlex.join(["deepproverbs", "pool", "resume", "--pool", status["pool"]])
         lines.append(f"paused since {status['paused']}; `{resume}` opens it again")
+    if status["account"]:
+        lines.append(f"posts as the account {status['account']}, and no other")
     if claim:
         lines.append(f"text {claim['index']} is claimed for {claim['slot']} since {claim['since']}")
     return "\n".join(map(one_line, lines))
@@ -252,6 +271,26 @@ def verify(bot: Path) -> None:
     if not console.json:
         result(f"{url}: every batch is whole.")
     warn(low(pool.status()))
+
+
+@command("account")
+@argument("account", required=False, metavar="[ID]", help="The id of the account that posts from now on.")
+@option("--forget", is_flag=True, help="The account that posts next is the pool's from then on.")
+def account_(account: str | None, forget: bool, bot: Path) -> None:
+    """Show whose pool it is, or hand it to another account.
+
+    A pool belongs to the account that posted from it first: another one would not see what that has posted.
+
+    $ deepproverbs pool account --pool s3://my-bucket/mybot
+    $ deepproverbs pool account --forget --pool s3://my-bucket/mybot
+    """
+    pool = open_pool(bot)
+    if account is not None and (forget or not account.isalnum()):
+        raise WrongUse("Give an account's id, of letters and digits, or --forget.")
+    changed = bool(account or forget) and pool.hand_over(account)
+    owner, url = pool.load()[0].account, pool.store.url
+    text = f"{url} posts as the account {owner}, and no other." if owner else f"{url} belongs to whoever posts next."
+    show({"pool": url, "account": owner, "changed": changed}, text)
 
 
 @command("pause")

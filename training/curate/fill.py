@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +26,45 @@ def read_pool(path: Path) -> list[dict[str, Any]]:
         WrongUse: the file is missing, or a line is not a pool record.
         DeepproverbsError: it holds no text.
     """
-    records = []
+    records = [record for _, record in pool_records(path)]
+    if not records:
+        raise DeepproverbsError(f"{path} holds no text; nothing was added.")
+    return records
+
+
+def pool_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(byte offset, record) of each line of a pool.jsonl. Raises WrongUse as `read_pool`."""
     try:
-        for number, record in enumerate(jsonl.records(path), 1):
+        for number, (offset, data) in enumerate(jsonl.lines(path), 1):
+            try:
+                record = json.loads(data)
+            except ValueError as error:
+                raise jsonl.BadLine(jsonl.number_at(path, offset), error) from error
             if not isinstance(record, dict) or not record.keys() >= FIELDS:
                 raise jsonl.BadLine(number, f"a record needs {', '.join(sorted(FIELDS))}")
-            records.append(record)
+            yield offset, record
     except OSError as error:
         raise WrongUse(f"Cannot read {path}: {error}; `deepproverbs filter` writes such a file.") from error
     except jsonl.BadLine as error:
         raise WrongUse(
             f"{path}, line {error.number}: not a pool record ({error.reason}); nothing was added."
         ) from error
-    if not records:
-        raise DeepproverbsError(f"{path} holds no text; nothing was added.")
-    return records
+
+
+def unusable(record: dict[str, Any]) -> str | None:
+    """Why a record cannot be one of a pool, or None."""
+    if not isinstance(record["text"], str):
+        return "its text is no text"
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return "it holds half of a surrogate pair, or is nested too deeply"
+    if "check" in record:
+        return "the field check is the pool's own; give it another name"
+    allow = record.get("allow") or []
+    if not isinstance(allow, list) or not all(isinstance(name, str) for name in allow):
+        return "allow must be a list of link, mention, hashtag, cashtag"
+    return None
 
 
 def fill(path: Path, url: str, run: str) -> Appended:
@@ -46,10 +72,19 @@ def fill(path: Path, url: str, run: str) -> Appended:
     Manifest(path.parent).rely(
         path, cure="`deepproverbs run` makes it again, and a copy elsewhere is filled in as it is; nothing was added"
     )
+    return Pool(open_store(url)).append(records_of(path), run)
+
+
+def records_of(path: Path) -> list[dict[str, Any]]:
+    """What a file's texts are in a pool. Raises as `read_pool`, and where a pool cannot hold a record."""
+    records = read_pool(path)
+    for number, record in enumerate(records, 1):
+        if why := unusable(record):
+            raise WrongUse(f"{path}, record {number}: {why}; nothing was added.")
     # Ids are made anew: an older version gave texts that differ in marks alone (Hindi, Thai) the same one.
-    return Pool(open_store(url)).append([{**record, "id": text_id(record["text"])} for record in read_pool(path)], run)
+    return [{**record, "id": text_id(record["text"])} for record in records]
 
 
 def history(url: str) -> list[str]:
-    """Every text ever put into the pool, posted or not."""
-    return [record["text"] for record in Pool(open_store(url)).records()]
+    """Every text ever put into the pool, posted or not, that is not lost."""
+    return [record["text"] for record in Pool(open_store(url)).records() if record["text"]]

@@ -214,6 +214,14 @@ class FilterSettings:
 
 
 @dataclass(frozen=True)
+class RefillSettings:
+    """When `deepproverbs refill` adds texts, and how many."""
+
+    days: int = setting(30, "Add texts when those of the pool last for fewer days than this.", (1, 3650))
+    count: int = setting(0, "How many texts a refill adds. 0: the bot's count.", (0, 10_000_000))
+
+
+@dataclass(frozen=True)
 class Bot:
     """What to make, and where to put it."""
 
@@ -232,10 +240,15 @@ class Bot:
     )
     count: int = setting(20_000, "How many texts each run adds to the pool.", (1, 10_000_000))
     pool: str = setting("pool", "Where the pool is: s3://bucket/prefix or a directory.")
+    publish: Literal["at-once", "after-review"] = setting(
+        "at-once",
+        "When a run's texts come into the pool. after-review: when a person has read them, with `deepproverbs review`.",
+    )
     corpus: CorpusSettings = CorpusSettings()
     finetune: FinetuneSettings = FinetuneSettings()
     sample: SampleSettings = SampleSettings()
     filter: FilterSettings = FilterSettings()
+    refill: RefillSettings = RefillSettings()
 
     @property
     def budget(self) -> int:
@@ -258,7 +271,13 @@ FITTED: dict[str, dict[str, Any]] = {
 """Base model → the settings that suit it better than the defaults, unless the bot chooses its own: what blind readings
 found best (docs/benchmarks.md)."""
 
-SECTIONS = {"corpus": CorpusSettings, "finetune": FinetuneSettings, "sample": SampleSettings, "filter": FilterSettings}
+SECTIONS = {
+    "corpus": CorpusSettings,
+    "finetune": FinetuneSettings,
+    "sample": SampleSettings,
+    "filter": FilterSettings,
+    "refill": RefillSettings,
+}
 
 
 @dataclass(frozen=True)
