@@ -183,4 +183,20 @@ def history(seed: int, slots: int = 100) -> History:
     )
     if more.random() < 0.2:
         deliveries = [replace(each, account="B" if more.random() < 0.2 else "A") for each in deliveries]
+    if seed % 100 == 50:
+        acts += damages(more, end, interval)
+        # A repaired pool does not know the names without a time that it had forgotten.
+        deliveries = [each if due_of(each.slot) else replace(each, slot=named(each.slot, 0)) for each in deliveries]
     return History(seed, world, tuple(deliveries), tuple(acts), faults)
+
+
+def damages(rng: random.Random, end: float, interval: float) -> list[Act]:
+    """What befalls the state's file, and its repair, which may break off first."""
+    acts = []
+    for _ in range(rng.randrange(1, 4)):
+        time = rng.uniform(0, end)
+        what = rng.choice(["put back", "put back", "delete", "truncate"])
+        acts.append(Act(time, what, rng.randrange(30 if what == "put back" else 10)))
+        time += rng.choice([30.0, interval, 9 * interval]) * rng.random()
+        acts += [Act(time, "repair", rng.randrange(400)), Act(time + 5, "repair"), Act(time + 9, "resume")]
+    return acts

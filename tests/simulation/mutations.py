@@ -15,9 +15,18 @@ from typing import Any
 
 from post_tweet import lost_answer, protocol, recent
 
-from tests.simulation.search import old_claims, one_slot, random_runs, restored, sleepers, two_heirs, two_slots
+from tests.simulation.search import (
+    old_claims,
+    old_heirs,
+    one_slot,
+    random_runs,
+    restored,
+    sleepers,
+    two_heirs,
+    two_slots,
+)
 from tests.simulation.world import Protocol, Run
-from tests.simulation.worlds import accounts, denied, inherited, memories, outages
+from tests.simulation.worlds import accounts, damaged, denied, inherited, memories, outages
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,8 @@ def hunt(mutation: Mutation, histories: int = 20_000) -> Caught:
         accounts(protocol, 1),
         denied(protocol, 1),
         outages(protocol),
+        old_heirs(protocol, every=31),
+        damaged(protocol, every=151),
         random_runs(range(histories), protocol),
     )
     for number, run in enumerate(islice(runs, histories), 1):

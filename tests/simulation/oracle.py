@@ -159,15 +159,18 @@ class Oracle:
 
     def repaired(self, state: State, at: datetime) -> None:
         self.repaired_at = at
+        if not state.paused:
+            self.wrong("REPAIR: the pool goes on by itself, although nothing tells what was withdrawn")
         for post in self.posts:
             if self.claims[post.text] >= state.next and not (state.claim and state.claim.text == post.text):
                 self.wrong(f"REPAIR: {post.text!r} was posted, and the repaired state holds it ready")
         self.unknown.clear()
         passed = set(range(state.next)) - self.settled.keys() - self.withdrawn - self.passed
-        unasked = passed - self.known - set(self.claims.values())
-        if len(unasked) > 1:
-            self.wrong(f"REPAIR: the texts {sorted(unasked)} are passed over, and no call has taken any of them")
+        untried = [n for n in passed - self.known - set(self.claims.values()) if UNFIT not in self.world.text(n)]
+        if len(untried) > 1:
+            self.wrong(f"REPAIR: the texts {sorted(untried)} are passed over, and no call has taken any of them")
         self.passed |= passed
+        self.again |= {n for n in self.settled if n >= state.next}
 
     def wrote(self, before: State, after: State, account: str | None, began: float, time: float) -> None:
         """An invocation, with the keys of `account` and since `began`, has written a state."""

@@ -83,8 +83,9 @@ def damage(world: Simulation, pool: BytesPool, act: Act) -> None:
 def repair(world: Simulation, pool: BytesPool, breaks_off: int) -> None:
     """`deepproverbs pool repair`, with the account asked wherever it can be read; it ends at its request `breaks_off`,
     or goes through (0)."""
-    place = SimulatedX(world, Delivery(world.time, "repair", account=pool.state.account))
-    helper = Helper(str, problems, place.did_post if world.readable else None, pool.state.account)
+    account = world.oracle.posts[0].account if world.oracle.posts else None
+    place = SimulatedX(world, Delivery(world.time, "repair", account=account))
+    helper = Helper(str, problems, place.did_post if world.readable else None, account)
     now = START + timedelta(seconds=world.time)
     before, pool.store.breaks_off = pool.state, breaks_off
     try:
