@@ -26,7 +26,7 @@ from tests.simulation.search import (
     two_slots,
 )
 from tests.simulation.world import Protocol, Run
-from tests.simulation.worlds import accounts, damaged, denied, inherited, memories, outages
+from tests.simulation.worlds import accounts, damaged, denied, given_up, inherited, memories, outages
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ def hunt(mutation: Mutation, histories: int = 20_000) -> Caught:
         denied(protocol, 1),
         outages(protocol),
         old_heirs(protocol, every=31),
+        given_up(protocol),
         damaged(protocol, every=151),
         random_runs(range(histories), protocol),
     )

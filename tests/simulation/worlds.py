@@ -86,6 +86,18 @@ def damaged(protocol: Protocol = post.posting, depth: int = 0, start: int = 0, e
         yield from explore(history, depth, protocol)
 
 
+def given_up(protocol: Protocol = post.posting) -> Iterator[Run]:
+    """A text is given up when X can no longer tell of it, and a state of before is put back: its record stands."""
+    for left, versions, repaired in product(LEFT, range(1, 6), (9, 12)):
+        hours = (0, 7, 8, 10, 15)
+        deliveries = tuple(Delivery(3600.0 * at, named(f"slot {n}", 3600.0 * at)) for n, at in enumerate(hours))
+        faults: dict[FaultKey, str | float] = {(0, attempt, 0): "crash" for attempt in (1, 2)}
+        acts = [Act(3600 * 7.5, "put back", versions), Act(3600.0 * repaired, "repair"), Act(3600 * 14.0, "resume")]
+        world = World(texts=20, readable=False, through_bytes=True)
+        history = History(life(False), world, deliveries, tuple(acts), faults | {(0, 0, POST): left}, calm=1)
+        yield Simulation(history, protocol).run()
+
+
 def accounts(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]:
     """Two machines with the keys of two accounts: the pool is the first's that claims a text, and the other posts, asks
     and settles nothing, whatever it finds."""
