@@ -179,7 +179,7 @@ def history(seed: int, slots: int = 100) -> History:
         edits=more.random() < 0.5,
         unfit=more.choice([41, 41, 3]),
         repeats=world.tight and more.random() < 0.2,
-        lease=more.choice([55.0, 55.0, 20.0, 30.0, 90.0]),
+        lease=more.choice([55.0, 55.0, 35.0, 45.0, 90.0]),
     )
     if more.random() < 0.2:
         deliveries = [replace(each, account="B" if more.random() < 0.2 else "A") for each in deliveries]

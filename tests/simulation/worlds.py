@@ -125,14 +125,14 @@ def denied(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]:
 
 
 def outages(protocol: Protocol = post.posting) -> Iterator[Run]:
-    """Hours in which X loses every answer, at once or after having posted, and cannot be read: what the claim names
+    """Hours in which X loses every answer, at once or after having posted, and can be read or not: what the claim names
     stays bounded."""
-    for left, interval, alone in product(("lost", "lost after"), (70.0, 130.0), (True, False)):
+    for left, interval, readable in product(("lost", "lost after"), (70.0, 130.0), (True, False)):
         deliveries = tuple(Delivery(interval * n, named(f"slot {n}", interval * n)) for n in range(150))
         faults: dict[FaultKey, str | float] = {}
         for n in range(100):
             for attempt in range(3):
                 # Of a call that takes over, too: state, keys, record, question, claim, post.
                 faults |= {(n, attempt, place): left for place in (POST, POST + 1)}
-        world = World(texts=300, readable=False)
-        yield Simulation(History(life(not alone), world, deliveries, faults=faults, calm=1), protocol).run()
+        world = World(texts=300, readable=readable)
+        yield Simulation(History(life(readable), world, deliveries, faults=faults, calm=1), protocol).run()
