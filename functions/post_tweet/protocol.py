@@ -330,8 +330,8 @@ def publish(call: Call, state: State, before: Claim | None) -> Generator[Effect,
             entry = Settled(before.slot, claim.index, "posted", None, stamp(now), None, before.others)
             return (yield from settle_found(call, state, entry, claim))
         case Refused("text", "duplicate"):
-            # The state knows of no attempt: somebody else has posted it, or one whose claim was lost with a later state,
-            # and that may have been for this slot.
+            # The state knows of no attempt: somebody else has posted it, or a call whose claim was lost with a later
+            # state, and that may have been for this slot.
             yield Warn(
                 f"{call.place.name} has published text {claim.index} before, and the state knows of no attempt; run "
                 "`deepproverbs pool verify`, and look at the account."

@@ -117,8 +117,11 @@ def short_leases(protocol: Protocol = post.posting) -> Iterator[Run]:
     for left, k, same, readable, repeats in product(LOST, range(24), (True, False), (True, False), (True, False)):
         second = Delivery(SHORTEST_LEASE + 0.5 * k, SLOTS[0] if same else named("slot 1", SHORTEST_LEASE))
         world = World(texts=9, lag=10, readable=readable, repeats=repeats, lease=SHORTEST_LEASE)
-        base = History(life(readable), world, (Delivery(0, SLOTS[0]), second), faults={(0, 0, POST): left}, calm=1)
-        yield Simulation(base, protocol).run()
+        slow: dict[FaultKey, float] = {(0, 0, POST): 7.4}  # it has just begun to post within a quarter of the lease
+        deliveries = (Delivery(0, SLOTS[0]), second)
+        yield Simulation(
+            History(life(readable), world, deliveries, faults={(0, 0, POST): left}, delays=slow, calm=1), protocol
+        ).run()
 
 
 def old_heirs(protocol: Protocol = post.posting, start: int = 0, every: int = 1) -> Iterator[Run]:
