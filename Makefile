@@ -69,7 +69,7 @@ pool = $(call option,--pool,POOL)
 args = $(call said,ARGS)$(ARGS)
 image = $(call said,BASE CUBLAS IMAGE IMAGE_KIND)scripts/image
 
-.PHONY: help setup demo new train-and-fill report review tweet status check test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
+.PHONY: help setup demo new train-and-fill report review refill tweet status check test simulate lint bench build run run-jupyter secrets deploy pause resume post-now logs clear-queues destroy cloud-train cloud-status cloud-destroy requirements nano clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -89,8 +89,11 @@ train-and-fill:  ## corpus to pool, COUNT more texts each time, on a GPU image i
 report: $(PROJECT)  ## all about a run on one page, runs/NAME/report.html [BOT=]
 	@$(BIN)/deepproverbs report $(bot)
 
-review: $(PROJECT)  ## read the texts that name a people or a religion; publish or refuse each [BOT= POOL=]
-	@$(BIN)/deepproverbs review $(bot) $(pool)
+review: $(PROJECT)  ## read texts before they are published, in the browser: keep, drop, edit or star each [BOT= POOL= ARGS=--publish]
+	@$(BIN)/deepproverbs review $(bot) $(pool) $(args)
+
+refill: $(PROJECT)  ## more texts, if the pool's last for less than a month [BOT= POOL= COUNT=]
+	@$(BIN)/deepproverbs refill $(bot) $(pool) $(call option,--count,COUNT)
 
 tweet: $(PROJECT)  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 SLOT= CHECKPOINT_DIR=]
 	@$(BIN)/deepproverbs post $(bot) $(pool) $(call option,--creds,TWITTER_CREDS) $(call flag,--dry-run,DRY_RUN) \
@@ -114,12 +117,13 @@ lint: $(PROJECT) $(DEV)  ## ruff, mypy, shellcheck, hadolint
 	@$(BIN)/shellcheck $(shell grep -lE -d skip '^#!.*bash' scripts/* .ci/run)
 	@$(BIN)/hadolint training/Dockerfile training/Dockerfile.torch
 
-bench: $(PROJECT) $(DEV) $(TF1) $(TORCH) $(BENCH)  ## fine-tuning and sampling beside peers; accepted texts a second; the filters; a post [ARGS="--rounds 3"]
+bench: $(PROJECT) $(DEV) $(TF1) $(TORCH) $(BENCH)  ## fine-tuning and sampling beside peers; accepted texts a second; the filters; a post; the review [ARGS="--rounds 3"]
 	@$(BIN)/python -m benchmarks.sampling $(args)
 	@$(BIN)/python -m benchmarks.finetuning
 	@$(BIN)/python -m benchmarks.accepted
 	@$(BIN)/python -m benchmarks.filters
 	@$(BIN)/python -m benchmarks.posting
+	@$(BIN)/python -m benchmarks.reviewing
 
 build:  ## the GPU image for this GPU and the bot's model [IMAGE_KIND=tensorflow|torch BOT= MODEL= BASE= CUBLAS=yes]
 	@$(image) build $(bot) $(call option,--model,MODEL)

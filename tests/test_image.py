@@ -1,86 +1,26 @@
-"""The two GPU images: which of them scripts/image takes, how it starts it, and what the Dockerfiles do."""
+"""The two GPU images: which of them scripts/image takes, and how it starts it."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
-import re
-import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from infra.cloud.image import image_for
-from tests.helpers.bare import bare_machine, one_sentence, program, run
+from tests.helpers.bare import one_sentence, program, run
+from tests.helpers.docker import DOCKERFILES, IMAGES, Machine
 from training import settings
 from training.common.errors import WrongUse
-from training.common.paths import ROOT
 from training.model import smollm2
 from training.model.base import NANO
 from training.model.openai import SIZES
 
-BIN = Path(sys.executable).parent
-DOCKERFILES = {"tensorflow": "training/Dockerfile", "torch": "training/Dockerfile.torch"}
-IMAGES = {"tensorflow": "deepproverbs", "torch": "deepproverbs-torch"}
 OLD, NEW = ("6.0", "7.0", "7.5", "8.0", "8.6"), ("8.9", "9.0", "10.0", "12.0")
 GPT2 = (*SIZES, NANO)
 NOT_GPT2 = (smollm2.NAME, "hf:Qwen/Qwen3-0.6B")
-
-
-class Machine:
-    """A checkout on a machine with basic tools, a Docker that notes its calls, and a GPU or none."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "checkout"
-        self.env = {**bare_machine(folder), "IMAGE_KIND": "", "IMAGE": "", "BASE": "", "CUBLAS": "", "ENGINE": ""}
-        self.bin = Path(self.env["PATH"])
-        for name in ("grep", "id", "tr"):
-            (self.bin / name).symlink_to(shutil.which(name) or "")
-        shutil.copytree(ROOT / "scripts", self.root / "scripts")
-        (self.root / "data" / "proverbs").mkdir(parents=True)
-        self.docker(built=True)
-
-    def docker(self, built: bool) -> None:
-        note = f"printf '%s\\n' \"$@\" >{self.root}/called"
-        program(
-            self.bin / "docker",
-            'case "$1 $2" in',
-            """  "info --format") echo '{"nvidia": {}, "runc": {}}' ;;""",
-            '  "info "*) ;;',
-            f'  "image inspect") echo "$3" >>{self.root}/asked; exit {int(not built)} ;;',
-            f"  *) {note} ;;",
-            "esac",
-        )
-
-    def gpu(self, *lines: str) -> None:
-        """What nvidia-smi answers to the one question that it is asked."""
-        answer = "\n".join(lines)
-        program(
-            self.bin / "nvidia-smi",
-            '[[ $* == "--query-gpu=compute_cap --format=csv,noheader" ]] || exit 2',
-            f"printf '%s\\n' '{answer}'",
-        )
-
-    def image(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return run("scripts/image", *words, cwd=self.root, **{**self.env, **env})
-
-    def called(self) -> list[str]:
-        """The words of the last docker run or docker build."""
-        return (self.root / "called").read_text().splitlines()
-
-    def chosen(self, *words: str, **env: str) -> str:
-        """The kind of image that `scripts/image build` with these words builds."""
-        result = self.image("build", *words, **env)
-        assert result.returncode == 0, result.stderr
-        called = self.called()
-        (kind,) = [kind for kind, file in DOCKERFILES.items() if called[called.index("--file") + 1] == file]
-        assert called[called.index("--tag") + 1] == IMAGES[kind]
-        assert f"The image {IMAGES[kind]} ({kind}): " in result.stderr and result.stderr.count("\n") == 1
-        return kind
 
 
 @pytest.fixture
@@ -204,6 +144,39 @@ def test_the_bot_s_settings_are_read_as_toml(text: str, machine: Machine) -> Non
     assert machine.chosen("--bot", "data/missing", "--count", "3") == "tensorflow"
 
 
+def test_a_stranger_s_bot_cannot_harm(machine: Machine) -> None:
+    """Its folder may be called as a variable of awk's is set, and its settings hold what a terminal obeys."""
+    path = machine.root / "a=b" / "bot.toml"
+    path.parent.mkdir()
+    path.write_text('model = "hf:\x1b[31ma\x9b\u202e/b"\n[finetune]\n')
+    result = machine.image("build", "--bot", "a=b")
+    assert result.stderr == "The image deepproverbs-torch (torch): TensorFlow 1.15 cannot train hf:[31ma/b.\n"
+    machine.gpu("7.0")
+    assert "cannot train hf:[31ma/b) wants a GPU" in one_sentence(machine.image("build", "--bot", "a=b"))
+
+
+@pytest.mark.parametrize(
+    ("words", "inside"),
+    [
+        (["--bot", "data/mine", "--pool", "s3://b/x"], True),
+        (["--bot=data/mine", "--pool=./pool/x"], True),
+        (["--pool=/elsewhere/pool"], False),
+        (["--pool", "/elsewhere/pool"], False),
+        (["--pool", "data/../../pool"], False),
+        (["--bot=data/.."], False),
+    ],
+)
+def test_a_path_that_the_container_cannot_see_is_worked_on_here(
+    words: list[str], inside: bool, machine: Machine
+) -> None:
+    """Written inside the container it would be gone with it."""
+    machine.gpu("8.6")
+    program(machine.root / "scripts" / "setup", "true")
+    program(machine.root / ".venvs" / "project" / "bin" / "deepproverbs", 'echo "ran $*"')
+    said = run("scripts/train-and-fill", *words, cwd=machine.root, **machine.env).stdout
+    assert ("working in the GPU image" in said) is inside and ("A path lies outside" in said) is not inside
+
+
 def test_the_owner_may_decide(machine: Machine) -> None:
     machine.gpu("9.0")
     assert machine.chosen() == "torch" and machine.chosen(IMAGE_KIND="tensorflow") == "tensorflow"
@@ -281,68 +254,3 @@ def test_the_image_without_docker_is_one_sentence(machine: Machine) -> None:
     (machine.bin / "docker").unlink()
     for what in ("build", "run", "jupyter"):
         assert "Docker does not answer" in one_sentence(machine.image(what))
-
-
-@pytest.mark.parametrize("file", DOCKERFILES.values())
-def test_the_dockerfile_is_clean(file: str) -> None:
-    result = run(BIN / "hadolint", file)
-    assert (result.returncode, result.stdout) == (0, "")
-
-
-def image_steps(kind: str) -> list[tuple[str, str]]:
-    """(instruction, its text) of the Dockerfile's second stage, continued lines joined."""
-    text = re.sub(r"^#.*\n", "", (ROOT / DOCKERFILES[kind]).read_text(), flags=re.MULTILINE)
-    steps = [line.partition(" ") for line in text.replace("\\\n", " ").splitlines() if line.strip()]
-    return [(name, re.sub(r" +", " ", rest)) for name, _, rest in steps]
-
-
-@pytest.mark.parametrize(
-    ("kind", "environments"),
-    [
-        ("tensorflow", ["project tf1 jupyter", "project tf1 cublas"]),
-        ("torch", ["project torch cublas jupyter", "project torch cublas"]),
-    ],
-)
-def test_the_image_s_steps_outside_docker(kind: str, environments: list[str], tmp_path: Path) -> None:
-    """What is copied is there and suffices; what is run does what it says, but for the downloads, which are stood in
-    for. The environments themselves are those of every test here, made by the same scripts/setup."""
-    image = tmp_path / "image"
-    image.mkdir()
-    ignored = shutil.ignore_patterns("__pycache__", "corpus.txt", "kjv.txt", "twitter*.json")  # .dockerignore
-    listed = (ROOT / ".dockerignore").read_text().splitlines()
-    for what, rest in image_steps(kind):
-        if what == "COPY" and not rest.startswith("--"):
-            source, target = rest.split()
-            assert f"!{source}" in listed, f".dockerignore hides {source}"
-            if (ROOT / source).is_dir():
-                shutil.copytree(ROOT / source, image / target, ignore=ignored)
-            else:
-                shutil.copy(ROOT / source, image / target)
-    # The runs: uv and the set-up answer with what they were asked.
-    stub = tmp_path / "bin"
-    stub.mkdir()
-    (stub / "uv").write_text("#!/bin/sh\necho /opt/python/bin/python3.12\n")
-    (image / "scripts" / "setup").write_text(
-        '#!/bin/sh\necho "$PYTHON setup $*" >>asked; mkdir -p .venvs/project/bin\n'
-    )
-    for path in (stub / "uv", image / "scripts" / "setup"):
-        path.chmod(0o755)
-    setup, folders = [
-        rest for what, rest in image_steps(kind) if what == "RUN" and ("setup" in rest or "chmod" in rest)
-    ]
-    setup = setup.replace("rm -rf /root/.cache", "true")
-    for arguments in ({"JUPYTER": "yes", "CUBLAS": ""}, {"JUPYTER": "", "CUBLAS": "yes"}):
-        result = run("bash", "-ec", setup, cwd=image, PATH=f"{stub}:{os.environ['PATH']}", **arguments)
-        assert result.returncode == 0, result.stderr
-    asked = (image / "asked").read_text().splitlines()
-    assert asked == [f"/opt/python/bin/python3.12 setup {names}" for names in environments]
-    assert run("bash", "-ec", folders, cwd=image).returncode == 0
-    assert all((image / name).stat().st_mode & 0o777 == 0o777 for name in ("runs", "models", "pool", "pools"))
-    # The entry point, on the copied files alone: a job places the bot's corpus.
-    (entry,) = [json.loads(rest) for what, rest in image_steps(kind) if what == "ENTRYPOINT"]
-    assert entry == ["/deepproverbs/.venvs/project/bin/deepproverbs"]
-    paths = {"PYTHONPATH": f"{image}{os.pathsep}{image / 'functions'}"}
-    result = run(BIN / "python", "-m", "training.cli.main", "job", "place", "--work", "work", cwd=image, **paths)
-    assert result.returncode == 0, result.stderr
-    assert str(image) in result.stdout and (image / "work" / "bot" / "corpus.txt").exists()
-    assert (image / "data" / "base" / "nano" / "weights.npz").exists()

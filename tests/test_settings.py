@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from training.cli.main import main
 from training.common.errors import WrongUse
 from training.common.paths import DEFAULT_BOT, ROOT
-from training.common.toml import toml
+from training.common.toml import rows, toml
 from training.settings import SECTIONS, Bot, Setting, find, load, override, plain, settings_of
 
 ALL = [about for section in ("", *SECTIONS) for about in settings_of(section).values()]
@@ -156,6 +157,15 @@ def test_texts_survive_as_toml() -> None:
     for text in ("", 'a "b"', "back\\slash", "tab\tnew\nline", "ünï — 😀", "\x7f\x01", "'"):
         assert tomllib.loads(f"x = {toml(text)}") == {"x": text}
         assert tomllib.loads(f"x = {toml((text, text))}") == {"x": [text, text]}
+
+
+def test_a_long_list_is_broken_between_its_texts() -> None:
+    """As textwrap does where no text has a space; and never in one, which TOML could not read."""
+    words = tuple(f"{'x' * (n * 7 % 13)}-{n}" for n in range(60))
+    wrapped = textwrap.wrap(", ".join(map(toml, words)), 40, break_long_words=False, break_on_hyphens=False)
+    assert rows(words, 40) == wrapped
+    names = tuple(f"a name of some words {n}" for n in range(30))
+    assert tomllib.loads("x = [\n" + "\n".join(rows(names, 60)) + "\n]") == {"x": list(names)}
 
 
 def test_the_page_of_settings_is_what_the_program_says(capsys: pytest.CaptureFixture[str]) -> None:

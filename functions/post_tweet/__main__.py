@@ -32,9 +32,9 @@ def main() -> int:
             place.connect()  # wrong keys are told before anything is touched
         outcome = app.run(event, app.setting("POOL_URL"), place, f"main-{os.getpid()}")
     except PostError as error:
-        print(f"post_tweet: {error}", file=sys.stderr)
+        telemetry.put(f"post_tweet: {error}", "stderr")
         return error.exit_code
-    print(json.dumps(asdict(outcome)))
+    telemetry.put(json.dumps(asdict(outcome)), "stdout")
     return 0
 
 

@@ -9,13 +9,13 @@ X_API_URL, LEASE_SECONDS, METRICS_NAMESPACE, BOT_NAME.
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
@@ -121,9 +121,9 @@ def is_here(url: str) -> bool:
     """Is this the address of a server on this machine, as tests have?"""
     try:
         host = urlsplit(url).hostname or ""
-        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+    return host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from post_tweet.address import can_name_file
 from post_tweet.errors import BadInput, Conflict, Missing, Unreachable
 
 TIMEOUT = 15.0
@@ -102,6 +103,8 @@ class GitStore:
         """The name of the file's contents in that commit."""
         if ".." in Path(key).parts or Path(key).is_absolute() or "\n" in key:
             raise BadInput(f"{key!r} leads out of the pool.")
+        if not can_name_file(key):
+            raise BadInput(f"{key!r} cannot be the name of a file.")
         found = self._git("ls-tree", "-z", "--full-tree", head, "--", key).out.decode() if head else ""
         about, _, name = found.rstrip("\0").partition("\t")
         return about.split()[2] if name == key and about.split()[1] == "blob" else None

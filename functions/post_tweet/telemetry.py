@@ -5,11 +5,10 @@ Standard library only: it costs nothing at a cold start. docs/pool.md says what 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import time
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from post_tweet.errors import Metric
 from post_tweet.state import State
@@ -22,17 +21,23 @@ quiet = False
 
 
 def log(event: str, **facts: Any) -> None:
-    """One JSON line on standard error: CloudWatch takes both streams, and a command's result is on the other.
+    """One JSON line on standard error: CloudWatch takes both streams, and a command's result is on the other."""
+    if not quiet or event == "warning":
+        put(json.dumps({"event": event, **facts}, ensure_ascii=False, default=str), "stderr")
 
-    What is not printed or not seen is escaped, and nobody who reads it can stop a post by going away.
-    """
-    if quiet and event != "warning":
+
+def put(line: str, on: Literal["stdout", "stderr"]) -> None:
+    """Print a line with JSON's escapes for what nobody sees or a terminal would obey. Who reads it can stop no post by
+    going away: nothing is printed there from then on."""
+    if (stream := getattr(sys, on)) is None:
         return
-    line = json.dumps({"event": event, **facts}, ensure_ascii=False, default=str)
     if not line.isprintable():
         line = "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in line)
-    with contextlib.suppress(OSError, ValueError):
-        print(line, file=sys.stderr, flush=True)
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except (OSError, ValueError):
+        setattr(sys, on, None)
 
 
 class Metrics:

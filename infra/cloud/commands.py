@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,8 @@ import click
 from infra.cloud.make import make, speak_of
 from training import settings
 from training.cli.command import COMMON, Group, argument, json_option, option
-from training.cli.console import result, show, warn
-from training.cli.options import BOT, load_bot, setting_options
+from training.cli.console import result, show, visible, warn
+from training.cli.options import BOT, keys_of, load_bot, setting_options
 from training.cli.stages import PATH
 from training.common.errors import DeepproverbsError
 from training.common.progress import say
@@ -97,7 +98,7 @@ def secrets_command(bot: Path, creds: Path) -> None:
     """
     from infra.cloud import secrets
 
-    secrets.put(settings.load(bot).name, creds, say)
+    secrets.put(settings.load(bot).name, keys_of(creds), say)
 
 
 @command("status")
@@ -213,7 +214,8 @@ def destroy_command(bot: Path, yes: bool) -> None:
 @option("--shards", type=int, default=4, metavar="N", help="Machines that sample at the same time. [default: 4]")
 @option("--email", metavar="ADDRESS", help="Where the budget's mails go. [default: the bot's]")
 @option("--budget", type=int, metavar="DOLLARS", help="A month's cost that is mailed about.")
-def train_command(bot: Path, shards: int, email: str | None, budget: int | None) -> None:
+@option("--yes", is_flag=True, help="Send the bot's own code along without asking.")
+def train_command(bot: Path, shards: int, email: str | None, budget: int | None, yes: bool) -> None:
     """Fine-tune, sample in shards and fill the pool.
 
     Started again, it goes on from where it was.
@@ -222,7 +224,10 @@ def train_command(bot: Path, shards: int, email: str | None, budget: int | None)
     """
     from infra.cloud import training
 
-    training.cloud_train(load_bot(bot), bot, training.TrainOptions(shards, email, budget), say)
+    def agreed(question: str) -> bool:
+        return yes or (sys.stdin.isatty() and click.confirm(visible(question)))
+
+    training.cloud_train(load_bot(bot), bot, training.TrainOptions(shards, email, budget), say, agreed)
 
 
 @command("train-status", section=TRAINING)

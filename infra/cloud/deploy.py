@@ -17,7 +17,7 @@ from post_tweet.state import RECENT
 
 from infra.cloud import costs, ready, secrets
 from infra.cloud.make import make
-from infra.cloud.schedule import a_month, meanwhile, silence_hours
+from infra.cloud.schedule import a_month, meanwhile, moments, silence_hours
 from infra.cloud.stack import NAMESPACE, Owner, Stack, aws_errors
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.paths import ROOT
@@ -91,7 +91,9 @@ def deploy(bot: str, options: DeployOptions, say: Say) -> None:
     )
     if after["AlarmEmail"] and after["AlarmEmail"] != before.get("AlarmEmail"):
         say(f"AWS has sent a mail to {after['AlarmEmail']}: confirm it, or no alarm will arrive.")
-    if given["SilenceHours"] == "0":
+    if not next(moments(expression, zone, now), None):
+        say(f"The schedule {expression} never comes again: nothing will be posted by itself.")
+    elif given["SilenceHours"] == "0":
         say(
             "The schedule is too rare for CloudWatch to notice a missed post (7 days at most); errors are mailed all "
             "the same."

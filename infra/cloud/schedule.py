@@ -1,7 +1,8 @@
 """When a schedule of EventBridge comes: cron(...), rate(...) or at(...) → moments in UTC.
 
-EventBridge itself does not tell the next moment. A cron expression runs on the clock of its time zone; one that falls
-into the hour that spring skips comes an hour later, and one of the hour that autumn repeats comes once.
+EventBridge itself does not tell the next moment. A cron expression runs on the clock of its time zone: what falls into
+the hour that spring skips is left out, and what falls into the hour that autumn repeats comes once. A rate counts
+hours, whatever the clocks do.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from aws_croniter import AwsCroniter
-from aws_croniter.exceptions import AwsCroniterExpressionError
-
+from infra.cloud import cron
 from training.common.errors import WrongUse
 
-UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+DAY = timedelta(days=1)
+UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY}
 SLACK = 2
 """Hours that a post may be late before anybody is told: Lambda and the schedule try for an hour, and CloudWatch counts
 in whole hours."""
@@ -33,61 +33,70 @@ def moments(expression: str, zone: str, after: datetime) -> Iterator[datetime]:
     Raises:
         WrongUse: no such expression or time zone.
     """
-    kind, _, inner = expression.rstrip(")").partition("(")
-    if kind == "rate":
-        pace = rate(inner)
-        yield from (after + pace * n for n in itertools.count(1))
-        return
+    found = re.fullmatch(r"(cron|rate|at)\(([^()]+)\)", expression)
+    if not found:
+        raise WrongUse(f"{expression!r} is no schedule; write for example cron(0 9 * * ? *) or rate(12 hours).")
+    kind, inner = found.groups()
     try:
         tz = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of zones, such as Europe, is an OSError
         raise WrongUse(f"There is no time zone {zone!r}; give one such as Europe/Zurich.") from error
-    if kind == "at":
-        try:
-            at = datetime.fromisoformat(inner)
-        except ValueError as error:
-            raise WrongUse(f"{expression!r} names no moment; write at(2030-01-31T09:00:00).") from error
-        yield from (moment for moment in [at.replace(tzinfo=tz).astimezone(UTC)] if moment > after)
+    if kind == "rate":
+        yield from _every(rate(inner), after)
         return
-    try:
-        cron = AwsCroniter(inner)
-    except AwsCroniterExpressionError as error:
-        raise WrongUse(f"{expression!r} is no schedule: {error} Write for example cron(0 9 * * ? *).") from error
-    if kind != "cron":
-        raise WrongUse(f"{expression!r} is no schedule; write for example cron(0 9 * * ? *) or rate(12 hours).")
-    # The library counts on a clock without zones, which it wants to be called UTC.
-    clock, last = after.astimezone(tz).replace(tzinfo=UTC) - timedelta(hours=3), after
-    while (clock := cron.get_next(clock, 1)[0]) is not None:
+    # Of the hour that autumn repeats the first is meant.
+    clocks = [at(inner)] if kind == "at" else cron.times(inner, after.astimezone(tz).replace(tzinfo=None) - DAY)
+    for clock in clocks:
         moment = clock.replace(tzinfo=tz).astimezone(UTC)
-        if moment > last:
+        exists = moment.astimezone(tz).replace(tzinfo=None) == clock
+        if kind == "at" and not exists:
+            raise WrongUse(f"{expression} never comes: the clocks of {zone} skip it; write another time.")
+        if exists and moment > after:
             yield moment
-            last = moment
+
+
+def _every(pace: timedelta, after: datetime) -> Iterator[datetime]:
+    for n in itertools.count(1):
+        try:
+            yield after + n * pace
+        except OverflowError:  # beyond the calendar
+            return
 
 
 def rate(text: str) -> timedelta:
     """`12 hours` → 12 hours."""
-    found = re.fullmatch(r"(\d+) (minute|hour|day)s?", text)
+    found = re.fullmatch(r"(\d{1,6}) (minute|hour|day)s?", text, re.ASCII)
     if not found or not int(found[1]):
         raise WrongUse(f"rate({text}) is no schedule; write for example rate(12 hours).")
     return int(found[1]) * UNITS[found[2]]
+
+
+def at(text: str) -> datetime:
+    """`2030-01-31T09:00:00` → that time on a clock."""
+    try:
+        if not re.fullmatch(r"(19[7-9]|20[0-9]|21[0-9])[0-9](-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}", text):
+            raise ValueError(text)
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise WrongUse(f"at({text}) names no moment; write at(2030-01-31T09:00:00), without a time zone.") from error
 
 
 def silence_hours(expression: str, zone: str, now: datetime, flexible: int = 0) -> int:
     """Hours without a post from which something must be wrong: the longest gap of the next 13 months, and slack.
     0 where CloudWatch cannot look back so far, or the schedule comes only once."""
     until = now + timedelta(days=396)
-    coming = list(itertools.islice(itertools.takewhile(lambda m: m < until, moments(expression, zone, now)), 20_000))
-    gaps = [later - earlier for earlier, later in itertools.pairwise(coming)]
-    if not gaps:
+    coming = itertools.takewhile(lambda m: m < until, moments(expression, zone, now))
+    longest = max((later - earlier for earlier, later in itertools.pairwise(coming)), default=None)
+    if longest is None:
         return 0
-    hours = -(-(max(gaps) + timedelta(minutes=flexible)) // timedelta(hours=1)) + SLACK
+    hours = -(-(longest + timedelta(minutes=flexible)) // timedelta(hours=1)) + SLACK
     return hours if hours <= LONGEST else 0
 
 
 def meanwhile(expression: str, zone: str, now: datetime, minutes: int) -> int:
     """The most slots that come within so many minutes after another one, in the next 13 months."""
     until, most, waiting = now + timedelta(days=396), 0, deque[datetime]()
-    for moment in itertools.islice(itertools.takewhile(lambda m: m < until, moments(expression, zone, now)), 20_000):
+    for moment in itertools.takewhile(lambda m: m < until, moments(expression, zone, now)):
         while waiting and moment - waiting[0] > timedelta(minutes=minutes):
             waiting.popleft()
         most = max(most, len(waiting))

@@ -15,6 +15,8 @@ from infra.cloud.make import make
 from infra.cloud.ready import next_step
 from infra.cloud.schedule import moments
 from infra.cloud.stack import NAMESPACE, Owner, Stack, aws_errors
+from training.common.errors import WrongUse
+from training.common.terminal import one_line
 
 ALARMS = {
     "ErrorAlarm": ("the function fails", "logs"),
@@ -58,7 +60,7 @@ class Status:
     def text(self) -> str:
         """For people."""
         shown = [f"{self.bot} in {self.region}, stack {self.stack}:"]
-        shown += [f"  {name:<10}  {text}" for name, text in self.lines]
+        shown += [one_line(f"  {name:<10}  {text}") for name, text in self.lines]
         if self.messages:
             shown.append(f"When their causes are fixed: {make('clear-queues')}, which ends the queues' alarms")
         return "\n".join([*shown, f"Next: {self.next_step}"])
@@ -72,13 +74,16 @@ def look(bot: str, now: datetime) -> Status:
     expression, zone = parameters["ScheduleExpression"], parameters["ScheduleTimeZone"]
     pool = Pool(open_store(outputs["PoolUrl"])).status()
     messages, counts = queues.look(owner, outputs), queues.count(owner, outputs)
-    following = next(moments(expression, zone, now), None)
+    try:
+        following, unread = next(moments(expression, zone, now), None), ""
+    except WrongUse as error:  # it was changed in AWS's console
+        following, unread = None, f"not known here: {error}"
     states, posts = alarm_states(owner, stack), posts_of_month(owner, bot, now)
     bill = costs.month(posts, (now - month_of(now)) / timedelta(hours=costs.HOURS))
     left = f"{pool['remaining']:,} of {pool['texts']:,} texts left, {pool['days_left']:,.0f} days at this pace"
     lines = [
         ("last post", last_post(pool)),
-        ("next slot", next_slot(parameters, following, pool["paused"], now)),
+        ("next slot", unread or next_slot(parameters, following, pool["paused"], now)),
         ("pool", left),
         ("pool at", outputs["PoolUrl"]),
         ("alarms", alarms(stack, states)),

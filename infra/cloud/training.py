@@ -8,6 +8,7 @@ bot's files, and submits three jobs that wait for one another: train, sample in 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,9 @@ from training.common.errors import DeepproverbsError, WrongUse
 from training.common.manifest import key_of
 from training.common.paths import ROOT
 from training.common.progress import Say
+from training.judge.own import own_files
 from training.runs import jobs as job
+from training.runs.stages import prepare
 from training.runs.workspace import Workspace
 from training.settings import Bot
 
@@ -47,8 +50,10 @@ class TrainOptions:
     budget: int | None = None
 
 
-def cloud_train(bot: Bot, file: Path, options: TrainOptions, say: Say) -> None:
-    """`file`: the bot.toml, which goes to the workspace."""
+def cloud_train(
+    bot: Bot, file: Path, options: TrainOptions, say: Say, agreed: Callable[[str], bool] = lambda question: True
+) -> None:
+    """`file`: the bot.toml, which goes to the workspace. `agreed`: asked before code of the bot's goes with it."""
     if not 1 <= options.shards <= WIDEST:
         raise WrongUse(f"SHARDS is a number from 1 to {WIDEST:,}, not {options.shards}.")
     owner = Owner.present()
@@ -58,6 +63,8 @@ def cloud_train(bot: Bot, file: Path, options: TrainOptions, say: Say) -> None:
     # At first the bot's address; an address that was given once stays until another is given.
     email = options.email or ("" if stack.found else Stack.of(owner, bot.name).parameters["AlarmEmail"])
     chosen = image.image_for(bot)
+    prepare(bot, say)
+    ask_for_code(bot, file, say, agreed)
     say(
         f"Training {bot.name} on {bot.model} with {chosen.title} in {owner.region}: {options.shards} "
         f"shard{'s' * (options.shards != 1)} of {job.total(bot):,} candidates, {bot.count:,} texts into "
@@ -92,14 +99,27 @@ def cloud_train(bot: Bot, file: Path, options: TrainOptions, say: Say) -> None:
     )
 
 
+def ask_for_code(bot: Bot, file: Path, say: Say, agreed: Callable[[str], bool]) -> None:
+    """List what goes to the jobs, if code of the bot's is among it, and ask.
+
+    Raises:
+        DeepproverbsError: no.
+    """
+    code = own_files(bot.filter, bot.folder)
+    if not code:
+        return
+    for path in (file, *job.placed(bot)):
+        say(f"  {path}, {path.stat().st_size:,} bytes{': code, which the jobs run' * (path in code)}")
+    if not agreed(f"Send these files of {bot.name} to your AWS account, and run the code there?"):
+        raise DeepproverbsError(f"Nothing was sent; `{make('cloud-train YES=1')}` sends these files and runs the code.")
+
+
 def stack_of(owner: Owner, bot: Bot) -> Stack:
     return Stack(owner, f"{Stack.of(owner, bot.name).name}-training")
 
 
 def run_key(bot: Bot, file: Path) -> str:
     """Another corpus, reference, setting or model is another run; the same one goes on with what is there."""
-    from training.runs.stages import prepare
-
     prepare(bot, lambda text: None)
     return f"{bot.name}-{key_of([bot.model, bot.count], file, bot.corpus_file, *bot.reference_files)}"
 

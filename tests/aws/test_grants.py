@@ -58,15 +58,16 @@ def whole_run(bot: Bot, service: Lambda, at: datetime) -> dict[str, bool]:
 
 TABLE = {
     ("Read", "s3:GetObject"): {"posts"},
+    ("List", "s3:ListBucket"): {"posts", "tells missing from forbidden"},
     ("State", "s3:PutObject"): {"posts"},
-    ("Records", "s3:PutObject"): {"record"},
-    ("List", "s3:ListBucket"): {"tells missing from forbidden"},
     ("Credentials", "ssm:GetParameter"): {"posts"},
     ("Logs", "logs:CreateLogStream"): {"log and metrics"},
     ("Logs", "logs:PutLogEvents"): {"log and metrics"},
     ("Failures", "sqs:SendMessage"): {"failed event kept"},
     ("Call", "lambda:InvokeFunction"): {"posts", "log and metrics", "failed event kept"},
     ("Undelivered", "sqs:SendMessage"): {"undelivered event kept"},
+    # Last: a post without its record stays so until the next post.
+    ("Records", "s3:PutObject"): {"record"},
 }
 """A grant → what no longer works without it."""
 

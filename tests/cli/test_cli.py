@@ -34,6 +34,8 @@ def files(folder: Path) -> None:
     (folder / "no-toml.toml").write_text("name = \n")
     (folder / "keys.json").write_text('{"consumer_key": "a"}')
     (folder / "no.json").write_text("hello")
+    for keys in ("keys.json", "no.json"):
+        (folder / keys).chmod(0o600)
     (folder / "pool.jsonl").write_text('{"id": "1"}\n')
     (folder / "empty-bot.toml").write_text("name = 'nothing'\nmodel = 'nano'\n")
     broken = folder / "broken-pool"

@@ -9,19 +9,21 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 import regex
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
 from infra.cloud.stack import Owner, Stack
-from tests.cli.test_help import LEAVES
+from tests.cli.test_help import LEAVES, context
 from tests.common import test_terminal
 from tests.helpers.fakes import records
 from tests.helpers.loopback_x import loopback_x
@@ -65,7 +67,7 @@ COMMANDS: dict[str, list[str]] = {
                "texts.txt --bot own --corpus texts.txt --out out/p.jsonl", "texts.txt --bot evil --out out/p.jsonl"],
     "new": ["EVIL texts.txt --yes", "fresh EVIL --yes", "fresh FILE --yes", "half half.jsonl --yes",
             "fresh table.csv --yes --field EVIL"],
-    "settings": ["--bot evil", "--bot unknown", "--bot FILE", "--bot EVIL"],
+    "settings": ["--bot evil", "--bot named", "--bot unknown", "--bot FILE", "--bot EVIL"],
     "completion": ["EVIL"],
     "schedule": ["--cron --bot evil --pool EVIL", "--systemd --bot evil", "--cron --creds EVIL", "--systemd --at EVIL"],
     "run": ["--model EVIL --run r", "--bot unknown", "--run EVIL --model EVIL", "--bot evil"],
@@ -94,8 +96,12 @@ COMMANDS: dict[str, list[str]] = {
 }  # fmt: skip
 
 
-def test_every_command_is_tried() -> None:
-    assert {" ".join(words) for words in LEAVES if words} == COMMANDS.keys()
+def tried(command: str) -> list[str]:
+    """What a command is called with; one that nobody has listed yet, with each of its options in turn."""
+    if command in COMMANDS:
+        return COMMANDS[command]
+    params = [param for param in context(tuple(command.split())).command.params if isinstance(param, click.Option)]
+    return [f"{param.opts[0]} {word}" for param in params if not param.is_flag for word in ("EVIL", "pool")]
 
 
 @pytest.fixture
@@ -105,7 +111,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for bot, text in {
         "mine": 'name = "mine"\npool = "pool"\n',
         "fails": 'name = "fails"\n',
-        "evil": f"name = {toml(no_surrogates(EVIL))}\nmodel = {toml(no_surrogates(EVIL))}\n"
+        "named": f"name = {toml(no_surrogates(EVIL))}\n",
+        "evil": f"model = {toml(no_surrogates(EVIL))}\n"
         f'[corpus]\nprepare = "prepare.py"\n[filter]\nblock = [{toml(no_surrogates(TEXT))}]\n',
         "unknown": f"{toml(no_surrogates(EVIL))} = 1\n",
         "own": '[filter]\nown = ["rules.py:no_wine"]\n',
@@ -182,6 +189,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> None:
         receive_message=lambda **_: {"Messages": queue.pop(0)},
         delete_message=lambda **_: None,
         get_queue_attributes=lambda **_: {"Attributes": {"ApproximateNumberOfMessages": "1"}},
+        put_parameter=lambda **_: None,
         describe_alarms=lambda **_: {"MetricAlarms": []},
         get_metric_statistics=lambda **_: {"Datapoints": []},
         describe_parameters=lambda **_: {"Parameters": []},
@@ -233,14 +241,16 @@ def run(request: pytest.FixtureRequest, world: Path, monkeypatch: pytest.MonkeyP
     return run
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [" ".join(words) for words in LEAVES if words])
 def test_nothing_raw_is_printed_and_nothing_breaks(command: str, run: Run) -> None:
-    for options in COMMANDS[command]:
+    for options in tried(command):
         code, out, err = run(f"{command} {options}")
         assert code in (0, 1, 2), (options, out, err)
         for line in (*out.splitlines(), *err.splitlines()):
             assert not RAW.search(line.replace("👩‍🔬", "")), (options, line)
         assert code or out, options
+        if f"{command} {options}" == "settings --bot evil":
+            assert tomllib.loads(out)["model"] == no_surrogates(EVIL), "the file can be used as it is"
 
 
 @pytest.mark.parametrize("command", JSON)
@@ -263,24 +273,31 @@ PLACES = {
 }
 
 
+@pytest.mark.parametrize("program", ["training.cli.main", "post_tweet"])
 @pytest.mark.parametrize("place", PLACES)
-def test_after_a_post_nothing_fails(place: str, tmp_path: Path) -> None:
+def test_after_a_post_nothing_fails(place: str, program: str, tmp_path: Path) -> None:
     """The program itself, once for a real post and -v: what is printed cannot stop it, whoever reads it where."""
     Pool(open_store(str(tmp_path / "pool"))).append([{**records(1)[0], "text": "ü € 🤿"}], "test")
     with loopback_x() as x:
         (tmp_path / "keys.json").write_text(x.twitter_json)
-        words = ["-m", "training.cli.main", "post", "--pool", "pool", "--creds", "keys.json", "-v"]
+        words = ["post", "--pool", "pool", "--creds", "keys.json", "-v"]
+        if program == "post_tweet":
+            words = ["--slot", "one"]
         environment = {**os.environ, **PLACES[place], "X_API_URL": x.url, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment |= {"POOL_URL": "pool", "X_CREDENTIALS_FILE": "keys.json"}
         redirected = {"nobody reads": "2>&1 | true", "a full disk": ">/dev/full", "no streams": ">&- 2>&-"}.get(
             place, ""
         )
         shell = f'set -o pipefail; exec 3>&1; "$@" {redirected}'
         done = subprocess.run(
-            ["bash", "-c", shell, "bash", sys.executable, *words], cwd=tmp_path, capture_output=True, env=environment
+            ["bash", "-c", shell, "bash", sys.executable, "-m", program, *words],
+            cwd=tmp_path,
+            capture_output=True,
+            env=environment,
         )
         assert (done.returncode, len(x.published)) == (0, 1), done.stderr
         assert b"Traceback" not in done.stderr
-    if place == "a full disk":
+    if place == "a full disk" and program != "post_tweet":
         assert b"The post is made, but its result cannot be written (No space left on device)" in done.stderr
     elif not redirected:
         assert json.loads(done.stdout.decode(place if place == "latin-1" else "utf-8"))["text"] == "ü € 🤿"

@@ -42,6 +42,8 @@ class Fault:
     """Send this instead of the file."""
     no_length: bool = False
     """Send no Content-Length."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Sent as well; a Content-Length instead of the true one."""
     block_pause: float = 0.0
     """Seconds between two blocks of 64 KiB."""
 
@@ -93,7 +95,9 @@ class LoopbackMirror:
         else:
             handler.send_response(200)
         rest = body[start:]
-        if not fault.no_length:
+        for name, value in fault.headers:
+            handler.send_header(name, value)
+        if not fault.no_length and "Content-Length" not in dict(fault.headers):
             handler.send_header("Content-Length", str(len(rest)))
         handler.send_header("ETag", tag)
         handler.end_headers()

@@ -41,6 +41,7 @@ class Slow:
         """Complete ones."""
         self.sent = 0
         """Bytes of answers."""
+        self._accepted = 0
         self._speaking: dict[int, threading.Thread] = {}
         """By the client's port."""
         self._own: list[int] = []
@@ -48,7 +49,7 @@ class Slow:
 
     @property
     def connections(self) -> int:
-        return len(self._speaking) - len(self._own)
+        return self._accepted - len(self._own)
 
     def settle(self) -> None:
         """Wait until the client has ended every connection that it made: what it sent is known then."""
@@ -68,6 +69,7 @@ class Slow:
                 connection, (_, port) = listener.accept()
             except OSError:  # the test is over
                 return
+            self._accepted += 1  # before a word is spoken: a whole exchange may be over when start() returns
             thread = threading.Thread(target=self.speak, args=(connection,), daemon=True)
             thread.start()
             self._speaking[port] = thread

@@ -98,7 +98,7 @@ def test_sums_that_nobody_published_hold_from_the_first_time(cloud: Cloud, caplo
     assert {file: facts["from"] for file, facts in noted.items()} == {
         file: "published" if file in ("encoder.json", "vocab.bpe") else "seen first" for file in FILES
     }
-    assert f"{noted[WEIGHTS]['sha256']}, not published, noted as seen first" in caplog.text
+    assert f"its SHA-256 is not published; it is {noted[WEIGHTS]['sha256']}, and a later" in caplog.text
     (folder / WEIGHTS).unlink()
     cloud.mirror.faults[f"774M/{WEIGHTS}"] = [Fault(body=b"x" * LENGTH)] * 2
     assert f"the first one seen, in {folder / 'sha256.json'}, is" in refused("774M", cloud.cache)

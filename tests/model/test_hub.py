@@ -25,6 +25,7 @@ from training.model import hub
 from training.model.events import Event, Fetched, Progress
 from training.model.huggingface import write_gpt2
 from training.model.layout import Hparams
+from training.model.mirror import warn_if_open
 from training.model.trainers import TORCH, Trainer
 
 NAME = "owner/model"
@@ -190,6 +191,34 @@ def test_wrong_content_is_asked_for_once_more(
     assert "model.safetensors came twice with wrong content and was deleted" in refused(NAME, tmp_path, trainer)
     server.faults[DATA] = [wrong]
     assert content(hub.fetch(NAME, tmp_path, trainer)) == files
+
+
+def test_what_goes_on_after_its_end_is_broken_off(
+    server: LoopbackHub, files: dict[str, bytes], trainer: Trainer, tmp_path: Path
+) -> None:
+    endless = 100_000_000  # bytes: far more than the system keeps for a connection
+    server.faults[DATA] = [Fault(body=WEIGHTS + bytes(endless), no_length=True)]
+    assert content(hub.fetch(NAME, tmp_path, trainer)) == files
+    assert server.asked(DATA)[0].sent < endless / 2
+
+
+@pytest.mark.parametrize("blob", [None, "", "../../../x", "A" * 40, "0" * 39])
+def test_a_hash_that_is_none_names_no_file(
+    server: LoopbackHub, trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blob: str | None
+) -> None:
+    described = [sibling | {"blobId": blob} for sibling in server.models[NAME].siblings()]
+    monkeypatch.setattr(Model, "siblings", lambda self: described)
+    assert "The hub gives no hash of config.json; choose another model" in refused(NAME, tmp_path, trainer)
+
+
+def test_a_hub_without_encryption_is_told(
+    trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_if_open.cache_clear()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.example")
+    refused(NAME, tmp_path, trainer)
+    assert "http://hub.example is not encrypted" in caplog.text and "in HF_ENDPOINT" in caplog.text
 
 
 def test_a_full_disk(server: LoopbackHub, files: dict[str, bytes], trainer: Trainer, tmp_path: Path) -> None:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +18,9 @@ import tests.helpers
 from tests.helpers import tiny
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.manifest import Manifest
+from training.model import trainers
 from training.model.base import BaseModel
-from training.model.events import BadEvent, Done, Epoch, Resumed, Step, Texts, parse
+from training.model.events import BadEvent, Done, Epoch, Resumed, Step, Texts, Written, parse
 from training.model.finetune import finetune
 from training.model.layout import Hparams
 from training.model.trainers import TRAINERS, Trainer
@@ -110,6 +116,82 @@ def test_a_program_that_breaks_the_protocol(base: BaseModel, tmp_path: Path, see
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
+def test_what_an_interruption_left_is_not_gone_on_from_if_it_is_damaged(base: BaseModel, tmp_path: Path) -> None:
+    settings = FinetuneSettings(epochs=1, seed=4)
+    left, said = tmp_path / "checkpoint" / "run1" / "weights.toy", list[str]()
+    for damaged in (None, None, b"43", b"", b"42 "):
+        if damaged is not None:
+            left.write_bytes(damaged)
+        said.clear()
+        with pytest.raises(DeepproverbsError, match="without saying 'done'"):
+            finetune(tmp_path, base, settings, said.append)
+        told = f"{left} is not what the interrupted fine-tuning left: this one starts at the beginning." in said
+        assert told == (damaged is not None) and left.read_text() == "42"
+    (tmp_path / "checkpoint" / "left.json").write_bytes(b"{")
+    with pytest.raises(DeepproverbsError, match="without saying 'done'"):
+        finetune(tmp_path, base, settings, said.append)
+    assert "left.json is not what the interrupted fine-tuning left" in said[-2]
+
+
 def test_no_trainer_for_this_recipe(base: BaseModel, tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match=r"toy has no recipe windows. Choose another --model"):
         finetune(tmp_path, base, FinetuneSettings(recipe="windows"), lambda _: None)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[str]]]:
+    """The programs that were started."""
+    found: list[subprocess.Popen[str]] = []
+
+    class Noted(subprocess.Popen[str]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            found.append(self)
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    yield found
+    for process in found:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(("moment", "saved"), [("loading", False), ("loaded", False), ("training", True)])
+def test_an_interrupt_ends_a_program_that_loads_and_lets_one_that_trains_save(
+    moment: str, saved: bool, tmp_path: Path, started: list[subprocess.Popen[str]]
+) -> None:
+    arguments = {"moment": moment, "folder": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        TOY.result("toy_interrupted", arguments, tmp_path / "log", Written, lambda _: (tmp_path / "heard").touch())
+    assert ((tmp_path / "saved").exists(), (tmp_path / "trained").exists()) == (saved, False)
+    assert [process.poll() is not None for process in started] == [True]
+
+
+def test_no_interrupt_is_lost_at_any_line(tmp_path: Path, started: list[subprocess.Popen[str]]) -> None:
+    """Ctrl-C at the first line that is run in trainers.py, at the second, …: it always comes through, and no program
+    goes on without us."""
+    arguments = {"moment": "", "folder": tmp_path, "seconds": 0.05}
+    lines = tries = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal lines
+        if frame.f_code.co_filename != trainers.__file__:
+            return None
+        if event == "line":
+            lines += 1
+            if lines == tries:
+                signal.raise_signal(signal.SIGINT)
+        return trace
+
+    before = sys.gettrace()
+    while True:
+        lines, tries = 0, tries + 1
+        sys.settrace(trace)
+        try:
+            TOY.result("toy_interrupted", arguments, tmp_path / "log", Written)
+            break
+        except KeyboardInterrupt:
+            assert lines >= tries
+        finally:
+            sys.settrace(before)
+        assert all(process.poll() is not None for process in started), f"line {tries}"
+    assert lines < tries and tries > 40 and len(started) > 30

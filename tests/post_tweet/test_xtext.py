@@ -160,7 +160,7 @@ def test_a_text_of_any_length_is_looked_at_once(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("piece", [piece for piece in HARD if "\u0301" not in piece])
 def test_the_steps_in_a_text_grow_with_its_length_alone(piece: str) -> None:
-    """Compared with each other, as this process's own clock counts them: 16 times the text took 256 times the steps of a
+    """Compared with each other, by this process's own clock: 16 times the text took 256 times the steps of a
     pattern that went back. (Marks after one letter still do in Python's normal form: MOST ends that at 0.1 s.)"""
 
     def steps(size: int) -> float:

@@ -17,6 +17,7 @@ from tests.helpers.sampling import bot
 from training.common import jsonl
 from training.common.manifest import Manifest
 from training.curate import fill
+from training.curate.decisions import open_decisions
 from training.runs import rounds, until_enough
 from training.runs.until_enough import sample_and_filter
 from training.sample.candidates import Candidates
@@ -129,6 +130,25 @@ def test_texts_set_apart_wait_however_many_rounds_follow(quick: Bot, run: Callab
         assert rounds_of == sorted(rounds_of) and rounds_of[-1] == number
     assert found[0] and found[1][: len(found[0])] == found[0] and found[2][: len(found[1])] == found[1]
     assert len(set(found[2])) == len(found[2])
+
+
+def test_what_a_person_dropped_or_edited_does_not_come_back(
+    quick: Bot, run: Callable[[str], Path], model: Path
+) -> None:
+    """The second of two runs is told before its second round what the first one's chose there: none of it is chosen."""
+    folder, other = run("run"), run("other")
+    for _ in (1, 2):
+        add(quick, folder, model)
+    add(quick, other, model)
+    later = texts_of(folder)[COUNT:]
+    with open_decisions(other, "anna") as log:
+        for text in later[:4]:
+            log.decide(text, "drop")
+        log.decide(later[4], "edit", "the moon keeps no ledger of what it lent.")
+        log.decide(later[5], "keep")
+    add(quick, other, model)
+    assert texts_of(other)[:COUNT] == texts_of(folder)[:COUNT]
+    assert not {*later[:5]} & {*texts_of(other)} and later[5] in texts_of(other)
 
 
 POINTS: dict[str, tuple[Any, str]] = {

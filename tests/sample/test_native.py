@@ -192,6 +192,39 @@ def test_a_cache_that_cannot_be_used_is_passed_over(cache: Path) -> None:
         build.library()
 
 
+@pytest.mark.parametrize("mode", [0o775, 0o757, 0o777])
+def test_a_cache_that_others_can_write_is_not_loaded_from(cache: Path, mode: int) -> None:
+    cache.mkdir()
+    cache.chmod(mode)
+    made = build.library()
+    assert made.parent.parent == cache.parent / "tmp" and not list(cache.iterdir())
+
+
+def test_nor_is_one_that_is_a_link(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    cache.symlink_to(tmp_path / "theirs")
+    assert build.library().parent.parent == tmp_path / "tmp" and not list((tmp_path / "theirs").iterdir())
+
+
+def test_nor_one_of_somebody_else(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.mkdir()
+    monkeypatch.setattr(build.os, "getuid", lambda: cache.stat().st_uid + 1)  # nor is the other folder
+    with pytest.raises(build.NoCompiler, match=r"cache: belongs to somebody .*deepproverbs-.*: belongs to somebody"):
+        build.library()
+
+
+@pytest.mark.parametrize("how", ["mode", "link"])
+def test_a_library_that_others_could_have_put_there_is_compiled_again(cache: Path, how: str, tmp_path: Path) -> None:
+    made = build.library()
+    if how == "mode":
+        made.chmod(0o777)
+    else:
+        made.rename(tmp_path / "theirs.so")
+        made.symlink_to(tmp_path / "theirs.so")
+    build.library.cache_clear()
+    assert build.library() == made and made.lstat().st_mode & 0o777 == 0o755 and not made.is_symlink()
+
+
 def test_no_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
     build.library.cache_clear()

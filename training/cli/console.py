@@ -102,6 +102,12 @@ def warn(text: str | None) -> None:
         put(continued(text), "stderr")
 
 
+def clear_screen() -> None:
+    """Before something is shown again; where the output is no screen, it follows below."""
+    if sys.stdout.isatty() and not console.json:
+        print("\x1b[H\x1b[2J\x1b[3J", end="", flush=True)
+
+
 def detail(text: str) -> None:
     """For those who want to know more: on standard error, with -v."""
     if console.verbose:

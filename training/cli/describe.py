@@ -12,7 +12,7 @@ from training import settings
 from training.cli.command import command, json_option, option
 from training.cli.console import as_json, as_toml, console, result
 from training.cli.options import BotFile
-from training.common.toml import toml
+from training.common.toml import rows, toml
 from training.settings import SECTIONS, Bot, Setting, settings_of
 
 MARKS = str.maketrans({"|": "\\|", "*": "\\*"})
@@ -70,8 +70,7 @@ def _entry(about: Setting, value: Any) -> str:
     unset = "# " if fitted or (about.key == "name" and not value) else ""
     text = f"{unset}{about.name} = {toml('mybot' if unset and not value else value)}"
     if len(text) > 118 and about.many:
-        items = ", ".join(toml(item) for item in value)
-        inner = textwrap.fill(items, 116, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+        inner = "\n".join(f"  {row}" for row in rows(value, 114))
         text = f"{about.name} = [\n{inner},\n]"
     return f"{comment}\n{text}"
 

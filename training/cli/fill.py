@@ -1,14 +1,13 @@
-"""Texts into the pool: `fill`, what was set apart read by a person first, and a report on them."""
+"""Texts into the pool: `fill`, and a report on them."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from training.cli.command import argument, command, json_option
-from training.cli.console import result, show, warn
-from training.cli.options import bot_option, given, load_bot, run_folder, run_option, setting_options
+from training.cli.console import show, warn
+from training.cli.options import bot_option, load_bot, run_folder, run_option, setting_options
 from training.cli.pool import low
 from training.cli.stages import PATH, ROAD
 from training.common.progress import say
@@ -48,16 +47,20 @@ def show_added(url: str, added: Appended) -> None:
     from post_tweet.store import open_store
 
     pool = Pool(open_store(url)).status()
+    facts = {"pool": url, "added": added.added, "already": added.already}
+    show({**facts, "texts": pool["texts"], "unused": pool["remaining"]}, told_added(url, added, pool))
+    warn(low(pool))
+
+
+def told_added(url: str, added: Appended, pool: dict[str, Any]) -> str:
+    """The same as a sentence. `pool`: its status."""
     if added.added:
         text = f"Added {added.added:,} text{'s' * (added.added != 1)} to {url}" + (
             f"; {added.already:,} were there" * (added.already > 0)
         )
     else:
         text = f"Nothing added to {url}: all {added.already:,} texts are already there"
-    text += f"; the pool now holds {pool['texts']:,}, {pool['remaining']:,} unused."
-    facts = {"pool": url, "added": added.added, "already": added.already}
-    show({**facts, "texts": pool["texts"], "unused": pool["remaining"]}, text)
-    warn(low(pool))
+    return f"{text}; the pool now holds {pool['texts']:,}, {pool['remaining']:,} unused."
 
 
 @command("report", section=READ)
@@ -84,26 +87,3 @@ def report(bot: Path, run: Path | None) -> None:
     found = facts.gather(settings, folder, MODELS)
     show(found.quality, table(found.quality))
     say(f"Written: {page.write(found, folder)}, and its numbers: {folder / 'quality.json'}")
-
-
-@command("review", section=READ)
-@bot_option
-@run_option
-@setting_options("pool")
-def review(bot: Path, run: Path | None) -> None:
-    """Read the texts that were set apart; publish or refuse each.
-
-    They name a people or a religion. What is published goes to the run's pool.
-
-    $ deepproverbs review
-    $ deepproverbs review --run runs/demo --pool runs/demo/pool
-    """
-    from training.curate import review
-    from training.runs import owner
-
-    settings = load_bot(bot)
-    folder = run_folder(run, settings)
-    pool = owner.pool_of(folder, settings, bot, given().get("pool"))
-    approved = review.review(folder, sys.stdin, result)
-    if approved:
-        fill_pool(approved, pool, f"{settings.name} review")

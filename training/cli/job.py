@@ -113,4 +113,9 @@ def fill(work: str, bot: Path, run: Path | None, shard: str) -> None:
     place, folder = Workspace(work), folder_of(run, work)
     with locked(folder):
         settings = with_options(jobs.fetch_bot(place, folder))
-        fill_pool(jobs.pool(settings, folder, place, say), settings.pool, settings.name)
+        texts = jobs.pool(settings, folder, place, say)
+        if settings.publish == "after-review":
+            say(f"A person reads them first: fetch pool.jsonl and review.jsonl from {work}/out into a run's folder.")
+            say("There `deepproverbs review` shows them, and puts what is kept into the pool.")
+        else:
+            fill_pool(texts, settings.pool, settings.name)

@@ -15,7 +15,7 @@ import click
 from click.exceptions import Exit, NoArgsIsHelpError, NoSuchCommand, NoSuchOption
 from post_tweet.errors import PostError
 
-from training.cli import completion, describe, fill, job, new, pool, post, run, schedule, stages
+from training.cli import completion, describe, fill, job, new, pool, post, refill, review, run, schedule, stages
 from training.cli.command import COMMON, Group, Lazy, Option
 from training.cli.console import colour, console, detail, fail, log_to_stderr, reset
 from training.common.errors import DeepproverbsError
@@ -45,6 +45,7 @@ for command in (
     pool.group,
     post.post,
     schedule.schedule,
+    refill.refill,
     Lazy(
         "cloud",
         "infra.cloud.commands:group",
@@ -53,7 +54,7 @@ for command in (
         help="Deploy the bot in AWS, look after it, train it on spot GPUs.",
     ),
     fill.report,
-    fill.review,
+    review.review,
     describe.settings_,
     completion.completion,
 ):

@@ -1,7 +1,10 @@
-"""The options that several commands take. Those of settings are made from training/settings.py."""
+"""The options that several commands take. Those of settings are made from training/settings/known.py."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +13,7 @@ import click
 
 from training import settings
 from training.cli.command import Option, option
-from training.cli.console import detail
+from training.cli.console import detail, warn
 from training.common.paths import DEFAULT_BOT
 from training.settings import Bot, Setting
 
@@ -27,7 +30,14 @@ ENGINE = ("sample.engine", "sample.device", "sample.compute_type", "sample.worke
 """Settings of [sample] that say how, not what, listed under a heading of their own with the vocabulary."""
 SAMPLED = (*SHAPED, "sample.top_k", "sample.top_p", "sample.seed", "sample.max_tokens", *ENGINE)
 JUDGED = ("sample.budget", "sample.early_stop")
-HEADINGS = {"": "The bot", "corpus": "Corpus", "finetune": "Fine-tuning", "sample": "Sampling", "filter": "Filtering"}
+HEADINGS = {
+    "": "The bot",
+    "corpus": "Corpus",
+    "finetune": "Fine-tuning",
+    "sample": "Sampling",
+    "filter": "Filtering",
+    "refill": "Refilling",
+}
 NAMES = {"sample.temperatures": "--temperature", "sample.prefixes": "--prefix", "sample.early_stop": "--no-early-stop"}
 """Options whose names differ from their settings'."""
 HELP = {"sample.early_stop": "Write every text to its end, even when it has broken a rule of the filters."}
@@ -141,6 +151,17 @@ def load_bot(file: Path) -> Bot:
     """The bot's settings with those of the command line over them."""
     detail(f"Settings: {file}")
     return with_options(settings.load(file))
+
+
+def keys_of(file: Path) -> Path:
+    """The file of X keys that --creds names; a person is told if others can read or change it."""
+    with contextlib.suppress(OSError):  # what cannot be read is an error of its own
+        mode = file.stat().st_mode if os.name == "posix" else 0
+        verbs = [verb for bits, verb in ((0o044, "read"), (0o022, "change")) if mode & bits]
+        if verbs:
+            mend = f"`chmod 600 {shlex.quote(str(file))}` mends it."
+            warn(f"Others on this machine may {' and '.join(verbs)} {file}: {mend}")
+    return file
 
 
 def run_folder(run: Path | None, bot: Bot) -> Path:

@@ -78,16 +78,29 @@ def low(status: dict[str, Any]) -> str | None:
 
 
 @command("status")
-def status(bot: Path) -> None:
-    """Show how many texts and days are left, and the last post.
+@option("--watch", "every", type=click.FloatRange(1), metavar="S", help="Show it again every so many seconds.")
+def status(every: float | None, bot: Path) -> None:
+    """Show what was posted when, what comes next, how long the pool lasts, and what is wrong.
 
     $ deepproverbs pool status --pool s3://my-bucket/mybot
+    $ deepproverbs pool status --watch 60
     """
-    found = open_pool(bot).status()
-    show(found, status_text(found))
-    if found["damage"]:
-        raise DeepproverbsError(f"{found['pool']}: {' '.join(found['damage'])}")
-    warn(low(found))
+    from training.cli import glance
+
+    pool = open_pool(bot)
+
+    def once() -> None:
+        now = datetime.now(UTC)
+        found = glance.look(pool, now)
+        show(found, "\n".join(filter(None, [status_text(found), glance.text(found, now.date())])))
+        if found["damage"]:
+            raise DeepproverbsError(f"{found['pool']}: {' '.join(found['damage'])}")
+        warn(low(found))
+
+    if every is None:
+        once()
+    else:
+        glance.watch(once, every)
 
 
 def status_text(status: dict[str, Any]) -> str:

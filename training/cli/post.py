@@ -16,7 +16,7 @@ from post_tweet.errors import Busy, PostError, Undecided, Unreachable
 
 from training.cli.command import command, option
 from training.cli.console import as_json, console, warn
-from training.cli.options import bot_option, load_bot, setting_options
+from training.cli.options import bot_option, keys_of, load_bot, setting_options
 from training.cli.pool import POOL, low, no_pool
 from training.cli.schedule import at_option
 from training.cli.stages import PATH
@@ -104,6 +104,8 @@ def post_once(url: str, credentials: Path | None, slot: str, dry_run: bool = Fal
     """
     from post_tweet import app, telemetry
 
+    if credentials is not None:
+        credentials = keys_of(credentials)
     if not dry_run and credentials is None:
         raise WrongUse("Name your X keys with --creds twitter.json (TWITTER_CREDS=… for make), or add --dry-run.")
     place = app.open_place(lambda: app.from_file(credentials or Path()))

@@ -56,7 +56,7 @@ def run(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
 
 def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False, more: bool = True) -> None:
     """`more`: after a run whose texts are in the pool, add as many again."""
-    from training.runs import owner, rounds, stages
+    from training.runs import owner, reviewed, rounds, stages
     from training.runs.diagnosis import shortage
     from training.runs.until_enough import sample_and_filter
 
@@ -68,7 +68,12 @@ def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False, more:
         settings, known = owner.claim_pool(folder, settings, bot, given().get("pool"), say)
         model, base = stages.train(settings, folder, say, setup, force)
         texts = sample_and_filter(settings, folder, model, known, say, base, more)
-        added = rounds.fill_round(folder, texts, settings.pool, settings.name)
+        if wait := reviewed.held(folder, settings):
+            say(f"They come into the pool when you have read them: `{owner.command('review', folder)}`.")
+        else:
+            added = rounds.fill_round(folder, texts, settings.pool, settings.name)
+    if wait:
+        return
     show_added(settings.pool, added)
     if more and not added.added:
         say(f"An interrupted run had added them; the same command again adds {settings.count:,} more.")

@@ -19,7 +19,7 @@ from post_tweet.daily import time_of_day
 
 from training.cli.command import command, option
 from training.cli.console import result, warn
-from training.cli.options import bot_option, load_bot, setting_options
+from training.cli.options import bot_option, keys_of, load_bot, setting_options
 from training.cli.pool import POOL
 from training.cli.stages import PATH
 from training.common.errors import WrongUse
@@ -82,7 +82,7 @@ def schedule(form: str | None, times: tuple[time, ...], creds: Path, bot: Path) 
     if odd := next((word for word in words if not word.isprintable()), None):
         raise WrongUse(f"{odd!r} holds a character that no line of a schedule can hold; rename it.")
     result(crontab(words, times) if form == "cron" else units(words, times, settings.name))
-    if not creds.exists():
+    if not keys_of(creds).exists():
         warn(f"There are no keys at {shown(creds)} yet; `deepproverbs post --dry-run` needs none.")
 
 

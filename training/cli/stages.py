@@ -243,6 +243,8 @@ def filter_(bot: Path, calibrate: bool, **files: Any) -> None:
         files["corpus"] = [settings.corpus_file]
     elif click.get_current_context().get_parameter_source("bot") == click.core.ParameterSource.DEFAULT:
         references = []  # another bot's: this one's corpus was named
+    else:
+        stages.tell_outside(settings, references, say)
     said = {key.partition(".")[2]: value for key, value in given().items() if key in READ}
     reading = dataclasses.replace(AS_IT_IS, **said) if said else None
     options = FilterOptions(**files, references=references, reading=reading)

@@ -17,3 +17,9 @@ class WrongUse(DeepproverbsError):
     """The user asked for something that cannot be: an unknown option, name or kind of file."""
 
     exit_code = 2
+
+
+def brief(error: BaseException) -> str:
+    """What an error of somebody else's says, for a sentence of ours: some quote whole files."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 120 else f"{text[:119]}…"

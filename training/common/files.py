@@ -122,9 +122,14 @@ def sum_of(value: Any) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
+def note_bytes(value: Mapping[str, Any]) -> bytes:
+    """A JSON object with its sum."""
+    return (json.dumps({**value, SUM: sum_of(value)}, indent=1, default=str) + "\n").encode()
+
+
 def write_note(path: Path, value: Mapping[str, Any], twice: bool = False) -> None:
-    """Write a JSON object with its sum. `twice`: and a copy of it, from which `read_note` mends it."""
-    text = json.dumps({**value, SUM: sum_of(value)}, indent=1, default=str) + "\n"
+    """Write a note. `twice`: and a copy of it, from which `read_note` mends it."""
+    text = note_bytes(value).decode()
     write_whole(path, text)
     if twice:
         write_whole(copy_of(path), text)

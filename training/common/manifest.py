@@ -92,7 +92,7 @@ class Manifest:
     def changed(self, stage: str) -> list[Path]:
         """The outputs of a stage that are not what it wrote: other bytes, missing, or put beside them."""
         noted: Outputs = self.stages.get(stage, {}).get("outputs", {})
-        return _differing({self.run / name: known for name, known in noted.items()})
+        return differing({self.run / name: known for name, known in noted.items()})
 
     def rely(self, *outputs: Path, cure: str) -> None:
         """Before outputs are read by a command that makes none of them.
@@ -102,7 +102,7 @@ class Manifest:
         """
         for stage, entry in self.stages.items():
             noted = {self.run / name: known for name, known in entry.get("outputs", {}).items()}
-            if wrong := _differing({path: known for path, known in noted.items() if path in outputs}):
+            if wrong := differing({path: known for path, known in noted.items() if path in outputs}):
                 raise DeepproverbsError(f"{_told(wrong)} what the stage {stage} wrote; {cure}.")
 
     def keep(self, stage: str, path: Path) -> None:
@@ -113,7 +113,7 @@ class Manifest:
             DeepproverbsError: neither does.
         """
         noted, copy = self.stages.get(stage, {}).get("outputs", {}).get(path.name), copy_of(path)
-        found = [_digests(path), _digests(copy)]
+        found = [digests(path), digests(copy)]
         if noted is None or found == [noted, noted] or not any(found):  # whoever removed both wants to do without
             return
         if noted not in found:
@@ -152,7 +152,7 @@ class Manifest:
         self._write()
 
     def _outputs(self, paths: Sequence[Path]) -> Outputs:
-        return {path.relative_to(self.run).as_posix(): found for path in paths if (found := _digests(path))}
+        return {path.relative_to(self.run).as_posix(): found for path in paths if (found := digests(path))}
 
     def _write(self) -> None:
         write_note(self.path, self.stages, twice=True)
@@ -164,7 +164,7 @@ def _stages(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return note
 
 
-def _digests(path: Path) -> str | dict[str, str]:
+def digests(path: Path) -> str | dict[str, str]:
     """A file's digest, "" where there is none; of a folder those of its files, but for what is measured later."""
     if not path.is_dir():
         return digest(path) if path.is_file() else ""
@@ -172,11 +172,11 @@ def _digests(path: Path) -> str | dict[str, str]:
     return {each.relative_to(path).as_posix(): digest(each) for each in files if each.name not in MEASURED}
 
 
-def _differing(noted: dict[Path, str | dict[str, str]]) -> list[Path]:
+def differing(noted: dict[Path, str | dict[str, str]]) -> list[Path]:
     """The files that are not what was noted of them, or of their folder."""
     wrong: list[Path] = []
     for path, known in noted.items():
-        found = _digests(path)
+        found = digests(path)
         if isinstance(known, str) or isinstance(found, str):
             wrong += [path] if found != known else []
         else:

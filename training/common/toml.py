@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from training.common.terminal import toml_escape, visible
@@ -15,3 +16,15 @@ def toml(value: Any) -> str:
     if isinstance(value, str):
         return visible(json.dumps(value, ensure_ascii=False), toml_escape)
     return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def rows(values: Sequence[Any], width: int) -> list[str]:
+    """The items of a list in lines of up to `width` characters, broken between items and never in a text."""
+    lines: list[str] = []
+    for number, value in enumerate(values, 1):
+        item = toml(value) + "," * (number < len(values))
+        if lines and len(lines[-1]) + 1 + len(item) <= width:
+            lines[-1] += f" {item}"
+        else:
+            lines.append(item)
+    return lines

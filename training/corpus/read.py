@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.common.errors import DeepproverbsError
+from training.common.errors import DeepproverbsError, brief
 from training.corpus import members
 from training.corpus.clean import clean
 from training.corpus.containers import Plain, plain_file, with_ordinary_ends
@@ -186,7 +186,7 @@ def load_built(path: Path) -> list[str]:
 
 _BROKEN = (
     *(OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, TypeError, IndexError, SyntaxError),
-    *(OverflowError, struct.error, zlib.error, zipfile.BadZipFile),
+    *(AttributeError, OverflowError, struct.error, zlib.error, zipfile.BadZipFile),
 )
 """What NumPy and zipfile raise at one flipped bit or another."""
 
@@ -198,7 +198,7 @@ def load_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
         DeepproverbsError: it is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in names}
         for name, array in arrays.items():
             if array.dtype.kind not in "iu":
@@ -211,6 +211,6 @@ def load_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
                     raise ValueError(f"{name} are of other tokens")
     except _BROKEN as error:
         raise DeepproverbsError(
-            f"{path} cannot be read ({error}); delete it and make it again with `deepproverbs corpus`, or `run`."
+            f"{path} cannot be read ({brief(error)}); delete it and make it again with `deepproverbs corpus`, or `run`."
         ) from error
     return arrays

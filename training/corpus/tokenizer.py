@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from training.common.errors import DeepproverbsError
+from training.common.errors import DeepproverbsError, brief
 from training.common.text import END_OF_TEXT
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises plain Exceptions
-            raise DeepproverbsError(f"{path} is no tokenizer ({error}); copy it again.") from error
+            raise DeepproverbsError(f"{path} is no tokenizer ({brief(error)}); copy it again.") from error
         tokenizer.no_padding()
         tokenizer.no_truncation()
         tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
@@ -58,7 +58,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
     except Exception as error:  # tokenizers' own, too
         raise DeepproverbsError(
-            f"encoder.json and vocab.bpe in {folder} are missing or damaged ({error}); {AGAIN}."
+            f"encoder.json and vocab.bpe in {folder} are missing or damaged ({brief(error)}); {AGAIN}."
         ) from error
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -68,11 +68,12 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 def read_vocabulary(folder: Path) -> dict[str, int]:
     """What encoder.json says: token → id. Raises OSError and ValueError: it is missing or damaged."""
     vocab = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
-    if not isinstance(vocab, dict) or not all(type(token) is int and token >= 0 for token in vocab.values()):
+    numbers = vocab.values() if isinstance(vocab, dict) else ()
+    if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
         raise ValueError("encoder.json does not give each token a number")
-    if len(set(vocab.values())) < len(vocab) or max(vocab.values(), default=0) > 2 * len(vocab) + SPECIAL:
+    if len(set(numbers)) < len(numbers) or max(numbers) > 2 * len(numbers) + SPECIAL:
         raise ValueError("encoder.json gives two tokens one number, or leaves most numbers out")
-    return vocab
+    return dict(vocab)
 
 
 def end_of_text(folder: Path) -> str:

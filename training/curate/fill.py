@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +26,29 @@ def read_pool(path: Path) -> list[dict[str, Any]]:
         WrongUse: the file is missing, or a line is not a pool record.
         DeepproverbsError: it holds no text.
     """
-    records = []
+    records = [record for _, record in pool_records(path)]
+    if not records:
+        raise DeepproverbsError(f"{path} holds no text; nothing was added.")
+    return records
+
+
+def pool_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(byte offset, record) of each line of a pool.jsonl. Raises WrongUse as `read_pool`."""
     try:
-        for number, record in enumerate(jsonl.records(path), 1):
+        for number, (offset, data) in enumerate(jsonl.lines(path), 1):
+            try:
+                record = json.loads(data)
+            except ValueError as error:
+                raise jsonl.BadLine(jsonl.number_at(path, offset), error) from error
             if not isinstance(record, dict) or not record.keys() >= FIELDS:
                 raise jsonl.BadLine(number, f"a record needs {', '.join(sorted(FIELDS))}")
-            records.append(record)
+            yield offset, record
     except OSError as error:
         raise WrongUse(f"Cannot read {path}: {error}; `deepproverbs filter` writes such a file.") from error
     except jsonl.BadLine as error:
         raise WrongUse(
             f"{path}, line {error.number}: not a pool record ({error.reason}); nothing was added."
         ) from error
-    if not records:
-        raise DeepproverbsError(f"{path} holds no text; nothing was added.")
-    return records
 
 
 def unusable(record: dict[str, Any]) -> str | None:

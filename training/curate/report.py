@@ -190,7 +190,8 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
     """
     if not (run / "pool.jsonl").exists():
         raise WrongUse(f"No pool.jsonl in {run}; `deepproverbs run` makes one.")
-    files = [run / name for name in ("pool.jsonl", "corpus.txt", "metrics.jsonl")]
+    names = ("pool.jsonl", "verdicts.jsonl", "review.jsonl", "corpus.txt", "corpus.json", "metrics.jsonl")
+    files = [run / name for name in names]
     Manifest(run).rely(*files, cure="`deepproverbs run` makes it again")
     check_candidates(run)
     texts = load_built(run / "corpus.txt")

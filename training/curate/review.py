@@ -1,91 +1,79 @@
-"""Texts that name a people or a religion, or for whose language there is no list of such names, one by one before a
-person: `deepproverbs review`.
+"""Texts one by one before a person, on a terminal or from a pipe: `deepproverbs review --terminal`.
 
-In:  RUN/review.jsonl, and answers, a line each: y (publish), n (never), q or the end (stop).
-Out: RUN/reviewed.jsonl: {"id", "text", "publish"}, an answer a line, written as it is given;
-     RUN/approved.jsonl: pool records of the texts to publish.
+They name a people or a religion, or there is no list of such names for their language; or all texts of the run's pool
+are to be read first.
+
+In:  the records to ask about, and answers, a line each: y (publish), n (never), s (publish first), u (undo),
+     e TEXT (publish TEXT instead), q or the end (stop).
+Out: RUN/decisions.jsonl.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
-from typing import TextIO
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TextIO
 
-from training.common import jsonl
-from training.common.errors import DeepproverbsError, WrongUse
-from training.common.manifest import Manifest
 from training.common.progress import Say
-from training.common.text import indented, text_id
-from training.curate.fill import read_pool
+from training.common.text import indented
+from training.curate.decisions import Decisions, What
 
-NOTED = {"names", "round"}
-"""What review.jsonl has beside a pool record."""
-YES, NO, STOP = ("y", "yes"), ("n", "no"), ("q", "quit")
+ANSWERS: dict[str, What] = {"y": "keep", "yes": "keep", "n": "drop", "no": "drop", "s": "star", "star": "star"}
+STOP, UNDO, EDIT = ("q", "quit"), ("u", "undo"), ("e", "edit")
+KEYS = "y: publish, n: never, s: publish first, e TEXT: publish TEXT instead, u: undo, q: stop."
 
-
-def review(run: Path, answers: TextIO, say: Say) -> Path | None:
-    """Ask about each text that has no answer yet. Returns approved.jsonl, or None when nothing was approved so far.
-
-    Raises:
-        WrongUse: the run has set no texts apart.
-    """
-    waiting, given = run / "review.jsonl", run / "reviewed.jsonl"
-    if not waiting.exists():
-        raise WrongUse(f"There is nothing to review in {run}; `deepproverbs run` sets such texts apart.")
-    manifest, started = Manifest(run), time.monotonic()
-    manifest.keep("filter", waiting)
-    records = read_pool(waiting) if waiting.stat().st_size else []
-    known = _answers(given)
-    asked = [record for record in records if record["id"] not in known]
-    say(f"{len(asked):,} texts to read, {len(records) - len(asked):,} read before. y: publish, n: never, q: stop.")
-    with given.open("a", encoding="utf-8", errors="backslashreplace") as out:
-        for number, record in enumerate(asked, 1):
-            say(f"\n{number}/{len(asked)} ({record['names']})\n  {indented(record['text'], 2)}")
-            answer = _answer(answers, say)
-            if answer is None:
-                break
-            known[record["id"]] = answer
-            out.write(jsonl.line({"id": record["id"], "text": record["text"], "publish": answer}))
-            out.flush()
-            os.fsync(out.fileno())
-    approved = [record for record in records if known.get(record["id"])]
-    say(f"\n{len(approved):,} approved, {sum(not yes for yes in known.values()):,} refused.")
-    if not approved:
-        return None
-    published = ({name: record[name] for name in sorted(record.keys() - NOTED)} for record in approved)
-    jsonl.write(run / "approved.jsonl", published)
-    if manifest.stages:
-        manifest.record("review", "", {}, started, [run / "approved.jsonl"])
-    return run / "approved.jsonl"
+Objection = Callable[[str, str], object | None]
+"""(new text, original) → why the rules refuse it."""
 
 
-def _answer(answers: TextIO, say: Say) -> bool | None:
-    """True: publish; False: never; None: stop here."""
+def review(
+    records: Sequence[dict[str, Any]], decisions: Decisions, answers: TextIO, say: Say, objection: Objection
+) -> None:
+    """Ask about each text that nobody has decided about, or about which people differ, and say what was decided."""
+    asked = [record for record in records if not decisions.decided(record["id"])]
+    say(f"{len(asked):,} texts to read, {len(records) - len(asked):,} read before. {KEYS}")
+    places, number = {record["id"]: place for place, record in enumerate(asked)}, 0
+    while number < len(asked):
+        record = asked[number]
+        why = f" ({record['names']})" if "names" in record else ""
+        said = "".join(f"\n  {line.by}: {line.decision} {line.edited}" for line in decisions.standing(record["id"]))
+        say(f"\n{number + 1}/{len(asked)}{why}\n  {indented(record['text'], 2)}{said}")
+        answer = _answer(answers, say, record["text"], objection)
+        if answer is None:
+            break
+        if answer == "undo":
+            undone = decisions.undo()
+            say(
+                "There is nothing to undo."
+                if undone is None
+                else f"Undone: {undone.decision} {indented(undone.text, 2)}"
+            )
+            number = places.get(undone.id, number) if undone else number
+            continue
+        decisions.decide(record["text"], *answer)
+        number += 1
+    decided = [line.decision for record in records if (line := decisions.decided(record["id"]))]
+    refused = decided.count("drop")
+    say(f"\n{len(decided) - refused:,} approved, {refused:,} refused.")
+
+
+def _answer(answers: TextIO, say: Say, text: str, objection: Objection) -> tuple[What, str] | Literal["undo"] | None:
+    """(decision, edited text), undo, or None: stop here."""
     while True:
         line = answers.readline()
-        word = line.strip().lower()
-        if word in YES or word in NO:
-            return word in YES
+        word, _, rest = line.strip().partition(" ")
+        word, rest = word.lower(), rest.strip()
         if not line or word in STOP:
             return None
-        say("Please answer y (publish), n (never) or q (stop).")
-
-
-def _answers(path: Path) -> dict[str, bool]:
-    """Earlier answers, by the id of the text; half a line, left by a killed program, is cut off."""
-    if not jsonl.cut_half_line(path):
-        return {}
-    found: dict[str, bool] = {}
-    try:
-        for record in jsonl.records(path):
-            if record["id"] != text_id(record["text"]) or not isinstance(record["publish"], bool):
-                raise jsonl.BadLine(len(found) + 1, "another text's id, or no answer")
-            found[record["id"]] = record["publish"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        where = error if isinstance(error, jsonl.BadLine) else f"line {len(found) + 1}: {error}"
-        raise DeepproverbsError(
-            f"{path} is damaged ({where}); delete that line, and its text is asked about again."
-        ) from error
-    return found
+        if word in ANSWERS and not rest:
+            return ANSWERS[word], ""
+        if word in UNDO and not rest:
+            return "undo"
+        if word in EDIT and rest:
+            new = rest.replace("\\n", "\n")
+            if new == text:
+                return "keep", ""
+            if reason := objection(new, text):
+                say(f"{reason} Write another, or answer n (never).")
+                continue
+            return "edit", new
+        say("Please answer y (publish), n (never), s (first), e TEXT (instead), u (undo) or q (stop).")

@@ -51,7 +51,7 @@ def word_runs(normals: Sequence[str], length: int, pad: bool = False) -> tuple[H
     counts = np.fromiter(map(len, words), np.int64, len(words))
     flat = np.fromiter((hash(word) for some in words for word in some), np.int64, int(counts.sum())).view(np.uint64)
     places = len(flat) - length + 1
-    if places < 1:
+    if places < 1 or length < 1:  # a text without a word has no runs
         return np.empty(0, np.uint64), np.empty(0, np.int64)
     hashes = np.zeros(places, np.uint64)
     for i in range(length):

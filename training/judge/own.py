@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 from types import ModuleType
 
 from training.common.errors import WrongUse
+from training.common.progress import say
 from training.judge.rule import Context, Rule, Text
-from training.settings import FilterSettings
+from training.settings import FilterSettings, code_file
+
+_told: set[Path] = set()
 
 
 def own_names(settings: FilterSettings) -> list[str]:
@@ -19,8 +23,8 @@ def own_names(settings: FilterSettings) -> list[str]:
 
 
 def own_files(settings: FilterSettings, folder: Path) -> list[Path]:
-    """The existing files that hold them."""
-    files = (folder / name.partition(":")[0] for name in settings.own)
+    """The existing files that hold them. Raises WrongUse: one lies outside the folder."""
+    files = (code_file("[filter] own", name.partition(":")[0], folder) for name in settings.own)
     return [path for path in files if path.exists()]
 
 
@@ -28,16 +32,18 @@ def own_rules(settings: FilterSettings, folder: Path, taken: Collection[str]) ->
     """The rules themselves.
 
     Raises:
-        WrongUse: a file or function is missing, does not load, or has one of the names that are `taken`.
+        WrongUse: a file or function is missing, lies outside the folder, does not load, or has one of the names that
+            are `taken`.
     """
     rules: dict[str, Rule] = {}
     for name, title in zip(settings.own, own_names(settings), strict=True):
         file, _, function = name.partition(":")
-        if not function or not (folder / file).is_file():
+        path = code_file("[filter] own", file, folder)
+        if not function or not path.is_file():
             raise WrongUse(f"[filter] own: {name!r} must be FILE.py:FUNCTION in {folder}; no such file there.")
-        found = getattr(_loaded(folder / file), function, None)
+        found = getattr(_loaded(path), function, None)
         if not callable(found):
-            raise WrongUse(f"[filter] own: {folder / file} has no function {function!r}.")
+            raise WrongUse(f"[filter] own: {path} has no function {function!r}.")
         if title in taken or title in rules:
             raise WrongUse(
                 f"[filter] own: {name!r} is called like a rule or verdict that is there; rename the function."
@@ -47,6 +53,9 @@ def own_rules(settings: FilterSettings, folder: Path, taken: Collection[str]) ->
 
 
 def _loaded(path: Path) -> ModuleType:
+    if path not in _told and multiprocessing.parent_process() is None:  # a judging process was told of
+        say(f"Running {path}: rules of the bot's own.")
+        _told.add(path)
     spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

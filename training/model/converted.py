@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.common.errors import DeepproverbsError, WrongUse
+from training.common.errors import DeepproverbsError, WrongUse, brief
 from training.common.manifest import Manifest
 from training.corpus.read import load_arrays
 from training.corpus.tokenizer import AGAIN, end_of_text, is_byte_level, load_tokenizer, read_vocabulary
@@ -42,7 +42,7 @@ def vocabulary(folder: Path) -> list[str]:
     except FileNotFoundError:
         encoder = load_tokenizer(folder).get_vocab()
     except (OSError, ValueError, RecursionError) as error:
-        raise DeepproverbsError(f"{folder / 'encoder.json'} is damaged ({error}); {AGAIN}.") from error
+        raise DeepproverbsError(f"{folder / 'encoder.json'} is damaged ({brief(error)}); {AGAIN}.") from error
     names = named([], max(encoder.values()) + 1)
     for name, token in encoder.items():
         names[token] = name
@@ -77,7 +77,7 @@ class Converted:
             self.end = self.row[self.names.index(self.end_name)]
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             what = f"{kept} is" if kept.exists() else f"The vocabulary in {folder} is"
-            raise DeepproverbsError(f"{what} damaged ({error}); {AGAIN}.") from error
+            raise DeepproverbsError(f"{what} damaged ({brief(error)}); {AGAIN}.") from error
 
     def compute_type(self, cuda: bool = False) -> str:
         """The fastest number type in which CTranslate2's probabilities are still those of float32. Rounding activations

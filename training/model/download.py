@@ -36,6 +36,8 @@ FIRST_PAUSE = 1.0
 """Seconds; doubles with every failure in a row."""
 LONGEST_TAG = 150
 """Bytes of a tag in a part's name, of which a file system takes 255; with a longer tag nothing is resumed."""
+MOST = 1 << 26
+"""Bytes that are taken of a file whose length nobody has published: what comes so are the small files, up to 2 MB."""
 
 
 def check_space(folder: Path, need: int) -> None:
@@ -67,8 +69,9 @@ def fetch(
     """Download `url` to `target` and return its SHA-256.
 
     Args:
-        size: the length it must have, in bytes; None: believe the server.
-        sha256: the checksum it must have; `known_from` says in an error who says so.
+        size: the length it must have, in bytes; None: believe the server, up to MOST.
+        sha256: the checksum it must have; `known_from` says in an error who says so. Without one a part is continued
+            only where the server can tell that it is of the same file.
         progress: show a bar with bytes, rate and time left, when stderr is a terminal.
 
     Raises:
@@ -79,7 +82,7 @@ def fetch(
     wrong: Wrong | None = None
     for _ in range(2):
         try:
-            part, found = _persist(url, target, size, progress)
+            part, found = _persist(url, target, size, sha256 is not None, progress)
             if sha256 is not None and found != sha256:
                 raise Wrong(f"its SHA-256 is {found[:12]}…, {known_from} is {sha256[:12]}…")
             with _disk(target):
@@ -92,7 +95,9 @@ def fetch(
             log.warning("%s: %s; deleted", target.name, error)
         except KeyboardInterrupt:
             log.warning(
-                "%s: stopped; %s are kept and the next start goes on from there", target.name, size_text(kept(target))
+                "%s: stopped; %s are kept and the next start goes on from there",
+                target.name,
+                size_text(kept(target, size)),
             )
             raise
     raise DeepproverbsError(
@@ -101,20 +106,20 @@ def fetch(
     )
 
 
-def kept(target: Path) -> int:
-    """Bytes of an interrupted download of `target` from which the next one can continue."""
-    return _find_part(target)[1]
+def kept(target: Path, size: int | None = None) -> int:
+    """Bytes of an interrupted download of `target`, which has `size`, from which the next one can continue."""
+    return _find_part(target, size)[1]
 
 
-def _persist(url: str, target: Path, size: int | None, progress: bool) -> tuple[Path, str]:
+def _persist(url: str, target: Path, size: int | None, summed: bool, progress: bool) -> tuple[Path, str]:
     """Try until the whole file is there. Returns the part, now whole, and its SHA-256."""
-    failures, furthest, answered = 0, kept(target), False
+    failures, furthest, answered = 0, kept(target, size), False
     for _ in range(TRIES_IN_ALL):
         try:
-            return _try(url, target, size, progress)
+            return _try(url, target, size, summed, progress)
         except Dropped as drop:
             reason, answered = str(drop), answered or drop.answered
-        have = kept(target)
+        have = kept(target, size)
         failures = 1 if have > furthest else failures + 1
         furthest = max(furthest, have)
         if failures >= (TRIES if answered else TRIES_UNREACHABLE):
@@ -125,21 +130,27 @@ def _persist(url: str, target: Path, size: int | None, progress: bool) -> tuple[
     if not answered:
         raise Unreachable(f"Cannot reach {url} ({reason}): check the network, or name a mirror in DEEPPROVERBS_MIRROR.")
     raise DeepproverbsError(
-        f"The download of {url} broke off again and again ({reason}); {size_text(kept(target))} "
+        f"The download of {url} broke off again and again ({reason}); {size_text(kept(target, size))} "
         "are kept: start again to go on from there."
     )
 
 
-def _try(url: str, target: Path, size: int | None, progress: bool) -> tuple[Path, str]:
-    """One connection: append what is missing. Returns the part and its SHA-256 when it is whole."""
-    part, have, mark = _find_part(target)
+def _try(url: str, target: Path, size: int | None, summed: bool, progress: bool) -> tuple[Path, str]:
+    """One connection: append what is missing. Returns the part and its SHA-256 when it is whole. `summed`: its sum is
+    known, so that a wrong one would be noticed."""
+    part, have, mark = _find_part(target, size)
     if have and have == mark.total:  # killed between the last byte and the check
         return part, digest(part, "sha256")
+    if not (summed or mark.strong):
+        have = 0
     state = hashlib.sha256()
     with ask(url, have, mark) as answer, contextlib.ExitStack() as stack:
         total = answer.mark.total
         if size is not None and total is not None and total != size:
             raise Wrong(f"it has {total:,} bytes, not {size:,}")
+        most = next(known for known in (size, total, MOST) if known is not None)
+        if size is None and most > MOST:
+            raise Wrong(f"it has {most:,} bytes, and no more than {MOST:,} are taken of a file of unknown length")
         if answer.start:
             log.info("%s: going on from %s", target.name, size_text(answer.start))
             with part.open("rb") as earlier:
@@ -151,7 +162,11 @@ def _try(url: str, target: Path, size: int | None, progress: bool) -> tuple[Path
             _delete_parts(target, but=part)
         file = stack.enter_context(part.open("ab" if answer.start else "wb"))
         shown = stack.enter_context(bar(total, target.name, "B", done=answer.start)) if progress else None
+        come = answer.start
         for block in answer.blocks:
+            come += len(block)
+            if come > most:  # whatever it promised: a server may go on for ever
+                raise Wrong(f"it goes on after {most:,} bytes")
             file.write(block)
             state.update(block)
             if shown:
@@ -173,12 +188,13 @@ def part_path(target: Path, mark: Mark) -> Path:
     return target.with_name(f"{target.name}.{mark.total}.{tag}.part" if known else f"{target.name}.part")
 
 
-def _find_part(target: Path) -> tuple[Path, int, Mark]:
-    """The part, its bytes (0 if it is unknown what it is a part of), and its mark."""
+def _find_part(target: Path, size: int | None) -> tuple[Path, int, Mark]:
+    """The part, its bytes (0 if it is unknown what it is a part of), and its mark. Parts of a file of another size are
+    passed over."""
     for part in target.parent.glob(f"{target.name}.*.part"):
         if found := re.fullmatch(r"\.(\d+)\.(.*)\.part", part.name.removeprefix(target.name)):
             have, total = part.stat().st_size, int(found[1])
-            if 0 < have <= total:
+            if 0 < have <= total and size in (None, total):
                 return part, have, Mark(unquote(found[2]) or None, total)
     return target, 0, Mark(None, None)
 

@@ -9,6 +9,7 @@ Out: RUN/checkpoint/run1/ in the trainer's layout, RUN/metrics.jsonl, one line a
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import time
@@ -22,8 +23,8 @@ import numpy as np
 
 from training.common import jsonl, progress
 from training.common.errors import DeepproverbsError
-from training.common.files import sync, write_whole
-from training.common.manifest import Manifest, digest_of, key_of
+from training.common.files import read_note, sync, write_note, write_whole
+from training.common.manifest import Manifest, differing, digest_of, digests, key_of
 from training.common.progress import Say
 from training.corpus.read import load_arrays
 from training.corpus.tokenizer import load_tokenizer
@@ -38,6 +39,10 @@ MOST = 30
 FEWEST_STEPS = 48
 """Steps over which the rate falls at least, where they do. After 24 on thirty texts SmolLM2 still began like its base
 (held-out loss 4.86 nats a token, 14 of 2,000 candidates kept); over 48 the best of six epochs had 4.27."""
+UNFINISHED = ("run1", "resume")
+"""The folders that a trainer goes on from, in RUN/checkpoint."""
+LEFT = Path("checkpoint") / "left.json"
+"""The digests of what is in them after an interruption."""
 PASSED_ON = ("epochs", "most", "batch_size", "learning_rate", "layers", "memory_saving", "seed")
 """Of the training arguments: what the trainer's program is given."""
 
@@ -158,6 +163,7 @@ def finetune(
             return checkpoint
         shutil.rmtree(run / "checkpoint", ignore_errors=True)  # what is damaged is nothing to go on from
     _discard_other(run, key, say)
+    _discard_damaged(run, say)
     base.check()
     why = f" ({chosen.why})" if chosen.why else ""
     say(f"Fine-tuning {base.name} with {trainer.title}{why} by the recipe {todo.recipe}: {todo.arithmetic}.")
@@ -176,9 +182,13 @@ def finetune(
     }
     measure = Measure.of(corpus, base.folder)
     with progress.bar(todo.steps_per_epoch * todo.epochs, "fine-tuning", "step") as bar:
-        done = trainer.result(
-            trainer.recipes[todo.recipe], arguments, run / trainer.log, Done, lambda event: _show(event, bar, measure)
-        )
+        program = trainer.recipes[todo.recipe]
+        try:
+            done = trainer.result(program, arguments, run / trainer.log, Done, lambda event: _show(event, bar, measure))
+        except BaseException:
+            with contextlib.suppress(OSError):  # a full disk; the reason is told already
+                write_note(run / LEFT, {name: digests(run / "checkpoint" / name) for name in UNFINISHED})
+            raise
         bar.total = bar.n  # it may have ended early
     epochs = [asdict(epoch) | {"bits": round(measure.bits(epoch.held_out), 4)} for epoch in done.epochs]
     jsonl.write(metrics, epochs)
@@ -227,6 +237,23 @@ def _discard_other(run: Path, key: str, say: Say) -> None:
             say("An interrupted fine-tuning had other settings or texts: this one starts at the beginning.")
         shutil.rmtree(run / "checkpoint", ignore_errors=True)
         write_whole(mark, key)
+
+
+def _discard_damaged(run: Path, say: Say) -> None:
+    """Delete what an interrupted training left if it is not what it left: nothing to go on from. (After a kill nobody
+    has noted what was there; TensorFlow checks its own files then.)"""
+    try:
+        left = read_note(run / LEFT, dict)
+        wrong = differing({run / "checkpoint" / name: known for name, known in left.items() if known})
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError):
+        wrong = [run / LEFT]
+    (run / LEFT).unlink()
+    if wrong:
+        say(f"{wrong[0]} is not what the interrupted fine-tuning left: this one starts at the beginning.")
+        for name in UNFINISHED:
+            shutil.rmtree(run / "checkpoint" / name, ignore_errors=True)
 
 
 def _show(event: Event, bar: progress.Bar, measure: Measure) -> None:

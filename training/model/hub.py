@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import re
 import shutil
 import time
@@ -22,6 +23,7 @@ from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import lock, write_whole
 from training.common.progress import Bar, bar
 from training.model.events import Event, Fetched, Progress
+from training.model.mirror import warn_if_open
 from training.model.trainers import Trainer
 
 log = logging.getLogger(__name__)
@@ -105,6 +107,7 @@ def _fetch(wanted: str, folder: Path, trainer: Trainer) -> None:
     part, path = folder.with_name(f".{folder.name}.part"), folder.with_name(f"{folder.name}.log")
     path.unlink(missing_ok=True)
     started = time.monotonic()
+    warn_if_open(os.environ.get("HF_ENDPOINT", ""), "HF_ENDPOINT")
     log.info("%s: downloading from Hugging Face's hub", wanted)
     with contextlib.ExitStack() as stack:
         shown: list[Bar] = []

@@ -17,7 +17,7 @@ from dataclasses import MISSING, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from training.common.errors import DeepproverbsError, WrongUse
+from training.common.errors import DeepproverbsError, WrongUse, brief
 from training.common.files import digest, write_whole
 from training.common.text import END_OF_TEXT
 
@@ -192,7 +192,7 @@ def check_hf_layout(folder: Path) -> Hparams:
             f"{path} describes no causal language model that this project knows: its numbers are missing."
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise WrongUse(f"{path} cannot be read as a model's description ({error}); copy it again.") from error
+        raise WrongUse(f"{path} cannot be read as a model's description ({brief(error)}); copy it again.") from error
     if not (folder / "tokenizer.json").is_file():
         raise WrongUse(
             f"{folder} has no tokenizer.json; write one there with transformers: "
@@ -218,7 +218,7 @@ def hf_weights(folder: Path) -> list[Path]:
     try:
         names = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WrongUse(f"{index} is damaged ({error}); copy it again.") from error
+        raise WrongUse(f"{index} is damaged ({brief(error)}); copy it again.") from error
     return [folder / Path(name).name for name in names]
 
 

@@ -1,12 +1,16 @@
 """Read one file of a mirror from some byte on: `with ask(url, have, mark) as answer`.
 
 `url` is an http, https or file address, or a plain path. An http server is asked only for the rest (`Range`), and only
-of the same file (`If-Range`). What is worth another try raises Dropped; anything else is an error for the user.
+of the same file (`If-Range`). What is worth another try raises Dropped; anything else is an error for the user. Whoever
+asked by https is never led on to http; where http is asked for, other than on this machine, that is told.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import ipaddress
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -17,6 +21,8 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from training.common.errors import DeepproverbsError, WrongUse
+
+log = logging.getLogger(__name__)
 
 BLOCK = 1 << 18
 """Bytes read at a time. A kill loses at most one block: 256 KiB, 0.05 % of the smallest model."""
@@ -49,6 +55,13 @@ class Mark:
     total: int | None
     """Length of the whole file in bytes."""
 
+    @property
+    def strong(self) -> bool:
+        """Whether it tells two files of one length apart: an ETag, or a file's time in nanoseconds. Two mirrors may
+        have different files of the same second."""
+        tag = self.tag or ""
+        return tag.startswith('"') or tag.isdecimal()
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -57,6 +70,41 @@ class Answer:
     start: int
     mark: Mark
     blocks: Iterator[bytes]
+
+
+@functools.cache
+def warn_if_open(origin: str, setting: str) -> None:
+    """Tell, once, that what comes from this address can be read and changed on the way. `setting`: what names it."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # `ask` says so
+        return
+    if parts.scheme == "http" and not _on_this_machine(parts.hostname or ""):
+        log.warning(
+            "http://%s is not encrypted: anybody on the way can change what has no published sum, and read keys that "
+            "are sent; name an https address in %s.",
+            parts.hostname,
+            setting,
+        )
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_way(url: str, response: requests.Response) -> None:
+    """Where an address led on to others."""
+    for hop in (*response.history[1:], response) if response.history else ():
+        to = urlsplit(hop.url)
+        if url.startswith("https:") and to.scheme != "https":
+            raise Unreachable(
+                f"{url} leads on to {to.scheme}://{to.hostname}, which is not encrypted; name another mirror in "
+                "DEEPPROVERBS_MIRROR."
+            )
+        warn_if_open(f"{to.scheme}://{to.hostname}", "DEEPPROVERBS_MIRROR")
 
 
 @contextlib.contextmanager
@@ -115,7 +163,10 @@ def _ask_http(url: str, have: int, mark: Mark) -> Iterator[Answer]:
     except (requests.RequestException, ValueError) as error:
         raise WrongUse(f"{url} cannot be asked for ({_reason(error)}); correct DEEPPROVERBS_MIRROR.") from error
     with response:
+        _check_way(url, response)
         status = response.status_code
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise Wrong("it came compressed")
         if status in (408, 425, 429) or status >= 500:
             raise Dropped(f"the server answered {status}")
         if status in (404, 410):
@@ -125,7 +176,11 @@ def _ask_http(url: str, have: int, mark: Mark) -> Iterator[Answer]:
             )
         if (
             status == 206
-            and (span := re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", "")))
+            and (
+                span := re.fullmatch(
+                    r"bytes ([0-9]{1,15})-[0-9]+/([0-9]{1,15})", response.headers.get("Content-Range", "")
+                )
+            )
             and (int(span[1]), int(span[2])) == (have, mark.total)
         ):
             yield Answer(have, mark, _blocks(response))
@@ -134,7 +189,8 @@ def _ask_http(url: str, have: int, mark: Mark) -> Iterator[Answer]:
             if tag is None or tag.startswith("W/"):  # If-Range takes no weak tags
                 tag = response.headers.get("Last-Modified")
             length = response.headers.get("Content-Length", "")
-            yield Answer(0, Mark(tag, int(length) if length.isdecimal() else None), _blocks(response))
+            total = int(length) if re.fullmatch("[0-9]{1,15}", length) else None
+            yield Answer(0, Mark(tag, total), _blocks(response))
         elif status in (206, 416):  # the file has changed and the server does not know If-Range
             raise Wrong("it has changed since the download began")
         else:

@@ -3,7 +3,7 @@
 Checks: encoder.json and vocab.bpe, the same for every size, have published SHA-256 sums, as have all files of 124M. For
 the weights of other sizes no published sum was found: their length is known to the byte (4 bytes a parameter),
 hparams.json must have the right shape, and later sums must equal that of the first download, in sha256.json beside the
-files.
+files. The first time, a warning says that they are unverified, with their sums.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import digest
 from training.model.download import check_space, fetch, kept, size_text
 from training.model.layout import Hparams, Record, checkpoint_name, index_is_whole, read_hparams
+from training.model.mirror import warn_if_open
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +79,11 @@ RELEASES = {
 def download(name: str, release: Release, record: Record, progress: bool) -> None:
     base = (os.environ.get("DEEPPROVERBS_MIRROR") or OPENAI).rstrip("/")
     lengths = {**release.lengths, WEIGHTS: 4 * release.hparams.parameters}
+    warn_if_open(base, "DEEPPROVERBS_MIRROR")
     record.folder.mkdir(parents=True, exist_ok=True)
     absent = [file for file in FILES if not (record.folder / file).exists()]
     if WEIGHTS in absent:
-        check_space(record.folder, lengths[WEIGHTS] - kept(record.folder / WEIGHTS))
+        check_space(record.folder, lengths[WEIGHTS] - kept(record.folder / WEIGHTS, lengths[WEIGHTS]))
         log.info(
             "%s: downloading %d files, %s of weights, from %s", name, len(absent), size_text(lengths[WEIGHTS]), base
         )
@@ -98,6 +100,8 @@ def download(name: str, release: Release, record: Record, progress: bool) -> Non
             if found == known or (known is None and target.stat().st_size == (size or target.stat().st_size)):
                 record.add(file, found, origin)
                 record.save()
+                if known is None:
+                    _tell_unverified(name, file, found)
                 continue
             log.warning("%s: %s is not the right file; downloading it again", name, target)
             target.unlink()
@@ -106,8 +110,19 @@ def download(name: str, release: Release, record: Record, progress: bool) -> Non
         found = fetch(url, target, size=size, sha256=known, progress=progress, known_from=known_from)
         record.add(file, found, origin)
         record.save()
-        compared = f"as {origin}" if known else f"{found}, not published, noted as seen first"
-        log.info("%s: %s downloaded; SHA-256 %s", name, file, compared)
+        if known:
+            log.info("%s: %s downloaded; SHA-256 as %s", name, file, origin)
+        else:
+            _tell_unverified(name, file, found)
+
+
+def _tell_unverified(name: str, file: str, sha256: str) -> None:
+    log.warning(
+        "%s: %s is unverified, for its SHA-256 is not published; it is %s, and a later download must have the same",
+        name,
+        file,
+        sha256,
+    )
 
 
 def _check_small(name: str, release: Release, record: Record, source: str) -> None:

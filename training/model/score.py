@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.common.errors import DeepproverbsError
 from training.common.machine import cores
 from training.common.progress import bar
 from training.model.converted import Converted, held_out
+from training.model.generator import generator
 
 Floats = NDArray[np.float64]
 BATCH = 64
@@ -33,18 +33,13 @@ class Scorer:
         self.converted = Converted(model)
         self.names = self.converted.token_names()
         cuda = ctranslate2.get_cuda_device_count() > 0
-        try:
-            self.generator = ctranslate2.Generator(
-                str(model),
-                device="cuda" if cuda else "cpu",
-                compute_type=self.converted.compute_type(cuda),
-                inter_threads=1 if cuda else cores(),
-                intra_threads=1,
-            )
-        except (RuntimeError, ValueError) as error:
-            raise DeepproverbsError(
-                f"CTranslate2 cannot load the model in {model} ({error}); delete the folder and start again."
-            ) from error
+        self.generator = generator(
+            model,
+            device="cuda" if cuda else "cpu",
+            compute_type=self.converted.compute_type(cuda),
+            inter_threads=1 if cuda else cores(),
+            intra_threads=1,
+        )
 
     def rows(self, rows: Sequence[list[str]]) -> Floats:
         """Mean log-probability of each; the first token is given."""

@@ -86,40 +86,39 @@ class Trainer:
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
-        with log.open("a", encoding="utf-8") as errors:
+        with _passing_on_interrupts() as passing, log.open("a", encoding="utf-8") as errors:
             before = errors.tell()
             # In a session of its own the terminal's Ctrl-C reaches the program once, through us, and cannot interrupt
             # the save that it starts.
             told = json.dumps(dict(arguments), default=str)
             command: list[str | Path] = [self.interpreter(), self.programs / f"{program}.py", told]
-            with _passing_on_interrupts() as passing:
-                process = subprocess.Popen(
-                    command,
-                    stdout=subprocess.PIPE,
-                    stderr=errors,
-                    text=True,
-                    encoding="utf-8",
-                    env=environment,
-                    start_new_session=True,
-                )
-                assert process.stdout is not None
-                try:
-                    passing.to(process)
-                    for line in process.stdout:
-                        if line.endswith("\n"):  # else the program died while writing it
-                            event = parse(line)
-                            passing.begun()
-                            yield event
-                    code = process.wait()
-                except BadEvent as error:
-                    raise DeepproverbsError(
-                        f"The {self.title} program {program} does not speak our protocol: {error} (its log: {log})."
-                    ) from error
-                finally:
-                    if process.poll() is None:
-                        process.terminate()
-                        process.wait()
-                    process.stdout.close()
+            process = subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                encoding="utf-8",
+                env=environment,
+                start_new_session=True,
+            )
+            assert process.stdout is not None
+            try:
+                passing.to(process)
+                for line in process.stdout:
+                    if line.endswith("\n"):  # else the program died while writing it
+                        event = parse(line)
+                        passing.begun()
+                        yield event
+                code = process.wait()
+            except BadEvent as error:
+                raise DeepproverbsError(
+                    f"The {self.title} program {program} does not speak our protocol: {error} (its log: {log})."
+                ) from error
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait()
+                process.stdout.close()
         if passing.count:
             raise KeyboardInterrupt
         if code:

@@ -18,6 +18,7 @@ import numpy as np
 
 from training.common.progress import Say
 from training.model.converted import Converted
+from training.model.generator import generator
 from training.settings import SampleSettings
 
 HARMLESS = 2e-3
@@ -56,24 +57,22 @@ def choose_rows(
 
     originals: texts whose tokens stay. held_out: token names of the held-out texts, each without the end token.
     """
-    import ctranslate2
-
     converted = Converted(model)
     total, required = len(converted.ids), _tokens_of(converted, [*originals, *settings.prefixes])
     required.add(converted.end)
     if _saved(converted, len(required)) < WORTH:
         return None
-    generator = ctranslate2.Generator(str(model), compute_type=converted.compute_type(), inter_threads=1)
+    loaded = generator(model, compute_type=converted.compute_type(), inter_threads=1)
     hottest = max(settings.temperatures)
-    texts = _sampled(generator, converted, settings)
-    mean = _mean_probabilities(generator, texts[::2], converted, hottest)
+    texts = _sampled(loaded, converted, settings)
+    mean = _mean_probabilities(loaded, texts[::2], converted, hottest)
     rows = _with_most_probable(mean, required)
     saved = _saved(converted, len(rows))
     gone = np.ones(total, dtype=bool)
     gone[rows] = False
     longest = min(LONGEST, converted.hparams.n_ctx - 1)
     own = [row[:longest] for row in held_out if row]
-    sampled, written = (_mean_probabilities(generator, some, converted, hottest) for some in (texts[1::2], own))
+    sampled, written = (_mean_probabilities(loaded, some, converted, hottest) for some in (texts[1::2], own))
     cut = Trimmed(rows, total, float(sampled[gone].sum()), float(written[gone].sum()), saved)
     result = (
         f"{len(rows):,} of {total:,} tokens; the others hold {cut.cut_sampled:.1e} of the probability a token on new "

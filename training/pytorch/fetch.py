@@ -7,6 +7,7 @@ are deleted from `folder`. If the model has only the files of a slow tokenizer, 
 The hub's own settings hold: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE. Errors are one sentence, the last line of stderr.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -41,11 +42,15 @@ constants.DOWNLOAD_CHUNK_SIZE = 1 << 18
 """Bytes that a kill or a broken connection loses at most; the library's own 10 MB are a tenth of some models."""
 
 
-class Partial:
-    """The file that http_get writes to; counts what comes."""
+class TooLong(Exception):
+    """More came than the hub said."""
 
-    def __init__(self, path, progress):
-        self.file, self.progress = open(path, "ab"), progress  # noqa: SIM115
+
+class Partial:
+    """The file that http_get writes to; counts what comes, and takes no more than `size` bytes."""
+
+    def __init__(self, path, size, progress):
+        self.file, self.size, self.progress = open(path, "ab"), size, progress  # noqa: SIM115
 
     def __enter__(self):
         return self
@@ -58,6 +63,8 @@ class Partial:
 
     def write(self, block):
         leave_with_parent()  # before: another run may have begun to write to this file
+        if self.file.tell() + len(block) > self.size:
+            raise TooLong
         self.file.write(block)
         self.progress.add(len(block))
 
@@ -119,11 +126,13 @@ def is_right(path, file):
 
 
 def fetch(api, name, commit, file, folder, progress):
+    if not re.fullmatch("[0-9a-f]{40,64}", str(file.blob_id)):
+        raise SystemExit(f"The hub gives no hash of {file.rfilename}; choose another model.")
     target, part = os.path.join(folder, file.rfilename), os.path.join(folder, f"{file.rfilename}.{file.blob_id}.part")
     before = progress.done
     for _ in range(2):
         if not is_right(target, file):
-            with Partial(part, progress) as out:
+            with contextlib.suppress(TooLong), Partial(part, file.size, progress) as out:
                 progress.done = before + out.tell()
                 url = hf_hub_url(name, file.rfilename, revision=commit, endpoint=api.endpoint)
                 persist(url, out, file.size, build_hf_headers(token=api.token))

@@ -2,14 +2,14 @@
 
 The workspace is a prefix in S3 or a directory:
 
-    bot/      the bot's folder: bot.toml, its texts and rules       `place`, by whoever starts the jobs
+    bot/      the bot's folder: its texts and rules, placed.json    `place`, by whoever starts the jobs
     run/      corpus.txt, corpus.npz, model/, base/, trained.json   `train`
     shards/   candidates                                            `sample`, any number at a time
     out/KEY/  verdicts.jsonl, review.jsonl, chosen.json, pool.jsonl `fill`, which puts the texts into the pool, too
 
 In run/ and out/ the last file is put last: if it is there, all are. trained.json has a key of the texts and settings
-behind the model, and the digests of the other files, chosen.json that of the pool; KEY is a key of all that the pool
-depends on. So any job may be killed at any moment and started again, on this machine or another.
+behind the model; it, placed.json and chosen.json have the digests of the files beside them. KEY is one of all that the
+pool depends on. So any job may be killed at any moment and started again, on this machine or another.
 
 AWS Batch runs these (infra/training.yaml); the same commands on one machine do the same.
 """
@@ -27,7 +27,7 @@ from post_tweet.store import Missing
 
 from training import settings as config
 from training.common.errors import DeepproverbsError, WrongUse
-from training.common.files import digest, inside, note_of, write_note, write_whole
+from training.common.files import digest, inside, note_bytes, note_of, write_note, write_whole
 from training.common.manifest import FILE as MANIFEST
 from training.common.manifest import MEASURED, key_of
 from training.common.progress import Say
@@ -37,33 +37,55 @@ from training.runs import shards, stages
 from training.runs.until_enough import budget_of, sample_and_filter
 from training.runs.workspace import Workspace
 from training.sample.candidates import Candidates
-from training.settings import Bot, plain
+from training.settings import Bot, lies_in, plain
 
-TRAINED, CHOSEN = "trained.json", "chosen.json"
+PLACED, TRAINED, CHOSEN = "placed.json", "trained.json", "chosen.json"
 MADE = ("corpus.txt", "corpus.npz", MANIFEST)
 SPARE = 2
 """Candidates of the shards for each text that is to pass: half of nano's pass the filters, and the last job draws what
 is still missing."""
 
 
+def placed(bot: Bot) -> list[Path]:
+    """The bot's own files that the jobs read, beside its bot.toml."""
+    return [bot.corpus_file, *bot.reference_files, *own_files(bot.filter, bot.folder)]
+
+
 def place(bot: Bot, file: Path, work: Workspace, say: Say) -> None:
     """Put the bot's own files where the jobs will read them."""
     stages.prepare(bot, say)
-    files = [bot.corpus_file, *bot.reference_files, *own_files(bot.filter, bot.folder)]
-    if outside := next((path for path in files if not path.resolve().is_relative_to(bot.folder.resolve())), None):
+    files = placed(bot)
+    if outside := next((path for path in files if not lies_in(path, bot.folder)), None):
         raise WrongUse(
             f"{outside} lies outside the bot's folder {bot.folder}, where the jobs cannot see it; move it there."
         )
     work.put_all(files, bot.folder, "bot")
-    work.put(file, "bot/bot.toml")  # last: a job that finds it finds all
-    say(f"Placed {bot.name}: {len(files) + 1} files in {work.url}/bot.")
+    work.put(file, "bot/bot.toml")
+    digests = {path.relative_to(bot.folder).as_posix(): digest(path) for path in files} | {"bot.toml": digest(file)}
+    work.store.put(f"bot/{PLACED}", note_bytes({"files": digests}))  # last: a job that finds it finds all
+    say(f"Placed {bot.name}: {len(digests)} files in {work.url}/bot.")
 
 
 def fetch_bot(work: Workspace, folder: Path) -> Bot:
-    """The bot of the workspace, whose texts have been prepared already."""
-    if not work.get_all("bot", folder / "bot") or not (folder / "bot" / "bot.toml").exists():
-        raise WrongUse(f"There is no bot in {work.url}/bot; `deepproverbs job place --work {work.url}` puts one there.")
-    bot = config.load(folder / "bot" / "bot.toml")
+    """The bot of the workspace, whose texts have been prepared already.
+
+    Raises:
+        WrongUse: there is none.
+        DeepproverbsError: one of its files is not what was placed.
+    """
+    at = folder / "bot"
+    again = f"`deepproverbs job place --work {work.url}`"
+    if not work.get_all("bot", at) or not (at / "bot.toml").exists():
+        raise WrongUse(f"There is no bot in {work.url}/bot; {again} puts one there.")
+    if (at / PLACED).exists():  # older versions noted nothing
+        try:
+            there = Noted.of_note(note_of((at / PLACED).read_bytes(), summed=True))
+            wrong = _changed(there, at)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            wrong = [PLACED]
+        if wrong:
+            raise DeepproverbsError(f"{work.url}/bot/{wrong[0]} is not what was placed; {again} puts it there again.")
+    bot = config.load(at / "bot.toml")
     return dataclasses.replace(bot, corpus=dataclasses.replace(bot.corpus, prepare=""))
 
 
@@ -75,19 +97,20 @@ def model_key(bot: Bot) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
-    """What trained.json says."""
+class Noted:
+    """What placed.json and trained.json say."""
 
     key: str
+    """Of the texts and settings behind a model."""
     files: dict[str, str]
-    """File of run/ → its digest; none of what a version made that noted none."""
+    """File → its digest; none of what a version made that noted none."""
 
     @classmethod
-    def of_note(cls, note: dict[str, Any]) -> Trained:
-        return cls(str(note["key"]), {str(name): str(known) for name, known in note.get("files", {}).items()})
+    def of_note(cls, note: dict[str, Any]) -> Noted:
+        return cls(str(note.get("key", "")), {str(name): str(known) for name, known in note.get("files", {}).items()})
 
 
-def trained(work: Workspace) -> tuple[Trained, bytes] | None:
+def trained(work: Workspace) -> tuple[Noted, bytes] | None:
     """What the workspace says of its model, if there is a whole one; and the bytes that say so.
 
     Raises:
@@ -95,7 +118,7 @@ def trained(work: Workspace) -> tuple[Trained, bytes] | None:
     """
     try:
         data = work.store.get(f"run/{TRAINED}")[0]
-        return Trained.of_note(note_of(data)), data
+        return Noted.of_note(note_of(data)), data
     except Missing:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -154,8 +177,8 @@ def fetch_model(work: Workspace, folder: Path, say: Say) -> Path:
     return folder / "model"
 
 
-def _changed(there: Trained, folder: Path) -> list[str]:
-    """The files of a trained model that are not what they were."""
+def _changed(there: Noted, folder: Path) -> list[str]:
+    """The files of a bot or a model that are not what they were."""
     paths = {name: inside(folder, name) for name in there.files}
     return [name for name, path in paths.items() if not path.is_file() or digest(path) != there.files[name]]
 

@@ -21,7 +21,7 @@ from training import settings
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.terminal import one_line
 from training.common.text import DELIMITER
-from training.common.toml import toml
+from training.common.toml import rows, toml
 from training.corpus.clean import clean
 from training.corpus.gather import Gathered, gather
 from training.corpus.read import open_corpus
@@ -135,8 +135,7 @@ def _entry(key: str, fit: Fit) -> str:
     reason = textwrap.wrap(f"{fit.reason}.", WIDTH, break_long_words=False, break_on_hyphens=False)
     text = f"{key} = {toml(fit.value)}"
     if len(text) > WIDTH and isinstance(fit.value, tuple):
-        items = textwrap.wrap(", ".join(map(toml, fit.value)), WIDTH, break_long_words=False, break_on_hyphens=False)
-        text = f"{key} = [\n" + "".join(f"  {line}\n" for line in items) + "]"
+        text = f"{key} = [\n" + "".join(f"  {row}\n" for row in rows(fit.value, WIDTH)) + "]"
     if fit.suggested:
         text = "\n".join(f"# {line}" for line in text.splitlines())
     return "\n".join([*(f"# {line}" for line in reason), text])

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -33,17 +33,19 @@ from training.sample.engine import Plan
 from training.sample.plan import check_plan, choose_plan, make_engine
 from training.sample.precision import FIRST, MEAN, measure
 from training.sample.stop_rules import StopRules
-from training.settings import Bot, plain
+from training.settings import Bot, code_file, lies_in, plain
 
 
 def prepare(bot: Bot, say: Say = print) -> None:
     """Run the bot's program that writes its corpus and references, if one of them is missing."""
     files = [bot.corpus_file, *bot.reference_files]
+    tell_outside(bot, files, say)
     missing = [path for path in files if not path.exists()]
     if missing and bot.corpus.prepare:
-        script = bot.folder / bot.corpus.prepare
+        script = code_file("[corpus] prepare", bot.corpus.prepare, bot.folder)
         if not script.exists():
             raise DeepproverbsError(f"{script} is missing; [corpus] prepare names it.")
+        say(f"Running {script}, the bot's program that writes {', '.join(path.name for path in missing)}.")
         result = subprocess.run(
             [sys.executable, str(script), str(bot.folder)],
             capture_output=True,
@@ -58,6 +60,13 @@ def prepare(bot: Bot, say: Say = print) -> None:
         missing = [path for path in files if not path.exists()]
     if missing:
         raise DeepproverbsError(f"{missing[0]} is missing; put your texts there, or name them in [corpus] file.")
+
+
+def tell_outside(bot: Bot, files: Iterable[Path], say: Say) -> None:
+    """Say which texts of others a foreign bot.toml would have read, and so perhaps published."""
+    for path in files:
+        if not lies_in(path, bot.folder):
+            say(f"Reading {path}, which lies outside the bot's folder {bot.folder}.")
 
 
 def build_corpus(bot: Bot, files: list[Path], out: Path, tokenizer_folder: Path, say: Say = print) -> corpus.Counts:

@@ -20,6 +20,7 @@ from training.common.files import part_file
 from training.common.manifest import Manifest, key_of
 from training.common.progress import Progress, Say
 from training.curate.choose import KEPT, SET_APART, Chooser, Chosen
+from training.curate.decisions import Decisions
 from training.curate.write import Filtered, review_file, write
 from training.judge import base_like
 from training.judge.band import measure
@@ -74,7 +75,7 @@ def sample_and_filter(
     if this.filled:  # its texts were filled in, and are no reason to choose others
         own = rounds.texts_of(bot.pool, this.filled)
         history = [text for text in history if text not in own]
-    history = [*history, *(record["text"] for record in waiting)]
+    history = [*history, *(record["text"] for record in waiting), *Decisions(run).gone()]
     check_prefixes(bot)
     started = time.monotonic()
     band = measure(bot.filter, model, run / "corpus.npz", base)
@@ -166,8 +167,9 @@ class Source:
         offsets: list[int] = []
         with closing(stages.draw(bot, self.run, self.judging.model, self.store.count, self.rules, say)) as batches:
             for batch in batches:
-                offsets += self.store.append(batch)
-                some += batch
+                before = max(0, self.first - self.store.count)  # where the file was damaged, of earlier rounds
+                offsets += self.store.append(batch)[before:]
+                some += batch[before:]
                 if len(some) >= min(BATCH, left):
                     judged = judge_some(self.judge, stop_id, some[:left], offsets[:left])
                     left -= judged.candidates

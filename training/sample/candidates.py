@@ -150,18 +150,20 @@ class Candidates:
                 self.sums.unlink()
             return 0
         if not self.sums.exists():  # of a version that wrote none: the file is taken as it is
-            size = cut_half_line(self.path)
+            if size := cut_half_line(self.path):
+                self.say(f"{self.sums} is missing: the candidates are taken as they are, and noted.")
             with self.path.open("rb") as file:
                 for start, stop in blocks(self.path, size, PART):
                     self._note(stop, file.read(stop - start))
             return size
         sound, size, whole = 0, self.path.stat().st_size, ""
         with self.path.open("rb") as file:
-            for end, known in _parts(self.sums):
+            parts = _parts(self.sums)
+            for end, known in parts:
                 if not sound < end <= size or _sum(self.key, file.read(end - sound)) != known:
                     break
                 sound, whole = end, f"{whole}{end} {known}\n"
-        if sound < size:
+        if sound < max([size, *(end for end, _ in parts)]):
             self.say(f"{self.path}: from byte {sound:,} on it is not known to be what was sampled, and sampled again.")
             os.truncate(self.path, sound)
         if self.sums.read_bytes() != whole.encode():

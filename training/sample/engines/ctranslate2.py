@@ -12,7 +12,9 @@ import numpy as np
 
 from training.common.machine import cores
 from training.model.converted import Converted
+from training.model.generator import generator
 from training.sample.engine import FINISHED, UNFINISHED, Drawn, EngineKind, Logits, Plan, Task, given, pair, seed_of
+from training.sample.native.architecture import unsupported
 from training.settings import SampleSettings
 
 STAGE = 16
@@ -58,8 +60,8 @@ class Replica:
 
         self.converted = converted
         ctranslate2.set_random_seed(seed)
-        self.generator = ctranslate2.Generator(
-            str(converted.folder), device=device, compute_type=compute_type, inter_threads=1, intra_threads=threads
+        self.generator = generator(
+            converted.folder, device=device, compute_type=compute_type, inter_threads=1, intra_threads=threads
         )
         self.generator.generate_batch([[converted.end_name]], max_length=2, sampling_topk=0)
         self.executor = ThreadPoolExecutor(1)
@@ -208,6 +210,12 @@ def _plans(settings: SampleSettings, device: str, converted: Converted) -> list[
     ]
 
 
+def _takes(converted: Converted) -> str | None:
+    """Any model; one whose file says something else than hparams.json is told here."""
+    unsupported(converted.folder, len(converted.ids))
+    return None
+
+
 def _logits(plan: Plan, task: Task, rows: Sequence[Sequence[int]]) -> list[Logits]:
     return forward(task.converted, plan.device, plan.compute_type, rows)
 
@@ -216,10 +224,10 @@ def forward(converted: Converted, device: str, compute_type: str, rows: Sequence
     """Logits [n, vocabulary] after each of the n tokens of each of `rows`."""
     import ctranslate2
 
-    generator = ctranslate2.Generator(str(converted.folder), device=device, compute_type=compute_type)
+    loaded = generator(converted.folder, device=device, compute_type=compute_type)
     found: list[Logits] = []
     for row in rows:
-        logits = generator.forward_batch([list(row)]).to(ctranslate2.DataType.float32)
+        logits = loaded.forward_batch([list(row)]).to(ctranslate2.DataType.float32)
         found.append(np.array(logits.to_device(ctranslate2.Device.cpu))[0])
     return found
 
@@ -232,5 +240,6 @@ KIND = EngineKind(
     refusal=refusal,
     plans=_plans,
     logits=_logits,
+    takes=_takes,
     make=CTranslate2Engine,
 )

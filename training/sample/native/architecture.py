@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from training.common.errors import DeepproverbsError
-from training.model.layout import read_hparams
+from training.model.layout import Hparams, read_hparams
 from training.sample.native.weights import Array, damaged, read_weights
 
 LAYER = re.compile(r"decoder/layer_(0|[1-9][0-9]{0,3})/(.+)")
@@ -87,14 +87,21 @@ class Shape:
         return self.layers * 2 * self.kv_heads * self.size * 2
 
 
-def unsupported(folder: Path) -> str | None:
+def unsupported(folder: Path, tokens: int | None = None) -> str | None:
     """What of the converted model in `folder` the C decoder cannot do; None if it can sample it. Reads no weights.
+    `tokens`: how many it must have.
 
     Raises:
         DeepproverbsError: there is no such model, or its file is damaged: it says something else than hparams.json, or
             than it says itself elsewhere.
     """
-    return _unsupported(folder, read_weights(folder / "model.bin"))
+    w = read_weights(folder / "model.bin")
+    rows = w.get("decoder/embeddings/weight")
+    if tokens is not None and rows is not None and rows.shape[:1] != (tokens,):
+        raise damaged(
+            folder / "model.bin", f"it has embeddings {rows.shape}, and kept.json and the tokenizer {tokens:,}"
+        )
+    return _unsupported(folder, w)
 
 
 def shape_of(folder: Path, w: Mapping[str, Array] | None = None) -> Shape:
@@ -116,10 +123,10 @@ def epsilon(folder: Path) -> float | None:
     path = folder / "config.json"
     try:
         value = json.loads(path.read_text(encoding="utf-8")).get("layer_norm_epsilon")
-        if value is not None and not 0 <= float(value) <= 1:
-            raise ValueError(f"layer_norm_epsilon is {value}")
+        if value is not None and not (type(value) in (int, float) and 0 <= value <= 1):
+            raise ValueError(f"layer_norm_epsilon is {str(value)[:20]}")
         return None if value is None else float(value)
-    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DeepproverbsError(
             f"{path} is none of a converted model ({error}); delete its folder and convert again, which the next run "
             "does by itself."
@@ -133,13 +140,16 @@ def _unsupported(folder: Path, w: Mapping[str, Array]) -> str | None:
     outside, inside, may = (LLAMA, LLAMA_LAYER, LLAMA_MAY) if llama else (GPT2, GPT2_LAYER, set())
     wanted = outside | {f"decoder/layer_{i}/{name}" for i in range(layers) for name in inside}
     known = wanted | IGNORED | {f"decoder/layer_{i}/{name}" for i in range(layers) for name in may}
-    if unknown := next((name for name in w if name not in known), None):
-        return f"it has {unknown}"
-    if missing := min(wanted - w.keys(), default=None):
-        return f"it has no {missing}"
+    declared = read_hparams(folder) if (folder / "hparams.json").is_file() else None
+    names = next((f"it has {name}" for name in w if name not in known), None)
+    names = names or next((f"it has no {name}" for name in sorted(wanted - w.keys())), None)
+    if names and declared and declared.architecture == "gpt2":
+        raise damaged(path, names)  # the conversion gives every GPT-2 these variables and no others
+    if names:
+        return names
     if not layers:
         raise damaged(path, "it has no layers")
-    of_rank = ((name, RANKS.get(name.rsplit("/", 1)[1], 0)) for name in sorted(w.keys() - IGNORED))
+    of_rank = ((name, RANKS.get(name.rpartition("/")[2], 0)) for name in sorted(w.keys() - IGNORED))
     if wrong := next((name for name, rank in of_rank if w[name].ndim != rank or not w[name].size), None):
         raise damaged(path, f"{wrong} has the shape {w[wrong].shape}")
     if coded := next((name for name, array in w.items() if array.ndim and array.dtype != np.float32), None):
@@ -150,7 +160,7 @@ def _unsupported(folder: Path, w: Mapping[str, Array]) -> str | None:
         return f"its activation is CTranslate2's number {w['decoder/activation']}"
     if not llama and added not in (None, 1e-5) and not np.isclose(added, 1e-5):
         return f"its norms add {added}"
-    if reason := _misshapen(w, layers) or _other_than_declared(folder, w):
+    if reason := _misshapen(w, layers) or (declared and _other_than_declared(declared, w)):
         raise damaged(path, reason)
     shape = _shape(w)
     if large := next((name for name, most in MOST.items() if getattr(shape, name) > most), None):
@@ -211,11 +221,9 @@ def _misshapen(w: Mapping[str, Array], layers: int) -> str | None:
     return f"{wrong} has the shape {w[wrong].shape}" if wrong else None
 
 
-def _other_than_declared(folder: Path, w: Mapping[str, Array]) -> str | None:
+def _other_than_declared(declared: Hparams, w: Mapping[str, Array]) -> str | None:
     """Where hparams.json, which the conversion writes beside, says something else."""
-    if not (folder / "hparams.json").is_file():
-        return None
-    s, declared = _shape(w), read_hparams(folder)
+    s = _shape(w)
     places = w.get("decoder/position_encodings/encodings")
     numbers = {
         "layers": (s.layers, declared.n_layer),

@@ -1,7 +1,8 @@
 """decoder.c → a shared library for this processor.
 
 Compiled at the first use (1 s) with -march=native and kept under a name that is a hash of all that it was made of:
-the sources, the compiler and the processor's instruction sets.
+the sources, the compiler and the processor's instruction sets. It is loaded only from a folder into which nobody else
+can write: what lies there runs as whoever samples.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from training.common.paths import ROOT
@@ -56,15 +58,14 @@ def _made(folder: Path, name: str, compile_to: list[str]) -> Path:
     """The library `name` in `folder`, compiled if it is not there or does not load.
 
     Raises:
-        OSError: the folder cannot be written or read, or (in /tmp, where anyone may have made it) is not ours.
+        OSError: the folder cannot be written or read, or is not ours alone.
         NoCompiler: the compiler failed.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o755)
     made = folder / name
-    facts = folder.lstat()
-    if folder != CACHE and (facts.st_uid != os.getuid() or facts.st_mode & 0o22 or not stat.S_ISDIR(facts.st_mode)):
-        raise PermissionError(1, "belongs to somebody else")
-    if made.exists() and _loads(made):
+    if not _ours(folder, stat.S_ISDIR):
+        raise PermissionError(1, "belongs to somebody else, or others can write there")
+    if made.exists() and _ours(made, stat.S_ISREG) and _loads(made):
         return made
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as part:
         path = Path(part.name)
@@ -77,6 +78,12 @@ def _made(folder: Path, name: str, compile_to: list[str]) -> Path:
     finally:
         path.unlink(missing_ok=True)
     return made
+
+
+def _ours(path: Path, kind: Callable[[int], bool]) -> bool:
+    """Whether it is of this kind, no link, belongs to us, and only we can write it."""
+    facts = path.lstat()
+    return kind(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o022
 
 
 def _loads(path: Path) -> bool:

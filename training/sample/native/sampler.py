@@ -171,8 +171,8 @@ class Model:
 
     def diverged(self, what: str) -> DeepproverbsError:
         return DeepproverbsError(
-            f"{self.path} {what}; delete it and convert again, and if the new one does, too, its fine-tuning has diverged. "
-            "Fine-tune again with a smaller --learning-rate."
+            f"{self.path} {what}; delete it and convert again, and if the new one does, too, its fine-tuning has "
+            "diverged. Fine-tune again with a smaller --learning-rate."
         )
 
     def __del__(self) -> None:

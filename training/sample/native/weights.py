@@ -57,7 +57,7 @@ def _parse(data: Array) -> dict[str, Array]:
         size = number("H")
         text = data[at : at + size].tobytes()
         at += size
-        if len(text) < size or not text.endswith(b"\0"):
+        if len(text) < size or size < 2 or not text.endswith(b"\0"):
             raise ValueError(f"no name at byte {at - size}")
         return text[:-1].decode("ascii")
 

@@ -1,23 +1,12 @@
-"""A bot's settings: `bot.toml` in, frozen dataclasses out. Everything that is known of a setting stands in its field.
-
-Name, type, default, bounds and help are written here once. The options of the command line (training/cli/options.py),
-the commented bot.toml that `deepproverbs settings` prints and the table in docs/settings.md are made from them.
-
-    bot = load(Path("data/proverbs/bot.toml"))         what the file leaves out keeps its default
-    bot = override(bot, "finetune", epochs=2)          options of the command line
-"""
+"""What settings there are, each with its default, bounds and help, in a dataclass for each section of a bot.toml."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-from training.common.errors import WrongUse
 
 UNBOUNDED = (float("-inf"), float("inf"))
 
@@ -34,7 +23,9 @@ class CorpusSettings:
     file: str = setting(
         "corpus.txt", "The texts, in any form that `deepproverbs corpus` reads. Relative to the bot's folder."
     )
-    prepare: str = setting("", "A Python program in the bot's folder that writes the files that are missing.")
+    prepare: str = setting(
+        "", "A Python program in the bot's folder, never outside it, that is run to write the files that are missing."
+    )
     reference: tuple[str, ...] = setting(
         (), "More files of texts that nothing in the pool may copy: the rest of the book, earlier posts."
     )
@@ -145,7 +136,8 @@ class FilterSettings:
     )
     own: tuple[str, ...] = setting(
         (),
-        'Rules of your own, "FILE.py:FUNCTION" in the bot\'s folder: it takes a text and returns None or the reason.',
+        'Rules of your own, "FILE.py:FUNCTION" in the bot\'s folder, never outside it: Python that is run. It takes a '
+        "text and returns None or the reason.",
     )
     characters: str = setting(
         "",
@@ -222,10 +214,21 @@ class FilterSettings:
 
 
 @dataclass(frozen=True)
+class RefillSettings:
+    """When `deepproverbs refill` adds texts, and how many."""
+
+    days: int = setting(30, "Add texts when those of the pool last for fewer days than this.", (1, 3650))
+    count: int = setting(0, "How many texts a refill adds. 0: the bot's count.", (0, 10_000_000))
+
+
+@dataclass(frozen=True)
 class Bot:
     """What to make, and where to put it."""
 
-    name: str = setting("", "Names the run's folder and the stack in AWS. Default: the name of the bot's folder.")
+    name: str = setting(
+        "",
+        "Names the run's folder and the stack in AWS, so it has no / or \\. Default: the name of the bot's folder.",
+    )
     folder: Path = Path()
     """Where the bot's files are; not a setting."""
     chosen: frozenset[str] = field(default=frozenset(), compare=False)
@@ -237,10 +240,15 @@ class Bot:
     )
     count: int = setting(20_000, "How many texts each run adds to the pool.", (1, 10_000_000))
     pool: str = setting("pool", "Where the pool is: s3://bucket/prefix or a directory.")
+    publish: Literal["at-once", "after-review"] = setting(
+        "at-once",
+        "When a run's texts come into the pool. after-review: when a person has read them, with `deepproverbs review`.",
+    )
     corpus: CorpusSettings = CorpusSettings()
     finetune: FinetuneSettings = FinetuneSettings()
     sample: SampleSettings = SampleSettings()
     filter: FilterSettings = FilterSettings()
+    refill: RefillSettings = RefillSettings()
 
     @property
     def budget(self) -> int:
@@ -263,7 +271,13 @@ FITTED: dict[str, dict[str, Any]] = {
 """Base model → the settings that suit it better than the defaults, unless the bot chooses its own: what blind readings
 found best (docs/benchmarks.md)."""
 
-SECTIONS = {"corpus": CorpusSettings, "finetune": FinetuneSettings, "sample": SampleSettings, "filter": FilterSettings}
+SECTIONS = {
+    "corpus": CorpusSettings,
+    "finetune": FinetuneSettings,
+    "sample": SampleSettings,
+    "filter": FilterSettings,
+    "refill": RefillSettings,
+}
 
 
 @dataclass(frozen=True)
@@ -320,107 +334,8 @@ def find(key: str) -> Setting:
     return settings_of(section)[name]
 
 
-def bot_file(path: Path) -> Path:
-    """A bot's folder stands for the `bot.toml` in it."""
-    return path / "bot.toml" if path.is_dir() else path
-
-
-def load(path: Path) -> Bot:
-    """Read a bot's TOML file, or that of a bot's folder.
-
-    Raises:
-        WrongUse: the file is missing, is not TOML, or holds an unknown name or a value that cannot be.
-    """
-    path = bot_file(path)
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise WrongUse(
-            f"Cannot read the bot's settings {path}: {error.strerror}; name another file with --bot."
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WrongUse(f"{path} is not a TOML file: {error}") from error
-    top = {name: value for name, value in raw.items() if name not in SECTIONS}
-    values: dict[str, Any] = {"name": path.parent.resolve().name, **_checked("", top, str(path))}
-    chosen = {*top}
-    for section, cls in SECTIONS.items():
-        table = raw.get(section, {})
-        if not isinstance(table, dict):
-            raise WrongUse(f"{path}: [{section}] must be a table.")
-        values[section] = cls(**_checked(section, table, str(path)))
-        chosen |= {f"{section}.{name}" for name in table}
-    return Bot(folder=path.parent, chosen=frozenset(chosen), **values)
-
-
-def override(bot: Bot, section: str, **values: Any) -> Bot:
-    """`bot` with those of `values` that are not None set in `section`; "" is the top.
-
-    Raises:
-        WrongUse: a value of the wrong type or out of bounds.
-    """
-    given = {name: value for name, value in values.items() if value is not None}
-    checked = _checked(section, given, "the command line")
-    chosen = bot.chosen | {f"{section}.{name}" if section else name for name in given}
-    if section:
-        checked = {section: dataclasses.replace(getattr(bot, section), **checked)}
-    return dataclasses.replace(bot, chosen=chosen, **checked)
-
-
-def fitted(bot: Bot) -> Bot:
-    """`bot` with the settings that suit its base model where it has not chosen its own."""
-    for key, value in FITTED.get(bot.model, {}).items():
-        if key not in bot.chosen:
-            section, _, name = key.rpartition(".")
-            bot = dataclasses.replace(bot, **{section: dataclasses.replace(getattr(bot, section), **{name: value})})
-    return bot
-
-
 def plain(settings: Any) -> dict[str, Any]:
     """A settings dataclass as JSON-ready values. Keys of the manifest are hashes of these: see Manifest."""
     return {
         name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(settings).items()
     }
-
-
-def _checked(section: str, values: dict[str, Any], where: str) -> dict[str, Any]:
-    """`values` as the types of their settings, or WrongUse with what is wrong in `where`."""
-    known = settings_of(section)
-    for name in values:
-        if name not in known:
-            candidates = [*known] if section else [*known, *SECTIONS]
-            place = f" in [{section}]" if section else ""
-            raise WrongUse(f"{where}: unknown setting {name!r}{place}{_nearest(name, candidates)}.")
-    return {name: _value(known[name], value, where) for name, value in values.items()}
-
-
-def _value(setting: Setting, value: Any, where: str) -> Any:
-    if not setting.many:
-        return _item(setting, value, where)
-    items = value if isinstance(value, list | tuple) else [value]
-    if not items and setting.key in ("sample.temperatures", "sample.prefixes"):
-        raise WrongUse(f"{where}: {setting.key} must not be empty.")
-    return tuple(_item(setting, item, where) for item in items)
-
-
-TYPES = {int: "a whole number", float: "a number", str: "a text in quotes", bool: "true or false"}
-
-
-def _item(setting: Setting, value: Any, where: str) -> Any:
-    kind, key = setting.item, setting.key
-    if setting.choices:
-        if value not in setting.choices:
-            raise WrongUse(f"{where}: {key} must be one of {', '.join(setting.choices)}, not {value!r}.")
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
-        raise WrongUse(f"{where}: {key} must be {TYPES[kind]}, not {value!r}.")
-    low, high = setting.between
-    if kind in (int, float) and not low <= value <= high:
-        raise WrongUse(f"{where}: {key} must lie between {' and '.join(setting.bounds.split(' to '))}, not {value!r}.")
-    return value
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"

@@ -1,0 +1,230 @@
+"""What a person decided, and nothing else, comes into the pool; what they took out does not come back."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from post_tweet.pool import Pool
+from post_tweet.store import open_store
+
+from tests.helpers import reviewed as made
+from training.cli.main import main
+from training.common import jsonl
+from training.common.manifest import Manifest
+from training.common.text import text_id
+from training.curate import fill
+from training.curate.decisions import What, open_decisions
+from training.runs import reviewed
+from training.runs.reviewed import Published
+from training.settings import load
+
+NEW = "The moon keeps no ledger of what it lent."
+
+
+def decide(run: made.Run, *decisions: tuple[str, What] | tuple[str, What, str], by: str = "anna") -> None:
+    with open_decisions(run.folder, by) as log:
+        for text, what, *edited in decisions:
+            log.decide(text, what, *edited)
+
+
+def publish(run: made.Run, unread: bool = False, pool: Path | None = None) -> Published:
+    with open_decisions(run.folder, "anna") as log:
+        return reviewed.publish(run.folder, load(run.bot), str(pool or run.pool), log, unread)
+
+
+def waiting(run: made.Run) -> list[str]:
+    """The texts of the pool that will be posted."""
+    return [
+        record["text"] for record in Pool(open_store(str(run.pool))).listing(count=None) if record["fate"] == "waiting"
+    ]
+
+
+def test_before_the_pool_is_filled(tmp_path: Path) -> None:
+    run = made.run(tmp_path, publish="after-review")
+    a, b, c, d, *rest = run.texts
+    decide(
+        run, (a, "keep"), (b, "drop"), (c, "edit", NEW), (d, "star"), (made.NAMES[0], "keep"), (made.NAMES[1], "drop")
+    )
+    done = publish(run)
+    assert waiting(run) == [d, made.NAMES[0], a, NEW], "starred ones first"
+    assert (done.approved, done.added.added, done.withdrawn, done.waiting) == (4, 4, 0, len(rest) + 2)
+    record = Pool(open_store(str(run.pool))).show(3)
+    assert record["id"] == text_id(NEW) and record["nearest"] in run.corpus and record["score"] == 0
+    assert "names" not in Pool(open_store(str(run.pool))).show(1)
+    assert publish(run).added.added == 0, "a second time nothing comes in"
+    decide(run, (rest[0], "keep"))
+    publish(run, unread=True)
+    assert waiting(run)[4:] == rest and not {b, c, *made.NAMES[1:]} & set(waiting(run)), "and never what was set apart"
+
+
+def test_after_the_pool_is_filled(tmp_path: Path) -> None:
+    run = made.run(tmp_path)
+    fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
+    a, b, c, *rest = run.texts
+    decide(run, (a, "keep"), (b, "drop"), (c, "edit", NEW))
+    done = publish(run)
+    assert (done.withdrawn, done.added.added, done.added.already) == (2, 1, 1)
+    assert waiting(run) == [a, *rest, NEW], "what nobody has read stays"
+    decide(run, (b, "keep"), (c, "drop"))
+    done = publish(run)
+    assert (done.restored, done.withdrawn) == (1, 1) and waiting(run) == [a, b, *rest]
+    with open_decisions(run.folder, "anna") as log:
+        log.undo()  # c is edited again
+        log.undo()  # b dropped
+    publish(run)
+    assert waiting(run) == [a, *rest, NEW]
+
+
+def test_what_an_operator_has_withdrawn_stays_out(tmp_path: Path) -> None:
+    run = made.run(tmp_path)
+    fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
+    decide(run, (run.texts[0], "keep"), (run.texts[1], "drop"))
+    publish(run)
+    Pool(open_store(str(run.pool))).withdraw([0])
+    decide(run, (run.texts[2], "drop"))
+    assert publish(run).restored == 0 and waiting(run) == run.texts[3:]
+
+
+def test_what_was_posted_is_too_late(tmp_path: Path) -> None:
+    run = made.run(tmp_path)
+    fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
+    pool = Pool(open_store(str(run.pool)))
+    state, etag = pool.load()
+    assert pool.save(replace(state, next=2, seq=state.seq + 1), etag)
+    decide(run, (run.texts[0], "drop"), (run.texts[2], "drop"))
+    done = publish(run)
+    assert (done.late, done.withdrawn) == (1, 1)
+    assert any("too late" in sentence for sentence in reviewed.sentences(done, "pool"))
+
+
+def test_an_edited_text_replaces_the_one_before_it(tmp_path: Path) -> None:
+    run = made.run(tmp_path, publish="after-review")
+    second = "The sea lends nothing that it wants to keep."
+    for text in (NEW, second, NEW):
+        decide(run, (run.texts[0], "edit", text))
+        publish(run)
+        assert waiting(run) == [text]
+
+
+def test_an_edit_of_marks_alone(tmp_path: Path) -> None:
+    """The id stays the same, so a pool that holds the original cannot take it; one that does not can."""
+    run = made.run(tmp_path, publish="after-review")
+    text = run.texts[0]
+    decide(run, (text, "edit", text.title()))
+    publish(run)
+    assert waiting(run) == [text.title()]
+    other = made.run(tmp_path / "other")
+    fill.fill(other.folder / "pool.jsonl", str(other.pool), "run")
+    decide(other, (text, "edit", text.title()))
+    done = publish(other)
+    assert [objection.rule for _, objection in done.refused] == ["duplicate"]
+    assert text not in waiting(other) and any("change a word" in each for each in reviewed.sentences(done, ""))
+
+
+def test_texts_that_another_person_s_log_brings_are_judged(tmp_path: Path) -> None:
+    """A merged log may hold anything: what no rule has passed is asked, and what breaks one is told and stays out."""
+    run = made.run(tmp_path, publish="after-review")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    with open_decisions(theirs, "ben") as log:
+        log.decide("Buy at example.org and never come back.", "keep")
+        log.decide(NEW, "star")
+        log.decide(run.texts[0], "edit", run.corpus[0])
+        log.decide(run.texts[1], "keep")
+    with open_decisions(run.folder, "anna") as log:
+        log.merge(theirs / "decisions.jsonl")
+    done = publish(run)
+    assert sorted(objection.rule for _, objection in done.refused) == ["copied-run", "link"]
+    assert waiting(run) == [NEW, run.texts[1]]
+
+
+def test_where_people_differ_nothing_is_published(tmp_path: Path) -> None:
+    run = made.run(tmp_path)
+    fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    with open_decisions(theirs, "ben") as log:
+        log.decide(run.texts[0], "drop")
+    decide(run, (run.texts[0], "keep"))
+    with open_decisions(run.folder, "anna") as log:
+        log.merge(theirs / "decisions.jsonl")
+    done = publish(run)
+    assert (done.conflicts, done.withdrawn) == (1, 1) and run.texts[0] not in waiting(run)
+    decide(run, (run.texts[0], "keep"))
+    assert publish(run).restored == 1 and waiting(run) == run.texts
+
+
+def test_the_round_ends_when_all_is_read(tmp_path: Path) -> None:
+    run = made.run(tmp_path, count=3, publish="after-review")
+    bot = load(run.bot)
+    manifest = Manifest(run.folder)
+    manifest.stages["filter"] = {"round": 1}
+    manifest._write()
+    assert reviewed.held(run.folder, bot)
+    decide(run, (run.texts[0], "keep"), (run.texts[1], "drop"))
+    assert publish(run).waiting == 5 and reviewed.held(run.folder, bot)
+    decide(run, (run.texts[2], "keep"))
+    assert publish(run).waiting == 4 and not reviewed.held(run.folder, bot), "those set apart wait on"
+
+
+def test_killed_at_any_moment_it_is_done_when_it_is_called_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Exception):
+        pass
+
+    wanted: list[str] | None = None
+    steps = [(Pool, "withdraw"), (Pool, "append"), (jsonl, "write"), (reviewed, "_note_withdrawn"), (Pool, "restore")]
+    for number, ((owner, name), after) in enumerate([*itertools.product(steps, (False, True)), ((Pool, "load"), True)]):
+        run = made.run(tmp_path / str(number))
+        fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
+        decide(run, (run.texts[3], "drop"))
+        publish(run)
+        decide(run, (run.texts[3], "keep"), (run.texts[1], "drop"), (run.texts[2], "edit", NEW))
+        work = getattr(owner, name)
+
+        def killed(*args: Any, work: Any = work, after: bool = after, **kwargs: Any) -> Any:
+            if after:
+                work(*args, **kwargs)
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, killed)
+            with pytest.raises(Killed):
+                publish(run)
+        publish(run)
+        wanted = wanted or [run.texts[0], *run.texts[3:], NEW]
+        assert waiting(run) == wanted, f"killed at {name}"
+        decide(run, (run.texts[1], "keep"))
+        assert publish(run).restored == 1, f"killed at {name}, it still knows what it took out"
+
+
+def test_the_command_tells_what_it_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = made.run(tmp_path)
+    fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
+    decide(run, (run.texts[0], "drop"), (made.NAMES[0], "keep"))
+    assert main(["review", *run.options(), "--publish"]) == 0
+    out = capsys.readouterr().out
+    assert "Added 1 text to" in out and "1 text taken out of" in out and "3 texts nobody has read yet." in out
+    assert main(["review", *run.options(), "--unread"]) == 2 and "give both" in capsys.readouterr().err
+
+
+def test_merge_and_export_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, other = made.run(tmp_path / "a"), made.run(tmp_path / "b")
+    decide(run, (run.texts[0], "keep"))
+    decide(other, (run.texts[0], "drop"), (run.texts[1], "star"), by="ben")
+    log, table = tmp_path / "ben.jsonl", tmp_path / "all.csv"
+    assert main(["review", *other.options(), "--export", str(log)]) == 0
+    assert log.read_bytes() == (other.folder / "decisions.jsonl").read_bytes()
+    capsys.readouterr()
+    assert main(["review", *run.options(), "--merge", str(log), "--export", str(table)]) == 0
+    out = capsys.readouterr().out
+    assert (
+        "2 decisions taken over" in out and "anna: keep" in out and "ben: drop" in out and "Decide these 1 with" in out
+    )
+    assert len(table.read_text("utf-8-sig").splitlines()) == 4
+    assert main(["review", *run.options(), "--merge", str(tmp_path / "none")]) == 2

@@ -1,0 +1,223 @@
+"""`review`: texts before a person, in the browser or line by line, and what they decided into the pool."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from training.cli.command import command, option
+from training.cli.console import result
+from training.cli.fill import READ, show_added, told_added
+from training.cli.options import bot_option, given, load_bot, run_folder, run_option, setting_options
+from training.cli.stages import PATH
+from training.common.errors import WrongUse
+from training.common.files import locked, part_file
+from training.common.text import indented
+
+if TYPE_CHECKING:
+    from training.curate.decisions import Decisions
+    from training.pages.review.guard import Guard
+    from training.runs.reviewed import Anew
+    from training.settings import Bot
+
+
+@command("review", section=READ)
+@bot_option
+@run_option
+@setting_options("pool")
+@option("--terminal", is_flag=True, help="Ask line by line here. [default where answers come from a pipe]")
+@option("--no-browser", is_flag=True, help="Print the page's address and open no browser.")
+@option("--port", type=click.IntRange(1, 65535), metavar="N", help="The page's port. [default: any free one]")
+@option("--by", metavar="NAME", help="Who decides, for the log. [default: the user's name]")
+@option("--publish", is_flag=True, help="Put what was decided into the pool, and ask nothing.")
+@option("--unread", is_flag=True, help="With --publish: what nobody has read, too; never what was set apart.")
+@option("--merge", type=PATH, metavar="FILE", help="Take over another person's decisions.jsonl; tell where you differ.")
+@option("--export", type=PATH, metavar="FILE", help="Write what was decided: a table to FILE.csv, else the log.")
+def review(
+    bot: Path,
+    run: Path | None,
+    terminal: bool,
+    no_browser: bool,
+    port: int | None,
+    by: str | None,
+    publish: bool,
+    unread: bool,
+    merge: Path | None,
+    export: Path | None,
+) -> None:
+    """Read texts before they are published: keep, drop, edit or star each.
+
+    It shows a page in the browser: the texts that were set apart, as they name a people or a religion, and the pool's.
+    What you decide is kept in the run's decisions.jsonl until you publish it.
+
+    $ deepproverbs review
+    $ deepproverbs review --publish
+    $ deepproverbs review --merge from-anna.jsonl
+    $ deepproverbs review --terminal --run runs/demo --pool runs/demo/pool
+    """
+    from training.curate.decisions import open_decisions
+    from training.runs import owner, reviewed
+
+    if unread and not publish:
+        raise WrongUse("--unread says what --publish publishes; give both.")
+    settings = load_bot(bot)
+    folder = run_folder(run, settings)
+    at = Reviewed(folder, settings, bot, owner.pool_of(folder, settings, bot, given().get("pool")))
+    if not folder.is_dir():
+        raise WrongUse(f"There is nothing to review in {folder}; `deepproverbs run` makes texts.")
+    with open_decisions(folder, by or "") as decisions:
+        reviewed.check(folder)
+        if merge or export:
+            if merge:
+                at.merge(merge, decisions)
+            if export:
+                at.export(export, decisions)
+        elif publish:
+            at.publish(decisions, unread)
+        elif terminal or not (no_browser or port or _person_at(sys.stdin)):
+            at.ask(decisions)
+        else:
+            at.show(decisions, port or 0, no_browser)
+
+
+def _person_at(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A run whose texts a person reads, and the pool that they are for."""
+
+    run: Path
+    bot: Bot
+    file: Path
+    """The bot's."""
+    pool: str
+
+    def command(self, words: str) -> str:
+        """The command to give next, for the same run, bot and pool."""
+        from training.runs import owner
+
+        if owner.Owner.read(self.run) is None:
+            where = ["--bot", owner.shown(self.file), "--run", str(self.run), "--pool", self.pool]
+            return shlex.join(["deepproverbs", *words.split(), *where])
+        usual = owner.pool_of(self.run, self.bot, self.file, None)
+        other = owner.place_of(usual) != owner.place_of(self.pool)
+        return owner.command(words, self.run) + (f" --pool {shlex.quote(self.pool)}" if other else "")
+
+    def ask(self, decisions: Decisions) -> None:
+        """Line by line."""
+        from training.curate.review import review
+        from training.runs import reviewed
+
+        held = reviewed.held(self.run, self.bot)
+        if not held and not (self.run / reviewed.APART).exists():
+            raise WrongUse(f"There is nothing to review in {self.run}; `deepproverbs run` sets such texts apart.")
+        found = reviewed.records_of(self.run, [reviewed.APART, reviewed.POOL] if held else [reviewed.APART])
+        anew: list[Anew] = []
+
+        def objection(text: str, original: str) -> object | None:
+            if not anew:  # only who edits waits for it
+                anew.append(self.anew(decisions))
+            return anew[0].objection(text, original)
+
+        records = [{**record, "id": id} for id, record in found.items()]
+        review(records, decisions, sys.stdin, result, objection)
+        self.publish(decisions)
+
+    def show(self, decisions: Decisions, port: int, no_browser: bool) -> None:
+        """In the browser, until Ctrl-C."""
+        from training.pages.review.app import Review
+        from training.pages.review.desk import Desk
+        from training.pages.review.serve import open_browser, serve
+        from training.runs import reviewed
+
+        held, anew = partial(reviewed.held, self.run, self.bot), partial(self.anew, decisions)
+        before = len(decisions.lines)
+
+        def on_start(guard: Guard) -> None:
+            page.page_token = guard.page_token
+            opened = not no_browser and _person_at(sys.stdout) and open_browser(guard.address)
+            result(f"{'Opened in your browser' if opened else 'Open this page'}: {guard.address}")
+            if "SSH_CONNECTION" in os.environ:
+                tunnel = f"{guard.port}:127.0.0.1:{guard.port}"
+                result(f"From your own machine: `ssh -L {tunnel}` to this one, then open it there.")
+            result("It is for this machine alone. Ctrl-C ends it; every decision is kept at once.")
+
+        with closing(Desk(self.run, decisions)) as desk:
+            page = Review(desk, decisions, self.bot, held, anew, partial(self._publish, decisions))
+            serve(page.app, port, on_start)
+        result(self._farewell(decisions, len(decisions.lines) - before))
+
+    def _farewell(self, decisions: Decisions, lines: int) -> str:
+        from training.curate.decisions import FILE
+
+        counts = decisions.counts()
+        words = {"keep": "kept", "star": "starred", "edit": "edited", "drop": "dropped"}
+        if not any(counts.values()):
+            return "\nNothing was decided."
+        told = ", ".join(f"{counts[what]:,} {word}" for what, word in words.items() if counts[what]) or "nothing"
+        text = f"\n{'Decided' if lines else 'Nothing new; decided before'}: {told}. All of it is in {self.run / FILE}."
+        if counts["conflict"]:
+            text += f" About {counts['conflict']:,} people differ: they wait for a decision."
+        return f"{text}\nNext: `{self.command('review --publish')}` puts it into {self.pool}."
+
+    def anew(self, decisions: Decisions) -> Anew:
+        from training.runs.reviewed import Anew
+
+        return Anew(self.bot, self.run, self.pool, decisions)
+
+    def publish(self, decisions: Decisions, unread: bool = False) -> None:
+        """Put what was decided into the pool and say what became of it."""
+        from training.runs import reviewed
+
+        with locked(self.run):
+            done = reviewed.publish(self.run, self.bot, self.pool, decisions, unread)
+        if done.approved:
+            show_added(self.pool, done.added)
+        for sentence in reviewed.sentences(done, self.pool):
+            result(sentence)
+
+    def _publish(self, decisions: Decisions, unread: bool) -> list[str]:
+        """The same for the page."""
+        from post_tweet.pool import Pool
+        from post_tweet.store import open_store
+
+        from training.runs import reviewed
+
+        with locked(self.run):
+            done = reviewed.publish(self.run, self.bot, self.pool, decisions, unread)
+        status = Pool(open_store(self.pool)).status()
+        first = told_added(self.pool, done.added, status) if done.approved else "There was nothing to publish."
+        return [first, *reviewed.sentences(done, self.pool)]
+
+    def merge(self, file: Path, decisions: Decisions) -> None:
+        """Take over another person's decisions and tell where people differ."""
+
+        merged = decisions.merge(file)
+        result(f"{merged.added:,} decisions taken over from {file}; {merged.known:,} were here.")
+        for id in merged.conflicts:
+            standing = decisions.standing(id)
+            result(f"People differ about: {indented(standing[0].text, 2)}")
+            for line in standing:
+                result(f"  {line.by or 'earlier'}: {indented(f'{line.decision} {line.edited}'.strip(), 4)}")
+        if merged.conflicts:
+            result(f"Decide these {len(merged.conflicts):,} with `{self.command('review')}`.")
+
+    def export(self, file: Path, decisions: Decisions) -> None:
+        """A table for a spreadsheet, or the log."""
+        from training.curate import decisions as log
+
+        table = file.suffix.lower() == ".csv"
+        data = log.as_csv(decisions) if table else b"".join(line.line() for line in decisions.lines.values())
+        with part_file(file) as out:
+            out.write(data.decode())
+        result(f"Written: {file}")

@@ -1,0 +1,1 @@
+"""`deepproverbs review`: a page on which a person reads texts before they are published."""

@@ -1,0 +1,300 @@
+"""What a person decided → the pool: `deepproverbs review` at its end, its page, and `review --publish`.
+
+In:  RUN/decisions.jsonl, RUN/review.jsonl, RUN/pool.jsonl, the corpus, the pool.
+Out: RUN/approved.jsonl, the pool records of what is to be published, starred texts first; those of them that are new
+     in the pool; RUN/withdrawn.json, the texts that this took out of a pool: it alone lets them in again.
+
+A text that was dropped or edited after it came into the pool is withdrawn there. An edited text is judged as a new one,
+when it is written and again before it is published.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import time
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from post_tweet.pool import Appended, Pool
+from post_tweet.store import open_store
+from post_tweet.xtext import invalid
+
+from training.common import jsonl
+from training.common.files import write_whole
+from training.common.manifest import Manifest
+from training.common.text import normal_form, text_id
+from training.corpus.read import load_built, load_corpus
+from training.curate import fill, write
+from training.curate.decisions import Decisions
+from training.judge.judge import Judge, Reference
+from training.judge.likeness import LikenessIndex
+from training.judge.rules import PASSED
+from training.runs import owner, stages
+from training.runs.rounds import STAGE
+from training.sample.candidates import Candidate
+from training.settings import Bot
+
+APART, POOL = "review.jsonl", "pool.jsonl"
+WITHDRAWN = "withdrawn.json"
+NOTED = {"names", "round"}
+"""What review.jsonl has beside a pool record."""
+
+
+class Known:
+    """Texts, found again by likeness."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.texts = {normal_form(text): text for text in texts}
+        self.index = LikenessIndex.of(self.texts)
+
+    def add(self, text: str) -> None:
+        normal = normal_form(text)
+        if normal not in self.texts:
+            self.texts[normal] = text
+            self.index.add([normal])
+
+    def like(self, text: str, cutoff: float, but: Iterable[str] = ()) -> list[tuple[str, float]]:
+        """Texts at least so similar (rapidfuzz's ratio), the most similar first, but for some and the text itself."""
+        normal, left_out = normal_form(text), {normal_form(other) for other in but}
+        _, numbers, ratios = self.index.likenesses([normal], cutoff)
+        found = zip(map(self.index.texts.__getitem__, numbers.tolist()), ratios.tolist(), strict=True)
+        kept = [(self.texts[other], round(ratio, 1)) for other, ratio in found if other not in {normal, *left_out}]
+        return sorted(kept, key=lambda pair: -pair[1])
+
+
+@dataclass(frozen=True)
+class Objection:
+    """Why the bot's rules refuse what a person wrote."""
+
+    rule: str
+    detail: str
+    reason: str = ""
+    """Why there is such a rule."""
+
+    def __str__(self) -> str:
+        return f"The rule {self.rule} refuses it: {self.detail}."
+
+
+class Anew:
+    """Judges texts that a person wrote, by all rules of the bot but those about how a text was sampled.
+
+    Raises:
+        DeepproverbsError: the corpus, a word list or the pool cannot be read.
+    """
+
+    def __init__(self, bot: Bot, run: Path, pool: str, decisions: Decisions) -> None:
+        self.bot, self.decisions = bot, decisions
+        built = run / "corpus.txt"
+        corpus = load_built(built) if built.exists() else load_corpus(bot.corpus_file, bot.corpus)
+        self.corpus = corpus
+        self.judge = Judge(bot.filter, Reference(corpus, stages.references(bot)), bot.folder)
+        self.posted = {text_id(text): text for text in fill.history(pool)}
+        """Every text of the pool, posted or not."""
+        self.known = Known(itertools.chain(self.posted.values(), texts_of(run), decisions.gone()))
+        """Those, the run's own, and what people dropped or wrote."""
+
+    def objection(self, text: str, original: str) -> Objection | None:
+        """Why `text` must not be published in the place of `original`; None: it may."""
+        if odd := invalid(text):
+            return Objection("characters", f"it {odd}")
+        verdict = self.judge.verdicts([Candidate(text, 0, math.nan, True, 1.0)])[0]
+        if verdict.verdict != PASSED:
+            rule = next(rule for rule in self.judge.rules if rule.name == verdict.verdict)
+            detail = f"“{verdict.detail}”" if rule.comparison else verdict.detail
+            return Objection(rule.name, detail, " ".join(rule.reason.split()))
+        # The original itself, and what was written in its place before, are no reason.
+        own, skip = self.decisions.written(original), self.bot.filter.skip
+        if "duplicate" not in skip:
+            if (there := self.posted.get(text_id(text))) and there != text:
+                marks = "capitals and marks alone tell it from a text that the pool holds; change a word"
+                return Objection("duplicate", marks)
+            if normal_form(text) in self.known.texts and normal_form(text) not in map(normal_form, own):
+                return Objection("duplicate", "it is a text of the pool, or of those to be read")
+        near = self.known.like(text, self.bot.filter.near_ratio, own) if "near-duplicate" not in skip else []
+        return Objection("near-duplicate", f"it is {near[0][1]:.0f} % like “{near[0][0]}”") if near else None
+
+    def record(self, text: str) -> write.NotedRecord:
+        """The pool record of a text that was written anew."""
+        return next(write.records([text], [0.0], self.corpus, self.bot.filter.skip))
+
+
+@dataclass
+class Published:
+    """What `publish` did."""
+
+    added: Appended = field(default_factory=lambda: Appended("", 0, 0))
+    approved: int = 0
+    withdrawn: int = 0
+    """Texts taken out of the pool, as they were dropped or edited."""
+    restored: int = 0
+    late: int = 0
+    """Dropped or edited texts that the pool has already posted, or passed."""
+    refused: list[tuple[str, Objection]] = field(default_factory=list)
+    conflicts: int = 0
+    waiting: int = 0
+    """Texts that nobody has decided about: those set apart, and, if a person reads the pool first, of the pool."""
+
+
+def texts_of(run: Path) -> Iterator[str]:
+    """The run's texts, those set apart and those of the pool."""
+    for name in (APART, POOL):
+        if (run / name).exists():
+            yield from (record["text"] for _, record in fill.pool_records(run / name))
+
+
+def records_of(run: Path, names: Collection[str] = (APART, POOL)) -> dict[str, dict[str, Any]]:
+    """The records of the run's texts by their ids: those set apart, then those of the pool."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        if (run / name).exists():
+            for _, record in fill.pool_records(run / name):
+                found.setdefault(text_id(record["text"]), record)
+    return found
+
+
+def check(run: Path) -> None:
+    """Before the run's texts are read. Raises DeepproverbsError: they are damaged, and there is no copy of them."""
+    manifest = Manifest(run)
+    manifest.keep(STAGE, run / APART)
+    manifest.rely(run / POOL, cure="`deepproverbs run` chooses them again")
+
+
+def held(run: Path, bot: Bot) -> bool:
+    """Do the texts of RUN/pool.jsonl wait for a person?"""
+    return bot.publish == "after-review" and "filled" not in Manifest(run).stages.get(STAGE, {})
+
+
+class Publishing:
+    """One publication of a run's texts.
+
+    unread: texts of the pool that nobody has read, too; never those set apart.
+    """
+
+    def __init__(self, run: Path, bot: Bot, pool: str, decisions: Decisions, unread: bool = False) -> None:
+        self.run, self.bot, self.pool, self.decisions, self.unread = run, bot, pool, decisions, unread
+        self.done = Published()
+        self.records = records_of(run)
+
+    @cached_property
+    def anew(self) -> Anew:
+        return Anew(self.bot, self.run, self.pool, self.decisions)
+
+    def publish(self) -> Published:
+        """All steps, each of which may be repeated: what is done already is left as it is."""
+        done, run, started = self.done, self.run, time.monotonic()
+        approved = self.approved()
+        done.approved = len(approved)
+        self._withdraw({record["text"] for record in approved})
+        if approved:
+            jsonl.write(run / "approved.jsonl", approved)
+            if (manifest := Manifest(run)).stages:
+                manifest.record("review", "", {}, started, [run / "approved.jsonl"])
+            done.added = fill.fill(run / "approved.jsonl", self.pool, f"{self.bot.name} review")
+        counts = self.decisions.counts()
+        done.conflicts = counts["conflict"]
+        mine = held(run, self.bot)
+        open_ones = [id for id in self.records if not self.decisions.standing(id)]
+        apart = records_of(run, [APART])
+        done.waiting = sum(id in apart or (mine and not self.unread) for id in open_ones)
+        if mine and STAGE in Manifest(run).stages and not any(id not in apart for id in open_ones if not self.unread):
+            Manifest(run).note(STAGE, filled=done.added.batch)  # the round is over: `run` may begin another
+        return done
+
+    def approved(self) -> list[dict[str, Any]]:
+        """The records to publish: what was starred, then the rest in the order of the files."""
+        starred: list[dict[str, Any]] = []
+        kept: list[dict[str, Any]] = []
+        left = dict(self.records)
+        for id in [*self.records, *(id for id in self.decisions if id not in self.records)]:
+            decided = self.decisions.decided(id)
+            record = left.pop(id, None)
+            if decided is None:
+                if self.unread and record and "names" not in record and not self.decisions.standing(id):
+                    kept.append(_plain(record))
+            elif decided.decision != "drop":
+                made = self._record(decided.edited or decided.text, decided.text, record)
+                if made:
+                    (starred if decided.decision == "star" else kept).append(made)
+        return [*starred, *kept]
+
+    def _record(self, text: str, original: str, record: dict[str, Any] | None) -> dict[str, Any] | None:
+        """None: the rules refuse the text. One that stands in the run's files has passed them."""
+        if record and text == record["text"]:
+            return _plain(record)
+        if self.anew.posted.get(text_id(text)) == text:
+            return dict(self.anew.record(text))  # it is in the pool already, or again
+        if objection := self.anew.objection(text, original):
+            self.done.refused.append((text, objection))
+            return None
+        self.anew.known.add(text)
+        return dict(self.anew.record(text))
+
+    def _withdraw(self, approved: Collection[str]) -> None:
+        """Take out of the pool what is not to be published, and let in again what this took out and is."""
+        gone = {text for text in self.decisions.gone() if text not in approved}
+        before = _withdrawn(self.run).get(owner.from_run(self.run, self.pool), [])
+        if not gone and not before:
+            return
+        pool = Pool(open_store(self.pool))
+        state, _ = pool.load()
+        at = {record["text"]: index for index, record in enumerate(pool.records(state))}
+        out = [at[text] for text in gone if text in at]
+        new = [index for index in out if index >= state.next and index not in state.withdrawn]
+        self.done.late = sum(index < state.next and index not in state.withdrawn for index in out)
+        back = [at[text] for text in before if text not in gone and text in at]
+        texts = {index: text for text, index in at.items()}
+        ours = {*(text for text in before if text in gone), *(texts[index] for index in new)}
+        noted = ours | set(before)
+        if noted != set(before):  # first, so that a crash forgets none
+            _note_withdrawn(self.run, self.pool, noted)
+        self.done.withdrawn = pool.withdraw(new) if new else 0
+        self.done.restored = pool.restore(back).restored if back else 0
+        if ours != noted:
+            _note_withdrawn(self.run, self.pool, ours)
+
+
+def publish(run: Path, bot: Bot, pool: str, decisions: Decisions, unread: bool = False) -> Published:
+    """Put into the pool what was decided to be published. `unread`: see `Publishing`."""
+    return Publishing(run, bot, pool, decisions, unread).publish()
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what the pool need not know."""
+    return {name: record[name] for name in sorted(record.keys() - NOTED)}
+
+
+def _withdrawn(run: Path) -> dict[str, list[str]]:
+    """Pool → the texts that reviews of this run took out of it."""
+    path = run / WITHDRAWN
+    found: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def _note_withdrawn(run: Path, pool: str, texts: Iterable[str]) -> None:
+    noted = {**_withdrawn(run), owner.from_run(run, pool): sorted(texts)}
+    write_whole(run / WITHDRAWN, json.dumps(noted, indent=1) + "\n")
+
+
+def sentences(done: Published, pool: str) -> Iterator[str]:
+    """What a person should know of it beside what was added."""
+
+    def some(count: int) -> str:
+        return f"{count:,} text{'s' * (count != 1)}"
+
+    if done.withdrawn:
+        yield f"{some(done.withdrawn)} taken out of {pool}: dropped or edited."
+    if done.restored:
+        yield f"{some(done.restored)} of {pool} let in again."
+    if done.late:
+        yield f"{some(done.late)} of {pool} you dropped or edited too late: posted already, or passed over."
+    for text, objection in done.refused:
+        yield f"Not published: {text!r}. {objection} Edit it in `deepproverbs review`."
+    if done.conflicts:
+        yield f"About {some(done.conflicts)} people differ; not published until somebody decides."
+    if done.waiting:
+        yield f"{some(done.waiting)} nobody has read yet."
