@@ -1,7 +1,7 @@
 """Broken copies of the protocol, each with one of its rules taken out; the simulation must find every one.
 
-Flows in: the source of protocol.py, lost_answer.py and recent.py. Flows out: protocols. A rule that is edited away must
-stand in the source word for word, so this list cannot fall behind it silently.
+Flows in: the source of protocol.py, steps.py, lost_answer.py and recent.py. Flows out: protocols. A rule that is
+edited away must stand in the source word for word, so this list cannot fall behind it silently.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import chain, islice
 from types import ModuleType
 from typing import Any
 
-from post_tweet import lost_answer, protocol, recent
+from post_tweet import lost_answer, protocol, recent, steps
 
 from tests.simulation.search import (
     old_claims,
@@ -34,7 +34,7 @@ from tests.simulation.worlds import accounts, damaged, denied, given_up, inherit
 class Mutation:
     name: str
     edits: tuple[tuple[str, str], ...]
-    """(as it stands in protocol.py, lost_answer.py or recent.py, as it is broken)"""
+    """(as it stands in one of these, as it is broken)"""
 
     @classmethod
     def of(cls, name: str, *edits: str) -> Mutation:
@@ -42,7 +42,7 @@ class Mutation:
         return cls(name, tuple(zip(edits[::2], edits[1::2], strict=True)))
 
     def protocol(self) -> Protocol:
-        sources = {module: inspect.getsource(module) for module in (lost_answer, recent, protocol)}
+        sources = {module: inspect.getsource(module) for module in (lost_answer, recent, steps, protocol)}
         for old, new in self.edits:
             (home,) = [module for module, source in sources.items() if source.count(old) == 1]
             sources[home] = sources[home].replace(old, new)
