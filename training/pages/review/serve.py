@@ -40,8 +40,9 @@ def serve(app: ASGIApp, port: int, on_start: Callable[[Guard], None]) -> None:
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        on_start(guard)
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn sends itself the signal again when it has ended
+        # Ctrl-C may come before uvicorn listens for it, and uvicorn sends itself the signal again when it has ended.
+        with contextlib.suppress(KeyboardInterrupt):
+            on_start(guard)
             uvicorn.Server(config).run(sockets=[listening])
 
 
