@@ -88,6 +88,14 @@ def test_a_port_that_is_taken_is_told(run: made.Run, capsys: pytest.CaptureFixtu
     assert f"Cannot listen on port {port}" in capsys.readouterr().err
 
 
+def test_no_answer_waits_for_nagle_s_algorithm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio turns it off, by a look at the socket's protocol."""
+    found: list[int] = []
+    monkeypatch.setattr(serve.uvicorn.Server, "run", lambda _, sockets: found.extend(each.proto for each in sockets))
+    serve.serve(lambda *_: None, 0, lambda _: None)  # type: ignore[arg-type, return-value]
+    assert found == [socket.IPPROTO_TCP]
+
+
 def test_answers_from_a_pipe_need_no_option(run: made.Run) -> None:
     command = [sys.executable, "-m", "training.cli.main", "review", *run.options()]
     done = subprocess.run(command, input="y\n" * 4, capture_output=True, text=True, cwd=made.ROOT, timeout=120)

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from tests.helpers import reviewed as made
 from training.cli.review import Reviewed
+from training.common.files import locked
 from training.common.text import text_id
 from training.curate.decisions import Decisions, open_decisions
 from training.pages.review.app import Review
@@ -322,6 +323,14 @@ def test_it_publishes_and_says_what_it_did(page: Page) -> None:
     page.decide(made.NAMES[0], "keep")
     said = page.post("/publish", {}).json()["said"]
     assert said[0].startswith("Added 1 text to ") and "3 texts nobody has read yet." in said
+
+
+def test_while_a_run_is_at_work_it_publishes_nothing_and_says_why(page: Page) -> None:
+    page.decide(made.NAMES[0], "keep")
+    with locked(page.run.folder):
+        answer = page.post("/publish", {})
+    assert answer.status_code == 500 and "Another run is at work" in answer.json()["error"]
+    assert page.post("/publish", {}).json()["said"][0].startswith("Added 1 text to ")
 
 
 def test_what_was_decided_can_be_taken_along(page: Page, tmp_path: Path) -> None:
