@@ -24,7 +24,9 @@ def parts(notebook: Any, kind: str) -> list[str]:
 
 
 def printed(notebook: Any) -> str:
-    return "".join(o["text"] for cell in notebook.cells for o in cell.get("outputs", []) if o["output_type"] == "stream")
+    return "".join(
+        o["text"] for cell in notebook.cells for o in cell.get("outputs", []) if o["output_type"] == "stream"
+    )
 
 
 def test_it_is_kept_without_outputs() -> None:
