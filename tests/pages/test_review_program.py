@@ -27,7 +27,8 @@ def run(tmp_path: Path) -> made.Run:
 def opened(server: made.Server) -> tuple[requests.Session, dict[str, str], dict[str, object]]:
     """(a browser's session, the headers of the page, its facts)."""
     session = requests.Session()
-    text = session.get(server.address).text
+    session.get(server.address)
+    text = session.get(server.base).text
     facts = json.loads(text.partition('type="application/json">')[2].partition("</script>")[0])
     return session, {PAGE_TOKEN: facts["token"], "Origin": server.base}, facts
 
