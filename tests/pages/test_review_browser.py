@@ -144,6 +144,18 @@ def test_axe_finds_nothing_serious(chromium: Any, tmp_path: Path, size: tuple[in
         assert wide <= 0, "nothing stands out at the side"
 
 
+def test_a_link_on_another_site_s_page_opens_it(chromium: Any, tmp_path: Path) -> None:
+    """A terminal that is a page itself: what follows such a link is another site's request, which brings no cookie."""
+    run = made.run(tmp_path, names=0)
+    with made.server(run) as server, page(chromium) as opened:
+        link = f'<link rel="icon" href="data:,"><a href="{server.address}">x</a>'
+        opened.route("http://terminal.example/", lambda way: way.fulfill(body=link, content_type="text/html"))
+        opened.goto("http://terminal.example/")
+        opened.locator("a").click()
+        opened.locator("#text", has_text=run.texts[0]).wait_for()
+        assert opened.url == f"{server.base}/"
+
+
 def test_on_a_phone_the_buttons_are_large_and_always_there(chromium: Any, tmp_path: Path) -> None:
     run = made.run(tmp_path, names=0)
     with made.server(run) as server, page(chromium, PHONE) as opened:
