@@ -26,6 +26,8 @@ def remember(state: State, entry: Settled) -> State:
     dropped = [e for e in entries if e.outcome in MAY_HAVE_POSTED][:-RECENT]
     unposted = [e for e in entries if e.outcome not in MAY_HAVE_POSTED][:-UNPOSTED]
     times = [slot_time(slot, when(e.time)) for e in dropped for slot in e.slots]
+    if (entry.outcome, entry.reason) == ("abandoned", "duplicate"):
+        times.append(when(entry.time))  # any slot before may have posted it, in a claim that was lost
     limit = max([*times, *filter(None, [forgotten_until(state)])], default=None)
     return replace(
         state,

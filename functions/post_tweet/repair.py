@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import takewhile
@@ -42,8 +42,8 @@ class Helper:
 
     identify: Identify
     """The id that a text is given when it is filled in."""
-    problems: Callable[[str], str | None]
-    """Why the place would not take a text."""
+    problems: Callable[[str, Collection[str]], str | None]
+    """Why the place would not take a text, with what its owner permits in it."""
     ask: Callable[[str, datetime], Found | NotFound | CannotTell] | None = None
     """Is a text among the account's latest posts?"""
     account: str | None = None
@@ -89,6 +89,8 @@ class Repair:
         self.last = max([*self.posts, *self.damaged], default=-1)
         self.texts: list[str] = []
         """Of the pool as it will be; empty where one is lost. `plan` finds them."""
+        self.allowed: list[Collection[str]] = []
+        """What their owner permits in them."""
         likes = {batch.id: batch for batch in self.known}
         self.files: dict[str, File] = {}
         for key in store.list(BATCHES):
@@ -190,6 +192,7 @@ class Repair:
                 lost += gone
             assert batch is not None
             self.texts += [record["text"] if record else "" for record in records]
+            self.allowed += [(record.get("allow") or ()) if record else () for record in records]
             found.append(batch)
             first += piece.count
         return tuple(found), Numbers.of(lost)
@@ -276,7 +279,8 @@ class Repair:
             slot = post.slot or f"unknown slot of text {index}"
             entries.setdefault(index, Settled(slot, index, post.outcome, post.tweet_id, post.time))
         candidates = (i for i in range(behind, len(waiting)) if i not in withdrawn and waiting[i])
-        for number, index in enumerate(i for i in candidates if self.helper.problems(waiting[i]) is None):
+        fit = (i for i in candidates if self.helper.problems(waiting[i], self.allowed[i]) is None)
+        for number, index in enumerate(fit):
             answer = self.helper.ask(waiting[index], self._since()) if self.helper.ask else None
             if isinstance(answer, Found):
                 time = stamp(answer.created or self.now)

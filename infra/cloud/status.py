@@ -86,6 +86,7 @@ def look(bot: str, now: datetime) -> Status:
         ("next slot", unread or next_slot(parameters, following, pool["paused"], now)),
         ("pool", left),
         ("pool at", outputs["PoolUrl"]),
+        *(("damage", text) for text in pool["damage"]),
         ("alarms", alarms(stack, states)),
         ("queues", ", ".join(f"{number} {what}" for what, number in counts.items())),
         *(("", text) for text in messages),

@@ -303,3 +303,14 @@ def test_a_text_given_up_by_an_older_version_gets_its_record() -> None:
     wanted = world.store.objects.pop("posts/2026/0.json")
     repair(world)
     assert world.store.objects["posts/2026/0.json"] == wanted and repair(world).said == []
+
+
+def test_a_text_with_a_link_that_its_owner_permits_may_have_been_under_way_too() -> None:
+    world = World(0)
+    linked = {**records(2)[1], "text": "read https://example.org", "allow": ["link"]}
+    world.pool.append([records(1)[0], linked, records(3)[2]], "test")
+    world.invoke("slot 0")
+    world.lose("slot 1")
+    del world.store.objects["state.json"]
+    plan = repair(world)
+    assert world.state.next == 2 and "Text 1 may have been under way" in " ".join(plan.said)

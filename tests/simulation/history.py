@@ -179,12 +179,14 @@ def history(seed: int, slots: int = 100) -> History:
         edits=more.random() < 0.5,
         unfit=more.choice([41, 41, 3]),
         repeats=world.tight and more.random() < 0.2,
-        lease=more.choice([55.0, 55.0, 20.0, 30.0, 90.0]),
+        lease=more.choice([55.0, 55.0, 35.0, 45.0, 90.0]),
     )
     if more.random() < 0.2:
         deliveries = [replace(each, account="B" if more.random() < 0.2 else "A") for each in deliveries]
     if seed % 100 == 50:
-        acts += damages(more, end, interval)
+        # Texts are told from their numbers, and a state of before a fill numbers them otherwise.
+        world = replace(world, texts=2 * slots)
+        acts = [act for act in acts if act.what != "refill"] + damages(more, end, interval)
         # A repaired pool does not know the names without a time that it had forgotten.
         deliveries = [each if due_of(each.slot) else replace(each, slot=named(each.slot, 0)) for each in deliveries]
     return History(seed, world, tuple(deliveries), tuple(acts), faults)

@@ -1,7 +1,7 @@
 """Broken copies of the protocol, each with one of its rules taken out; the simulation must find every one.
 
-Flows in: the source of protocol.py, lost_answer.py and recent.py. Flows out: protocols. A rule that is edited away must
-stand in the source word for word, so this list cannot fall behind it silently.
+Flows in: the source of protocol.py, steps.py, lost_answer.py and recent.py. Flows out: protocols. A rule that is
+edited away must stand in the source word for word, so this list cannot fall behind it silently.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import chain, islice
 from types import ModuleType
 from typing import Any
 
-from post_tweet import lost_answer, protocol, recent
+from post_tweet import lost_answer, protocol, recent, steps
 
 from tests.simulation.search import (
     old_claims,
@@ -21,19 +21,20 @@ from tests.simulation.search import (
     one_slot,
     random_runs,
     restored,
+    short_leases,
     sleepers,
     two_heirs,
     two_slots,
 )
 from tests.simulation.world import Protocol, Run
-from tests.simulation.worlds import accounts, damaged, denied, inherited, memories, outages
+from tests.simulation.worlds import accounts, damaged, denied, given_up, inherited, memories, outages
 
 
 @dataclass(frozen=True)
 class Mutation:
     name: str
     edits: tuple[tuple[str, str], ...]
-    """(as it stands in protocol.py, lost_answer.py or recent.py, as it is broken)"""
+    """(as it stands in one of these, as it is broken)"""
 
     @classmethod
     def of(cls, name: str, *edits: str) -> Mutation:
@@ -41,7 +42,7 @@ class Mutation:
         return cls(name, tuple(zip(edits[::2], edits[1::2], strict=True)))
 
     def protocol(self) -> Protocol:
-        sources = {module: inspect.getsource(module) for module in (lost_answer, recent, protocol)}
+        sources = {module: inspect.getsource(module) for module in (lost_answer, recent, steps, protocol)}
         for old, new in self.edits:
             (home,) = [module for module, source in sources.items() if source.count(old) == 1]
             sources[home] = sources[home].replace(old, new)
@@ -65,22 +66,24 @@ class Caught:
 
 
 def hunt(mutation: Mutation, histories: int = 20_000) -> Caught:
-    """Single faults in one slot and in two concurrent calls first, then random lives."""
+    """Single faults in small histories first, then random lives."""
     protocol = mutation.protocol()
     runs: Iterator[Run] = chain(
         one_slot(protocol, 1),
+        short_leases(protocol),
         two_slots(protocol, 1, every=17),
         two_heirs(protocol, 1, every=201),
+        islice(accounts(protocol, 1), 0, None, 9),
+        inherited(protocol),
+        outages(protocol),
+        memories(protocol),
+        islice(denied(protocol, 1), 0, None, 5),
+        given_up(protocol),
+        damaged(protocol, every=151),
         old_claims(protocol),
+        old_heirs(protocol, every=7),
         sleepers(protocol, 0),
         restored(protocol, 0),
-        memories(protocol),
-        inherited(protocol),
-        accounts(protocol, 1),
-        denied(protocol, 1),
-        outages(protocol),
-        old_heirs(protocol, every=31),
-        damaged(protocol, every=151),
         random_runs(range(histories), protocol),
     )
     for number, run in enumerate(islice(runs, histories), 1):
@@ -100,6 +103,8 @@ PROMPTLY = "    if now - when(claim.since) >= LATEST_START * call.lease:\n"
 MET = 'entry = Settled(before.slot, claim.index, "posted", None, stamp(now), None, before.others)'
 FOUND = 'entry = Settled(claim.slot, claim.index, "posted", tweet_id, stamp(now), None, claim.others)'
 HEIRS = "        others=tuple(slot for slot in claim.slots if slot != call.slot)[1 - MAX_ATTEMPTS :],\n"
+LOOK = "            if (yield Recorded(index, recorded_since(state), now)):\n"
+STANDING = "    standing: PostRecord | None = yield Recorded(claim.index, recorded_since(state), now)\n"
 HELD = "        if (state.claim and (state.claim.index, state.claim.owner)) != held:\n"
 SETTLED = 'Settled(call.slot, claim.index, "posted", None, stamp(now))'
 
@@ -222,5 +227,83 @@ MUTATIONS = (
         "believe a settling that met a conflict",
         "        if (yield Save(new)):\n            return new\n        state",
         "        yield Save(new)\n        return new\n        state",
+    ),
+    # The six hours, X's promise and what X denies
+    Mutation.of("the six hours never begin anew", "first=stamp(now) if absent else claim.first", "first=claim.first"),
+    Mutation.of(
+        "post again to a place that promises nothing",
+        "if promise.repeats_refused_for is not None and age <= promise.repeats_refused_for:",
+        "if age <= (promise.repeats_refused_for or timedelta(hours=6)):",
+    ),
+    Mutation.of(
+        "believe X's denial at once",
+        "    if isinstance(answer, NotFound) and quiet < promise.shown_within:\n",
+        "    if False:\n",
+    ),
+    Mutation.of("a text that X denies was withdrawn", 'return "refused" if withdrawn else "again"', 'return "refused"'),
+    Mutation.of(
+        "every young claim is from the future", "    if age < -CLOCK_TOLERANCE:\n", "    if age < CLOCK_TOLERANCE:\n"
+    ),
+    Mutation.of(
+        "settle a text that is found whoever holds it",
+        "    held = state.claim and (state.claim.index, state.claim.owner)\n",
+        "    held = state.claim and state.claim.index\n",
+        HELD,
+        "        if (state.claim and state.claim.index) != held:\n",
+    ),
+    # Records, and states that were put back
+    Mutation.of("claim a text whose record stands", LOOK, "            if False:\n"),
+    Mutation.of("take over a text whose record stands", STANDING, STANDING + "    standing = None\n"),
+    Mutation.of(
+        "give a text up without a record",
+        '    if entry.outcome == "abandoned" and entry in state.recent:\n',
+        "    if False:\n",
+    ),
+    Mutation.of(
+        "a duplicate that the state knows nothing of is a refused text",
+        '        case Refused("text", "duplicate"):\n',
+        '        case Refused("text", "never"):\n',
+    ),
+    Mutation.of(
+        "a duplicate that the state knows nothing of ends no slot before it",
+        '    if (entry.outcome, entry.reason) == ("abandoned", "duplicate"):\n',
+        "    if False:\n",
+    ),
+    # Accounts and bounds
+    Mutation.of("post with anybody's keys", "    if state.account and account != state.account:\n", "    if False:\n"),
+    Mutation.of("forget whose the pool is", CLAIM, CLAIM.replace(", account=account", "")),
+    Mutation.of(
+        "take a claim over without end",
+        "if not absent and max(len(claim.slots), claim.attempts) >= MAX_ATTEMPTS:",
+        "if False:",
+    ),
+    Mutation.of("name every slot of an outage", HEIRS, HEIRS.replace("[1 - MAX_ATTEMPTS :]", "")),
+    # The memory of posts
+    Mutation.of("remember every post", "if e not in dropped and e not in unposted", "if e not in unposted"),
+    Mutation.of("remember every other text", "if e not in dropped and e not in unposted", "if e not in dropped"),
+    Mutation.of(
+        "unfit texts push posts out of the memory",
+        "    dropped = [e for e in entries if e.outcome in MAY_HAVE_POSTED][:-RECENT]\n",
+        "    dropped = [*entries][:-RECENT]\n",
+    ),
+    Mutation.of(
+        "forget a post for one of its slots",
+        "for e in dropped for slot in e.slots]",
+        "for e in dropped for slot in [e.slot]]",
+    ),
+    Mutation.of(
+        "a slot is as old as its post",
+        "    return at if at is not None and at <= posted + CLOCK_TOLERANCE else posted\n",
+        "    return posted\n",
+    ),
+    Mutation.of(
+        "a name of the future makes every slot too late",
+        "if at is not None and at <= posted + CLOCK_TOLERANCE else",
+        "if at is not None else",
+    ),
+    Mutation.of(
+        "an older version has forgotten nothing",
+        "    if len(state.recent) < RECENT or state.next <= len(state.recent):\n",
+        "    if True:\n",
     ),
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from post_tweet.effects import Outcome
-from post_tweet.errors import PostError, TooLate, WrongClock
+from post_tweet.errors import PostError, TooLate, Unreachable, WrongClock
 from post_tweet.state import PostRecord, Settled, State, due, when
 
 from tests.simulation.history import START, World
@@ -71,8 +71,12 @@ class Oracle:
     know of them."""
     tried: dict[str, float] = field(default_factory=dict)
     """Since when a text may have been posted: its first claim after X last said that it has not published it."""
+    since: dict[str, float] = field(default_factory=dict)
+    """The same for a claim, by its owner."""
     last: dict[str, float] = field(default_factory=dict)
     """When it was last claimed."""
+    owed: dict[str, int] = field(default_factory=dict)
+    """The record of a text that a call has given up."""
     memory: list[Settled] = field(default_factory=list)
     """All that was settled as posted or abandoned, in order."""
     again: set[int] = field(default_factory=set)
@@ -87,7 +91,7 @@ class Oracle:
 
     def published(self, post: Published) -> None:
         for other in self.posts:
-            if self.hidden(other.text):
+            if self.hidden(other, post.time):
                 continue
             if other.text == post.text:
                 self.wrong(f"DOUBLE: X publishes {post.text!r} a second time, for {post.slot}")
@@ -104,9 +108,11 @@ class Oracle:
         if time - self.last.get(text, -1e9) > 60:
             self.tried.pop(text, None)
 
-    def hidden(self, text: str) -> bool:
-        """Nobody could know that this text had been posted."""
-        return text in self.unknown or (self.world.denies and self.claims[text] not in self.notes)
+    def hidden(self, earlier: Published, now: float) -> bool:
+        """Nobody could know of this post: for six hours X refuses to make it again, later there is only its record."""
+        if self.world.denies:
+            return self.claims[earlier.text] not in self.notes
+        return earlier.text in self.unknown and (self.world.repeats or now - earlier.time > SIX_HOURS)
 
     def asks(self, slot: str, account: str | None, state: State) -> None:
         if state.account != account:
@@ -124,13 +130,16 @@ class Oracle:
             self.memory.append(entry)
         return tuple(self.memory)
 
-    def failed(self, slot: str, error: PostError, began: datetime) -> None:
+    def failed(self, who: str, slot: str, error: PostError, began: datetime) -> None:
         """A call of the slot has raised an error: must it?"""
+        if not isinstance(error, Unreachable):
+            self.ended(who)
         if isinstance(error, WrongClock) and self.clocks_are_right:
             self.wrong(f"UNTRUE: {slot} raises WrongClock, and all clocks are right")
         if isinstance(error, TooLate):
             at = due(slot) or began
             times = [time for entry in self.memory[:-MEMORY] for time in times_of(entry)]
+            times += [when(e.time) for e in self.memory if e.outcome == "abandoned" and e.reason == "duplicate"]
             if self.repaired_at:
                 times.append(self.repaired_at)
             if len(self.settled) >= MEMORY:  # some not posted: an older version may have written such a state
@@ -161,19 +170,24 @@ class Oracle:
         self.repaired_at = at
         if not state.paused:
             self.wrong("REPAIR: the pool goes on by itself, although nothing tells what was withdrawn")
-        for post in self.posts:
-            if self.claims[post.text] >= state.next and not (state.claim and state.claim.text == post.text):
-                self.wrong(f"REPAIR: {post.text!r} was posted, and the repaired state holds it ready")
+        last = max(self.notes, default=-1)
         self.unknown.clear()
+        for post in self.posts:
+            index = self.claims[post.text]
+            if index >= state.next and not (state.claim and state.claim.text == post.text):
+                if self.known.isdisjoint(range(last + 1, index)):
+                    self.wrong(f"REPAIR: {post.text!r} was posted, and the repaired state holds it ready")
+                # Between the last record and this one a text was refused: that leaves no trace but in the state.
+                self.unknown.add(post.text)
         passed = set(range(state.next)) - self.settled.keys() - self.withdrawn - self.passed
         untried = [n for n in passed - self.known - set(self.claims.values()) if UNFIT not in self.world.text(n)]
-        if len(untried) > 1:
+        if len(untried) > 1 and not self.world.edits:  # two that differ in a link alone can be taken for one another
             self.wrong(f"REPAIR: the texts {sorted(untried)} are passed over, and no call has taken any of them")
         self.passed |= passed
         self.again |= {n for n in self.settled if n >= state.next}
 
-    def wrote(self, before: State, after: State, account: str | None, began: float, time: float) -> None:
-        """An invocation, with the keys of `account` and since `began`, has written a state."""
+    def wrote(self, before: State, after: State, who: str, account: str | None, began: float, time: float) -> None:
+        """The call `who`, with the keys of `account` and since `began`, has written a state."""
         if after.seq <= before.seq:
             self.wrong(f"ORDER: seq goes from {before.seq} to {after.seq}")
         if (after.batches, after.withdrawn, after.paused) != (before.batches, before.withdrawn, before.paused):
@@ -197,7 +211,9 @@ class Oracle:
             text = after.claim.text
             self.claims[text] = after.claim.index
             if after.claim != before.claim:
-                self.tried.setdefault(text, time)
+                if after.claim.owner in self.since:  # given back: what X has denied since is forgotten
+                    self.tried[text] = self.since[after.claim.owner]
+                self.since[after.claim.owner] = self.tried.setdefault(text, time)
                 self.last[text] = time
         posted = sum(entry.outcome in ("posted", "abandoned") for entry in after.recent)
         if posted > MEMORY or len(after.recent) - posted > UNPOSTED:
@@ -217,6 +233,8 @@ class Oracle:
                 self.settled[index] = entry
                 if entry.outcome in ("posted", "abandoned"):
                     self.memory.append(entry)
+                if entry.outcome == "abandoned":
+                    self.owed[who] = index
                 if entry.reason == "withdrawn" and index not in before.withdrawn:
                     self.wrong(f"GIVEN UP: text {index}, as withdrawn, and its owner has not withdrawn it")
                 self.known.add(index)
@@ -234,7 +252,12 @@ class Oracle:
                 self.withdrawn.add(index)
                 self.known.add(index)
 
-    def returned(self, slot: str, result: Outcome, was_open: bool, next_index: int) -> None:
+    def ended(self, who: str) -> None:
+        if (index := self.owed.pop(who, None)) not in (None, *self.notes):
+            self.wrong(f"BOOKS: text {index}, which was given up, has no record: an older state would post it again")
+
+    def returned(self, who: str, slot: str, result: Outcome, was_open: bool, next_index: int) -> None:
+        self.ended(who)
         kind = result.outcome
         if kind == "posted" and not any(post.text == result.text for post in self.posts):
             self.wrong(f"UNTRUE: {slot} says it posted {result.text!r}, and X has no such post")

@@ -89,7 +89,10 @@ def repair(world: Simulation, pool: BytesPool, breaks_off: int) -> None:
     now = START + timedelta(seconds=world.time)
     before, pool.store.breaks_off = pool.state, breaks_off
     try:
-        carry_out(pool, Repair(pool, helper, now).plan())
+        plan = Repair(pool, helper, now).plan()
+        for sentence in plan.said:
+            world.say("the repair", sentence)
+        carry_out(pool, plan)
     except BrokenOff:
         world.say("somebody", f"breaks the repair off at its request {breaks_off}")
     finally:

@@ -65,5 +65,6 @@ class SimulatedX(LikeX):
             return CannotTell("forbidden")
         mine = self._timeline()
         seen = [(n, p) for n, p in enumerate(mine) if p.time <= self.world.time - self.world.history.world.lag][-5:]
-        latest = [LatestPost("?", shown(p.text, n), START + timedelta(seconds=p.time)) for n, p in seen]
+        copies = [(*shown(p.text, n), START + timedelta(seconds=p.time)) for n, p in seen]
+        latest = [LatestPost("?", copy, created, links) for copy, links, created in copies]
         return find_post(text, latest, since, more=len(mine) > 5)

@@ -1,6 +1,6 @@
 """`make simulate`: a million slots at random, every single and double fault of small histories, the mutations' table.
 
-python -m tests.simulation                       all of it, on 2 processes: about 8 minutes
+python -m tests.simulation                       all of it, on 2 processes: about 10 minutes
 python -m tests.simulation --slots 20000         fewer random slots
 python -m tests.simulation --seed 309            one life, event by event
 python -m tests.simulation --mutations           the table alone
@@ -22,9 +22,11 @@ from tests.simulation.mutations import MUTATIONS, hunt
 from tests.simulation.search import (
     MORE,
     old_claims,
+    old_heirs,
     one_slot,
     random_runs,
     restored,
+    short_leases,
     shrink,
     sleepers,
     story,
@@ -32,14 +34,14 @@ from tests.simulation.search import (
     two_slots,
 )
 from tests.simulation.world import Run, Simulation
-from tests.simulation.worlds import accounts, denied, inherited, memories, outages
+from tests.simulation.worlds import accounts, damaged, denied, given_up, inherited, memories, outages
 
 CHUNK = 50
 """Histories that a process takes at a time."""
 SLOTS = 100
 """Slots a history."""
-PARTS = 64
-"""Portions of the interleavings."""
+PARTS = 192
+"""Portions of the interleavings, of which every third is taken."""
 COUNTED = ("slots", "calls", "faults", "posts", "missed", "abandoned")
 
 
@@ -78,11 +80,16 @@ def heirs(start: int) -> tuple[Counter[str], Run | None]:
 
 
 def rare(_: int) -> tuple[Counter[str], Run | None]:
-    return summed(chain(old_claims(depth=2), sleepers(depth=1)))
+    return summed(chain(old_claims(depth=2), old_heirs(), short_leases(), sleepers(depth=1)))
 
 
 def around(_: int) -> tuple[Counter[str], Run | None]:
-    return summed(chain(memories(), inherited(), outages(), denied(depth=2)))
+    return summed(chain(memories(), inherited(), outages(), denied(depth=1), given_up()))
+
+
+def lost(start: int) -> tuple[Counter[str], Run | None]:
+    """A state that is lost, cut or put back, and repaired, in some of the ways."""
+    return summed(damaged(start=start, every=PARTS))
 
 
 def owned(_: int) -> tuple[Counter[str], Run | None]:
@@ -129,6 +136,7 @@ def main() -> int:
     parser.add_argument("--slots", type=int, default=1_000_000, help="random slots (default: 1,000,000)")
     parser.add_argument("--seed", type=int, help="tell one life, event by event")
     parser.add_argument("--mutations", action="store_true", help="print the table of mutations alone")
+    parser.add_argument("--all", action="store_true", help="all interleavings of two calls (three times as long)")
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
     if args.seed is not None:
@@ -138,14 +146,15 @@ def main() -> int:
     with multiprocessing.get_context("spawn").Pool(args.processes) as pool:
         if args.mutations:
             return 0 if table(pool) else 1
-        chunks = range(0, -(-args.slots // SLOTS), CHUNK)
+        chunks, parts = range(0, -(-args.slots // SLOTS), CHUNK), range(0, PARTS, 1 if args.all else 3)
         good = report("Random lives", pool.imap_unordered(lives, chunks))
         good &= report("One slot, up to two faults", pool.imap_unordered(alone, range(1)))
-        good &= report("Two calls at once, up to two faults", pool.imap_unordered(side_by_side, range(PARTS)))
-        good &= report("Two heirs of one claim, one more fault", pool.imap_unordered(heirs, range(PARTS)))
-        good &= report("Old claims, wrong clocks and sleepers", pool.imap_unordered(rare, range(1)))
+        good &= report("Two calls at once, up to two faults", pool.imap_unordered(side_by_side, parts))
+        good &= report("Two heirs of one claim, one more fault", pool.imap_unordered(heirs, parts))
+        good &= report("Old claims, short leases, wrong clocks and sleepers", pool.imap_unordered(rare, range(1)))
         good &= report("A text restored at any moment, one fault", pool.imap_unordered(back, range(1)))
         good &= report("Full memories, older pools, outages, an X that denies", pool.imap_unordered(around, range(1)))
         good &= report("Keys of two accounts, one fault", pool.imap_unordered(owned, range(1)))
+        good &= report("A state lost, cut or put back, and repaired", pool.imap_unordered(lost, parts))
         good &= table(pool)
     return 0 if good else 1

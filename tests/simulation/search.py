@@ -11,6 +11,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from post_tweet import protocol as post
+from post_tweet.app import SHORTEST_LEASE
 
 from tests.simulation.history import CONFLICTS, FAULTS, LOST, Act, Delivery, FaultKey, History, World, history, named
 from tests.simulation.world import Protocol, Run, Simulation
@@ -98,15 +99,29 @@ def two_heirs(protocol: Protocol = post.posting, depth: int = 1, start: int = 0,
 
 
 def old_claims(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]:
-    """Three slots hours apart, X not readable, each left alone by Lambda after its first call. The first leaves a
-    claim; its clock may be a day off."""
+    """Three slots hours apart, X not readable, or once for an hour, each left alone by Lambda after its first call. The
+    first leaves a claim; its clock may be a day off."""
     alone: dict[FaultKey, str | float] = {(n, attempt, 0): "crash" for n in range(2) for attempt in (1, 2)}
-    for hours, skew, left in product(((0, 5, 10), (0, 5, 13)), (0.0, -86400.0, 86400.0), ("crash", "crash after")):
+    opened = (Act(4.5 * 3600, "allow"), Act(5.5 * 3600, "forbid"))
+    kinds = product(((0, 5, 10), (0, 5, 13)), (0.0, -86400.0, 86400.0), ("crash", "crash after"), ((), opened))
+    for hours, skew, left, acts in kinds:
         deliveries = [Delivery(3600 * at, named(f"slot {n}", 3600 * at)) for n, at in enumerate(hours)]
         deliveries[0] = replace(deliveries[0], skew=skew)
         world = World(texts=9, readable=False)
         faults = {**alone, (0, 0, POST): left}
-        yield from explore(History(life(False), world, tuple(deliveries), faults=faults, calm=1), depth, protocol)
+        yield from explore(History(life(False), world, tuple(deliveries), acts, faults, calm=1), depth, protocol)
+
+
+def short_leases(protocol: Protocol = post.posting) -> Iterator[Run]:
+    """The shortest lease, and a second call just after it: the post of the first may have been on its way for long."""
+    for left, k, same, readable, repeats in product(LOST, range(24), (True, False), (True, False), (True, False)):
+        second = Delivery(SHORTEST_LEASE + 0.5 * k, SLOTS[0] if same else named("slot 1", SHORTEST_LEASE))
+        world = World(texts=9, lag=10, readable=readable, repeats=repeats, lease=SHORTEST_LEASE)
+        slow: dict[FaultKey, float] = {(0, 0, POST): 7.4}  # it has just begun to post within a quarter of the lease
+        deliveries = (Delivery(0, SLOTS[0]), second)
+        yield Simulation(
+            History(life(readable), world, deliveries, faults={(0, 0, POST): left}, delays=slow, calm=1), protocol
+        ).run()
 
 
 def old_heirs(protocol: Protocol = post.posting, start: int = 0, every: int = 1) -> Iterator[Run]:

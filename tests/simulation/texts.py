@@ -35,7 +35,15 @@ def allowed(text: str) -> tuple[str, ...]:
     return ("link",) if _LINK.search(text) else ()
 
 
-def shown(text: str, number: int) -> str:
-    """X's copy of the text that it published as number `number`. Each link has an address of its own at t.co."""
-    short = _LINK.sub(lambda link: f"https://t.co/{number:05d}{link.start():03d}ab", unicodedata.normalize("NFC", text))
-    return short.strip().replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def shown(text: str, number: int) -> tuple[str, dict[str, str]]:
+    """X's copy of the text that it published as number `number`, and where its links lead: each has an address of its
+    own at t.co."""
+    links: dict[str, str] = {}
+
+    def short(link: re.Match[str]) -> str:
+        name = f"https://t.co/{number:05d}{link.start():03d}ab"
+        links[name] = link[0]
+        return name
+
+    copy = _LINK.sub(short, unicodedata.normalize("NFC", text)).strip()
+    return copy.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"), links

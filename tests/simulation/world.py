@@ -140,7 +140,8 @@ class Simulation:
         before = len(self.oracle.violations)
         self.drain()
         for slot in slots:
-            if self.oracle.raised[slot] and len(self.oracle.violations) == before:
+            lost = any(entry.reason == "duplicate" and slot in entry.slots for entry in self.oracle.memory)
+            if self.oracle.raised[slot] and not lost and len(self.oracle.violations) == before:
                 self.oracle.wrong(f"STUCK: {slot} fails although nothing is wrong any more")
 
     def result(self) -> Run:
@@ -191,13 +192,12 @@ class Simulation:
                     effect = running.protocol.send(running.runtime.now())
         except StopIteration as end:
             self.say(running.name, f"ends: {end.value.outcome}, text {end.value.index}")
-            self.oracle.returned(
-                running.delivery.slot, end.value, self.open_since < running.start, self.pool.state.next
-            )
+            was_open = self.open_since < running.start
+            self.oracle.returned(running.name, running.delivery.slot, end.value, was_open, self.pool.state.next)
             return
         except PostError as error:
             began = START + timedelta(seconds=running.start + running.delivery.skew)
-            self.oracle.failed(running.delivery.slot, error, began)
+            self.oracle.failed(running.name, running.delivery.slot, error, began)
             self.failed(running, f"raises {type(error).__name__}: {error}")
             return
         delay = self.history.delays.get((running.number, running.attempt, running.call), 0.0)
@@ -238,7 +238,8 @@ class Simulation:
             return
         finally:
             if before is not None and self.pool.state is not before and self.pool.state != before:
-                self.oracle.wrote(before, self.pool.state, running.delivery.account, running.start, self.time)
+                account = running.delivery.account
+                self.oracle.wrote(before, self.pool.state, running.name, account, running.start, self.time)
         if self.logging:
             self.say(
                 running.name,

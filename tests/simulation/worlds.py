@@ -86,6 +86,18 @@ def damaged(protocol: Protocol = post.posting, depth: int = 0, start: int = 0, e
         yield from explore(history, depth, protocol)
 
 
+def given_up(protocol: Protocol = post.posting) -> Iterator[Run]:
+    """A text is given up when X can no longer tell of it, and a state of before is put back: its record stands."""
+    for left, versions, repaired in product(LEFT, range(1, 6), (9, 12)):
+        hours = (0, 7, 8, 10, 15)
+        deliveries = tuple(Delivery(3600.0 * at, named(f"slot {n}", 3600.0 * at)) for n, at in enumerate(hours))
+        faults: dict[FaultKey, str | float] = {(0, attempt, 0): "crash" for attempt in (1, 2)}
+        acts = [Act(3600 * 7.5, "put back", versions), Act(3600.0 * repaired, "repair"), Act(3600 * 14.0, "resume")]
+        world = World(texts=20, readable=False, through_bytes=True)
+        history = History(life(False), world, deliveries, tuple(acts), faults | {(0, 0, POST): left}, calm=1)
+        yield Simulation(history, protocol).run()
+
+
 def accounts(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]:
     """Two machines with the keys of two accounts: the pool is the first's that claims a text, and the other posts, asks
     and settles nothing, whatever it finds."""
@@ -113,14 +125,14 @@ def denied(protocol: Protocol = post.posting, depth: int = 1) -> Iterator[Run]:
 
 
 def outages(protocol: Protocol = post.posting) -> Iterator[Run]:
-    """Hours in which X loses every answer, at once or after having posted, and cannot be read: what the claim names
+    """Hours in which X loses every answer, at once or after having posted, and can be read or not: what the claim names
     stays bounded."""
-    for left, interval, alone in product(("lost", "lost after"), (70.0, 130.0), (True, False)):
+    for left, interval, readable in product(("lost", "lost after"), (70.0, 130.0), (True, False)):
         deliveries = tuple(Delivery(interval * n, named(f"slot {n}", interval * n)) for n in range(150))
         faults: dict[FaultKey, str | float] = {}
         for n in range(100):
             for attempt in range(3):
                 # Of a call that takes over, too: state, keys, record, question, claim, post.
                 faults |= {(n, attempt, place): left for place in (POST, POST + 1)}
-        world = World(texts=300, readable=False)
-        yield Simulation(History(life(not alone), world, deliveries, faults=faults, calm=1), protocol).run()
+        world = World(texts=300, readable=readable)
+        yield Simulation(History(life(readable), world, deliveries, faults=faults, calm=1), protocol).run()

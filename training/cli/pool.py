@@ -67,7 +67,9 @@ def no_pool(settings: Bot, bot: Path) -> WrongUse:
 
 
 def low(status: dict[str, Any]) -> str | None:
-    """What to say of a pool that will soon be empty."""
+    """What to say of a pool that is damaged, or will soon be empty."""
+    if status["damage"]:
+        return f"{status['pool']}: {' '.join(status['damage'])}"
     left, days = status["remaining"], status["days_left"]
     if days >= LOW_DAYS and left >= LOW_TEXTS:
         return None

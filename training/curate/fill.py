@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from post_tweet.errors import PoolBroken
 from post_tweet.pool import Appended, Pool
 from post_tweet.store import open_store
 
@@ -86,5 +87,12 @@ def records_of(path: Path) -> list[dict[str, Any]]:
 
 
 def history(url: str) -> list[str]:
-    """Every text ever put into the pool, posted or not, that is not lost."""
-    return [record["text"] for record in Pool(open_store(url)).records() if record["text"]]
+    """Every text ever put into the pool, posted or not, that is not lost.
+
+    Raises:
+        PoolBroken: the pool is damaged: it would take no new text.
+    """
+    pool = Pool(open_store(url))
+    if damage := pool.status()["damage"]:
+        raise PoolBroken(f"{url}: {' '.join(damage)}")
+    return [record["text"] for record in pool.records() if record["text"]]
