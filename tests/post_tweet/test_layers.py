@@ -8,19 +8,8 @@ from pathlib import Path
 import post_tweet
 
 FOLDER = Path(post_tweet.__file__).parent
-PURE = [
-    "errors",
-    "numbers",
-    "daily",
-    "checks",
-    "state",
-    "place",
-    "effects",
-    "recent",
-    "lost_answer",
-    "steps",
-    "protocol",
-]
+DECISIONS = ["effects", "recent", "lost_answer", "steps", "protocol"]
+PURE = ["errors", "numbers", "daily", "checks", "state", "place", *DECISIONS]
 STORE = ["telemetry", "address", "git_store", "store"]
 POOL = ["files", "filling", "checking", "pool", "layout", "repair"]
 LAYERS = [*PURE, *STORE, *POOL, "runtime", "xtext", "deadline", "xanswers", "x", "app", "__main__"]
