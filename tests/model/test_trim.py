@@ -133,6 +133,8 @@ def test_conversion_is_done_again_for_another_vocabulary(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(convert, "Manifest", Recorder)
     source = tiny.source(tmp_path / "source")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.bin").touch()
     for settings in (
         None,
         replace(SETTINGS, vocabulary="full"),
