@@ -131,7 +131,7 @@ build:  ## the GPU image for this GPU and the bot's model [IMAGE_KIND=tensorflow
 run:  ## deepproverbs in the GPU image [ARGS="run --model 355M"]
 	@$(image) run $(args)
 
-run-jupyter:  ## JupyterLab in the GPU image, port 8989
+run-jupyter:  ## a notebook that goes the whole road, in the GPU image or here, port 8989
 	@$(image) jupyter
 
 deploy: $(PROJECT) $(SAM)  ## the bot in AWS [SCHEDULE= TIME_ZONE= FLEXIBLE= ENABLE=yes|no EMAIL= LOW_DAYS= DASHBOARD= BOT=]

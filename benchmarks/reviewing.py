@@ -93,6 +93,7 @@ def bench(chromium: Any, count: int, keys: int) -> list[str]:
                 return float(found)
 
             opened.goto(running.address)
+            opened.locator("#read:not(:empty)").wait_for()
             first = several(paint, 10)
             opened.locator("#like li:not(.soft)").first.or_(opened.get_by_text("none", exact=True)).first.wait_for()
             opened.locator("#source").select_option("all")

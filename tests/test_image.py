@@ -206,6 +206,7 @@ def test_a_run_is_the_caller_s_with_his_folders_and_no_value_of_a_secret(machine
         assert (machine.root / folder).is_dir()
     assert machine.image("jupyter", IMAGE_KIND="tensorflow").returncode == 0
     assert "deepproverbs" in machine.called() and "127.0.0.1:8989:8989" in machine.called()
+    assert machine.called()[-1].endswith("/training/notebook.ipynb")
 
 
 def test_an_image_that_is_not_built_says_how(machine: Machine) -> None:
@@ -252,5 +253,17 @@ def test_train_and_fill_works_locally_where_neither_image_serves(machine: Machin
 
 def test_the_image_without_docker_is_one_sentence(machine: Machine) -> None:
     (machine.bin / "docker").unlink()
-    for what in ("build", "run", "jupyter"):
+    for what in ("build", "run"):
         assert "Docker does not answer" in one_sentence(machine.image(what))
+
+
+def test_the_notebook_opens_without_docker_too(machine: Machine) -> None:
+    (machine.bin / "docker").unlink()
+    program(machine.root / "scripts" / "setup", 'echo "setup $*"')
+    program(machine.root / ".venvs" / "project" / "bin" / "jupyter", 'echo "jupyter $*"')
+    result = machine.image("jupyter")
+    assert result.stdout.splitlines() == [
+        "setup project jupyter",
+        "jupyter lab --ip 127.0.0.1 --port 8989 training/notebook.ipynb",
+    ]
+    assert "Docker does not answer" in result.stderr

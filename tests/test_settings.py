@@ -35,7 +35,7 @@ PLAIN = """
 "language": "en", "unlisted": "review", "block": [],
 "allow": ["ass", "bondage", "cock", "eunuch", "grope", "snatch", "suck"], "set_apart": [],
 "copy_ratio": 75.0, "copy_run": 8, "band": 3.0, "aim": 0.99, "ratio": true, "choose_from": 2.0, "near_ratio": 75.0,
-"opening_words": 2, "opening_share": 0.05}}
+"opening_words": 2, "opening_share": 0.05}, "refill": {"days": 30, "count": 0}}
 """
 """What `plain` gives of the bot of proverbs: keys of manifests are made of it, so a change here makes finished runs
 anew."""

@@ -8,7 +8,6 @@ compare-and-swap. Working files and other branches are neither read nor changed.
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 import time
 import uuid
@@ -153,6 +152,8 @@ class GitStore:
 
     def _run(self, *words: str, data: bytes = b"", variables: Mapping[str, str] | None = None) -> Answer:
         """Raises Unreachable: git takes too long, or is not there."""
+        import subprocess  # the function in AWS has no use for it, and would load it at every start
+
         environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **(variables or {})}
         try:
             done = subprocess.run(

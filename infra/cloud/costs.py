@@ -19,8 +19,9 @@ ALARM, METRIC_MONTH = 0.10, 0.30
 HOURS = 730
 """Hours of a month."""
 
-WRITES, READS = 4, 2
-"""S3 requests of a post: claim, note and settle, and a list, which costs as much; the state and the text."""
+WRITES, LISTS, READS = 3, 1, 2
+"""S3 requests of a post: claim, record and settle; whether the text has a record; the state and the text. A list costs
+what a write does."""
 SECONDS, GIGABYTES = 1.0, 0.25
 LOG_BYTES = 4_000
 METRICS = 8
@@ -59,7 +60,7 @@ class Bill:
 
 def post() -> float:
     """AWS's part of one post: $0.0033, and all but 0.8 % of it is the eight metrics' hour."""
-    requests = WRITES * S3_WRITE + READS * S3_READ
+    requests = (WRITES + LISTS) * S3_WRITE + READS * S3_READ
     call = LAMBDA_CALL + SCHEDULE_CALL + SECONDS * GIGABYTES * LAMBDA_GB_SECOND
     return requests + call + LOG_BYTES / 1e9 * LOG_GB + METRICS * METRIC_MONTH / HOURS
 

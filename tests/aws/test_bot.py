@@ -25,7 +25,7 @@ from tests.helpers.aws.bot import STACK, TEXTS, Bot
 from tests.helpers.aws.function import Lambda, Point, deployed, slot, waiting
 from tests.helpers.aws.gateway import account
 from tests.helpers.aws.slots import queue_points
-from tests.helpers.aws.walk import readme_commands, walk
+from tests.helpers.aws.walk import readme_commands, walk, write_keys
 from tests.helpers.loopback_x import loopback_x
 from training.cli.main import main
 
@@ -35,7 +35,7 @@ def bot(sam: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
     """Deployed and switched on by the README's commands; destroyed by them at the end."""
     with account() as aws, loopback_x() as x:
         bot = Bot(aws, x, tmp_path_factory.mktemp("bot"))
-        (bot.folder / "twitter.json").write_text(x.twitter_json)
+        write_keys(bot.folder, x)
         assert "`make deploy` makes it" in bot.make("status", code=2)
         assert "`make deploy` without ENABLE" in bot.make("deploy", "ENABLE=yes", code=2)
         for command, said in walk(bot):

@@ -218,6 +218,21 @@ def test_the_bucket_is_private_encrypted_versioned_and_kept(template: dict[str, 
     assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
+def test_nobody_comes_into_a_training_machine_or_its_bucket() -> None:
+    training = transformed(TRAINING.read_text())
+    security = only(training, "AWS::EC2::SecurityGroup")
+    assert "SecurityGroupIngress" not in security
+    assert [(rule["FromPort"], rule["ToPort"]) for rule in security["SecurityGroupEgress"]] == [(443, 443)]
+    machine = only(training, "AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
+    assert machine["MetadataOptions"]["HttpTokens"] == "required"
+    assert all(device["Ebs"]["Encrypted"] for device in machine["BlockDeviceMappings"])
+    bucket = only(training, "AWS::S3::Bucket")
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    (deny,) = only(training, "AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
+    assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    assert only(training, "AWS::ECR::Repository")["ImageTagMutability"] == "IMMUTABLE"
+
+
 def test_nothing_has_a_literal_name(template: dict[str, Any]) -> None:
     names = {"Name", "BucketName", "FunctionName", "RoleName", "QueueName", "TopicName", "AlarmName", "LogGroupName"}
     for logical, resource in template["Resources"].items():
@@ -274,7 +289,7 @@ def test_without_aws_credentials_a_command_is_one_sentence(
 def test_status_without_aws_is_the_folder_s(tmp_path: Path) -> None:
     (tmp_path / "bot.toml").write_text(f'name = "t"\npool = "{tmp_path}/pool"\n')
     (tmp_path / "pool").mkdir()
-    (tmp_path / "pool" / "state.json").write_bytes(State().dump())
+    (tmp_path / "pool" / "state.json").write_bytes(State().dump("state.json"))
     words = ["cloud", "status", "--bot", str(tmp_path / "bot.toml")]
     result = run(sys.executable, "-m", "training.cli.main", *words, HOME=str(tmp_path))
     assert result.returncode == 0 and "0 of 0 texts left" in result.stdout

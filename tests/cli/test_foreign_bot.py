@@ -106,6 +106,16 @@ def test_prepare_is_said_before_it_runs(bot: Path, tmp_path: Path, capsys: pytes
     assert f"Running {bot / 'make.py'}, the bot's program that writes made.txt." in said.out and "it fails" in said.err
 
 
+def test_prepare_may_print_anything(bot: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(bot, '[corpus]\nfile = "made.txt"\nprepare = "make.py"\n')
+    code = "import os, shutil\nshutil.copy('corpus.txt', 'made.txt')\nos.write(1, b'\\xff\\x1b[31m')\n"
+    (bot / "make.py").write_text(
+        code.replace("'corpus.txt', 'made.txt'", f"{str(bot / 'corpus.txt')!r}, {str(bot / 'made.txt')!r}")
+    )
+    assert main(["filter", str(bot / "corpus.txt"), "--out", "o.jsonl", "--bot", str(bot)]) == 0
+    assert r"Prepared \xff\x1b[31m." in capfd.readouterr().out
+
+
 def test_texts_elsewhere_are_told(bot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "diary.txt").write_text("\n".join(record["text"] for record in records(30)))
     (bot / "linked.txt").symlink_to(tmp_path / "diary.txt")

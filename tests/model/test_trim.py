@@ -125,7 +125,7 @@ def test_conversion_is_done_again_for_another_vocabulary(tmp_path: Path, monkeyp
     keys: list[str] = []
 
     class Recorder:
-        def __init__(self, _: Path) -> None: ...
+        def __init__(self, *_: object) -> None: ...
 
         def done(self, stage: str, key: str, *_: Path) -> bool:
             keys.append(key)

@@ -14,6 +14,12 @@ from training.common import jsonl
 from training.curate.decisions import Decisions
 
 
+def start(opened: Any, server: made.Server) -> None:
+    """Open the page and wait until it listens to keys."""
+    opened.goto(server.address)
+    opened.locator("#read:not(:empty)").wait_for()
+
+
 def text_of(opened: Any) -> str:
     found: str = opened.locator("#text").text_content()
     return found
@@ -34,7 +40,7 @@ def test_500_decisions_by_keyboard_and_a_kill_in_the_middle_lose_none(chromium: 
     wanted: dict[str, str] = {}
     for part in (range(250), range(250, 500)):
         with made.server(run) as server, page(chromium) as opened:
-            opened.goto(server.address)
+            start(opened, server)
             for number in part:
                 key, before = "kds"[number % 3], text_of(opened)
                 press(opened, key)  # the next text is there: the decision was answered
@@ -53,7 +59,7 @@ def test_keys_do_what_the_help_says(chromium: Any, tmp_path: Path) -> None:
     run = made.run(tmp_path, names=0)
     a, b, c, *_ = run.texts
     with made.server(run) as server, page(chromium, errors="422") as opened:  # the browser notes a refusal
-        opened.goto(server.address)
+        start(opened, server)
         assert text_of(opened) == a and opened.url == f"{server.base}/", "no token in the address"
         assert press(opened, "k") == b and press(opened, "ArrowRight") == c and press(opened, "ArrowLeft") == b
         assert press(opened, "u") == a and opened.locator("#read").text_content() == "0 of 40"
@@ -88,7 +94,7 @@ def test_keys_do_what_the_help_says(chromium: Any, tmp_path: Path) -> None:
 def test_all_is_reached_by_the_tab_key_and_the_focus_is_seen(chromium: Any, tmp_path: Path) -> None:
     run = made.run(tmp_path)
     with made.server(run) as server, page(chromium) as opened:
-        opened.goto(server.address)
+        start(opened, server)
         opened.locator("#like li").first.wait_for()
         wanted = set(
             opened.eval_on_selector_all(
@@ -112,7 +118,7 @@ def test_all_is_reached_by_the_tab_key_and_the_focus_is_seen(chromium: Any, tmp_
 def test_the_next_text_is_read_out(chromium: Any, tmp_path: Path) -> None:
     run = made.run(tmp_path)
     with made.server(run) as server, page(chromium) as opened:
-        opened.goto(server.address)
+        start(opened, server)
         assert opened.locator("#live").get_attribute("aria-live") == "polite"
         assert made.NAMES[0] in opened.locator("#live").text_content()
         press(opened, "k")
@@ -124,7 +130,7 @@ def test_the_next_text_is_read_out(chromium: Any, tmp_path: Path) -> None:
 def test_axe_finds_nothing_serious(chromium: Any, tmp_path: Path, size: tuple[int, int], scheme: Any) -> None:
     run = made.run(tmp_path)
     with made.server(run) as server, page(chromium, size, scheme) as opened:
-        opened.goto(server.address)
+        start(opened, server)
         opened.locator("#like li").first.wait_for()
         assert axe(opened) == []
         press(opened, "k")
@@ -144,10 +150,22 @@ def test_axe_finds_nothing_serious(chromium: Any, tmp_path: Path, size: tuple[in
         assert wide <= 0, "nothing stands out at the side"
 
 
+def test_a_link_on_another_site_s_page_opens_it(chromium: Any, tmp_path: Path) -> None:
+    """A terminal that is a page itself: what follows such a link is another site's request, which brings no cookie."""
+    run = made.run(tmp_path, names=0)
+    with made.server(run) as server, page(chromium) as opened:
+        link = f'<link rel="icon" href="data:,"><a href="{server.address}">x</a>'
+        opened.route("http://terminal.example/", lambda way: way.fulfill(body=link, content_type="text/html"))
+        opened.goto("http://terminal.example/")
+        opened.locator("a").click()
+        opened.locator("#text", has_text=run.texts[0]).wait_for()
+        assert opened.url == f"{server.base}/"
+
+
 def test_on_a_phone_the_buttons_are_large_and_always_there(chromium: Any, tmp_path: Path) -> None:
     run = made.run(tmp_path, names=0)
     with made.server(run) as server, page(chromium, PHONE) as opened:
-        opened.goto(server.address)
+        start(opened, server)
         for name in ("keep", "drop", "star", "start-edit"):
             box = opened.locator(f"#{name}").bounding_box()
             assert box["height"] >= 44 and box["width"] >= 44 and box["y"] + box["height"] <= PHONE[1]
@@ -160,7 +178,7 @@ def test_on_a_phone_the_buttons_are_large_and_always_there(chromium: Any, tmp_pa
 def test_when_the_program_ends_the_page_says_so_and_shows_no_other_text(chromium: Any, tmp_path: Path) -> None:
     run = made.run(tmp_path, names=0)
     with made.server(run) as server, page(chromium, errors="ERR_CONNECTION_REFUSED") as opened:
-        opened.goto(server.address)
+        start(opened, server)
         press(opened, "k")
         server.end()
         opened.keyboard.press("k")
@@ -171,7 +189,7 @@ def test_when_the_program_ends_the_page_says_so_and_shows_no_other_text(chromium
 def test_publishing_from_the_page(chromium: Any, tmp_path: Path) -> None:
     run = made.run(tmp_path, publish="after-review", names=0)
     with made.server(run) as server, page(chromium) as opened:
-        opened.goto(server.address)
+        start(opened, server)
         press(opened, "k")
         press(opened, "d")
         opened.locator("#publish").click()

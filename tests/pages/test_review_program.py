@@ -27,7 +27,8 @@ def run(tmp_path: Path) -> made.Run:
 def opened(server: made.Server) -> tuple[requests.Session, dict[str, str], dict[str, object]]:
     """(a browser's session, the headers of the page, its facts)."""
     session = requests.Session()
-    text = session.get(server.address).text
+    session.get(server.address)
+    text = session.get(server.base).text
     facts = json.loads(text.partition('type="application/json">')[2].partition("</script>")[0])
     return session, {PAGE_TOKEN: facts["token"], "Origin": server.base}, facts
 
@@ -86,6 +87,14 @@ def test_a_port_that_is_taken_is_told(run: made.Run, capsys: pytest.CaptureFixtu
         port = taken.getsockname()[1]
         assert main(["review", *run.options(), "--port", str(port)]) == 2
     assert f"Cannot listen on port {port}" in capsys.readouterr().err
+
+
+def test_no_answer_waits_for_nagle_s_algorithm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio turns it off, by a look at the socket's protocol."""
+    found: list[int] = []
+    monkeypatch.setattr(serve.uvicorn.Server, "run", lambda _, sockets: found.extend(each.proto for each in sockets))
+    serve.serve(lambda *_: None, 0, lambda _: None)  # type: ignore[arg-type, return-value]
+    assert found == [socket.IPPROTO_TCP]
 
 
 def test_answers_from_a_pipe_need_no_option(run: made.Run) -> None:

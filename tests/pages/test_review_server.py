@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 
 from tests.helpers import reviewed as made
 from training.cli.review import Reviewed
+from training.common.files import locked
 from training.common.text import text_id
 from training.curate.decisions import Decisions, open_decisions
 from training.pages.review.app import Review
@@ -78,7 +79,8 @@ def page(run: made.Run) -> Iterator[Page]:
         guard = Guard(review.app, PORT)
         review.page_token = guard.page_token
         with TestClient(guard, base_url=HERE, follow_redirects=True) as client:
-            text = client.get(guard.address).text
+            client.get(guard.address)
+            text = client.get("/").text
             facts = json.loads(text.partition('type="application/json">')[2].partition("</script>")[0])
             yield Page(run, guard, client, decisions, facts)
 
@@ -86,10 +88,19 @@ def page(run: made.Run) -> Iterator[Page]:
 def test_the_token_moves_from_the_address_into_a_cookie(page: Page) -> None:
     answer = TestClient(page.guard, base_url=HERE, follow_redirects=False).get(page.guard.address)
     cookie = answer.headers["set-cookie"]
-    assert answer.status_code == 303 and answer.headers["location"] == "/"
+    assert answer.status_code == 200 and 'http-equiv="refresh" content="0;url=/"' in answer.text
     assert "HttpOnly" in cookie and "samesite=strict" in cookie.lower() and "domain" not in cookie.lower()
     assert page.guard.token not in page.client.get("/").text, "the page cannot read what its cookie holds"
     assert len(page.guard.token) >= 32 and page.guard.token != page.guard.page_token
+
+
+def test_an_address_for_once_is_good_once(page: Page) -> None:
+    address = page.guard.address_for_once()
+    assert page.guard.token not in address
+    first, second = (TestClient(page.guard, base_url=HERE) for _ in range(2))
+    assert first.get(address).status_code == 200 and first.get("/").status_code == 200
+    assert second.get(address).status_code == 403 and second.get("/").status_code == 403
+    assert second.get(page.guard.address).status_code == 200, "the printed one stays good"
 
 
 PATHS = [
@@ -322,6 +333,14 @@ def test_it_publishes_and_says_what_it_did(page: Page) -> None:
     page.decide(made.NAMES[0], "keep")
     said = page.post("/publish", {}).json()["said"]
     assert said[0].startswith("Added 1 text to ") and "3 texts nobody has read yet." in said
+
+
+def test_while_a_run_is_at_work_it_publishes_nothing_and_says_why(page: Page) -> None:
+    page.decide(made.NAMES[0], "keep")
+    with locked(page.run.folder):
+        answer = page.post("/publish", {})
+    assert answer.status_code == 500 and "Another run is at work" in answer.json()["error"]
+    assert page.post("/publish", {}).json()["said"][0].startswith("Added 1 text to ")
 
 
 def test_what_was_decided_can_be_taken_along(page: Page, tmp_path: Path) -> None:

@@ -267,6 +267,32 @@ def test_what_was_posted_is_found_and_what_was_not_is_not(
             assert isinstance(answer, NotFound | CannotTell)
 
 
+OTHER = {"id": "5", "text": "another", "created_at": "2026-01-01T12:00:00.000Z"}
+PAGES: list[tuple[dict[str, Any], str]] = [
+    ({"data": [OTHER], "meta": {"result_count": 1}}, "NotFound"),
+    ({"data": [OTHER]}, "NotFound"),
+    ({"meta": {"result_count": 0}}, "NotFound"),
+    ({}, "later"),
+    ({"meta": {"result_count": False}}, "later"),
+    ({"data": {}, "meta": {"result_count": 0}}, "later"),
+    ({"data": [OTHER], "meta": {"result_count": 2}}, "later"),
+    ({"data": [OTHER], "meta": {"result_count": 1}, "errors": [{}]}, "later"),
+    *(({"data": [{**OTHER, **odd}], "meta": {"result_count": 1}}, "later") for odd in (
+        {"id": None}, {"id": "\u0663"}, {"text": 5}, {"text": None}, {"created_at": "soon"}, {"created_at": 7},
+    )),
+    ({"data": [{}, {**OTHER, "text": "a text"}], "errors": [{}], "meta": None}, "Found"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "expected"), PAGES)
+def test_only_a_page_that_can_be_read_to_its_end_shows_that_nothing_was_posted(
+    x: LoopbackX, place: X, page: dict[str, Any], expected: str
+) -> None:
+    x.pages = [Answer(200, b'{"data":{"id":"7"}}'), Answer(200, json.dumps(page))]
+    answer = place.did_post("a text", SHOWN)
+    assert (answer.kind if isinstance(answer, CannotTell) else type(answer).__name__) == expected
+
+
 def test_a_link_behind_the_text_is_not_known_to_be_its_own(x: LoopbackX, place: X) -> None:
     """Of a picture, or of another text that ends with a link."""
     x.published = ["a text https://t.co/Ab1"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import re
-import time
 import unicodedata
 from typing import Any
 
@@ -156,23 +154,6 @@ def test_a_text_of_any_length_is_looked_at_once(monkeypatch: pytest.MonkeyPatch,
         assert sum(given) <= (0 if size > MOST else 3 * size)
         assert "weighs" in (problems(text) or "")
     find_link(text)
-
-
-@pytest.mark.parametrize("piece", [piece for piece in HARD if "\u0301" not in piece])
-def test_the_steps_in_a_text_grow_with_its_length_alone(piece: str) -> None:
-    """Compared with each other, by this process's own clock: 16 times the text took 256 times the steps of a
-    pattern that went back. (Marks after one letter still do in Python's normal form: MOST ends that at 0.1 s.)"""
-
-    def steps(size: int) -> float:
-        text = "x.y " + (piece * size)[:size]
-        best = math.inf
-        for _ in range(5):
-            begun = time.process_time()
-            weighted_length(text)
-            best = min(best, time.process_time() - begun)
-        return best
-
-    assert steps(9600) < 100 * steps(600)
 
 
 def test_the_frozen_answers_are_the_parsers() -> None:

@@ -12,13 +12,14 @@ from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
 from tests.helpers import reviewed as made
+from tests.helpers.sampling import quick_bot
 from training.cli.main import main
 from training.common import jsonl
 from training.common.manifest import Manifest
 from training.common.text import text_id
 from training.curate import fill
 from training.curate.decisions import What, open_decisions
-from training.runs import reviewed
+from training.runs import reviewed, stages
 from training.runs.reviewed import Published
 from training.settings import load
 
@@ -228,3 +229,32 @@ def test_merge_and_export_by_command(tmp_path: Path, capsys: pytest.CaptureFixtu
     )
     assert len(table.read_text("utf-8-sig").splitlines()) == 4
     assert main(["review", *run.options(), "--merge", str(tmp_path / "none")]) == 2
+
+
+def test_a_run_that_a_person_reads_first_fills_nothing_until_they_have(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bot").mkdir()
+    file, run, pool = quick_bot(tmp_path / "bot"), tmp_path / "run", tmp_path / "pool"
+    file.write_text(file.read_text().replace('"proverbs"', '"proverbs"\npublish = "after-review"', 1))
+    run.mkdir()
+    (run / "corpus.txt").write_bytes((file.parent / "corpus.txt").read_bytes())
+    monkeypatch.setattr(stages, "train", lambda *_: (model, None))
+    where = ["--bot", str(file), "--run", str(run), "--pool", str(pool)]
+
+    def chosen() -> list[str]:
+        assert main(["run", *where, "--count", "10"]) == 0
+        out = capsys.readouterr().out
+        assert "They come into the pool when you have read them: `deepproverbs review" in out and "Added" not in out
+        return [record["text"] for record in jsonl.records(run / "pool.jsonl")]
+
+    first = chosen()
+    assert chosen() == first and not (pool / "state.json").exists(), "they go on waiting"
+    with open_decisions(run, "anna") as log:
+        for number, text in enumerate(first):
+            log.decide(text, "drop" if number < 3 else "keep")
+    assert main(["review", *where, "--publish"]) == 0
+    assert f"Added {len(first) - 3} texts" in capsys.readouterr().out
+    assert [record["text"] for record in Pool(open_store(str(pool))).records()] == first[3:]
+    second = chosen()
+    assert second and not {*first} & {*second}, "another round, and what was dropped is not in it"

@@ -80,8 +80,8 @@ def hunt(mutation: Mutation, histories: int = 20_000) -> Caught:
         islice(denied(protocol, 1), 0, None, 5),
         given_up(protocol),
         damaged(protocol, every=151),
-        old_claims(protocol),
         old_heirs(protocol, every=7),
+        old_claims(protocol),
         sleepers(protocol, 0),
         restored(protocol, 0),
         random_runs(range(histories), protocol),
@@ -279,6 +279,7 @@ MUTATIONS = (
     ),
     Mutation.of("name every slot of an outage", HEIRS, HEIRS.replace("[1 - MAX_ATTEMPTS :]", "")),
     # The memory of posts
+    Mutation.of("nobody is sure of having posted", 'if done.outcome == "abandoned" or done.others:', "if True:"),
     Mutation.of("remember every post", "if e not in dropped and e not in unposted", "if e not in unposted"),
     Mutation.of("remember every other text", "if e not in dropped and e not in unposted", "if e not in dropped"),
     Mutation.of(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from post_tweet.effects import Outcome
-from post_tweet.errors import PostError, TooLate, Unreachable, WrongClock
+from post_tweet.errors import Abandoned, PostError, TooLate, Unreachable, WrongClock
 from post_tweet.state import PostRecord, Settled, State, due, when
 
 from tests.simulation.history import START, World
@@ -136,6 +136,10 @@ class Oracle:
             self.ended(who)
         if isinstance(error, WrongClock) and self.clocks_are_right:
             self.wrong(f"UNTRUE: {slot} raises WrongClock, and all clocks are right")
+        if isinstance(error, Abandoned) and not self.again and not self.repaired_at:
+            doubtful = (e for e in self.memory if e.outcome == "abandoned" or e.others)
+            if not any(slot in entry.slots for entry in doubtful):
+                self.wrong(f"UNTRUE: {slot} raises Abandoned, and the books know what it has posted")
         if isinstance(error, TooLate):
             at = due(slot) or began
             times = [time for entry in self.memory[:-MEMORY] for time in times_of(entry)]

@@ -137,7 +137,7 @@ def test_a_state_that_is_lost_cut_or_put_back_at_any_moment() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_every_mutation_is_caught(mutation: object) -> None:
-    caught = hunt(mutation, 6_000)  # type: ignore[arg-type]
+    caught = hunt(mutation, 10_000)  # type: ignore[arg-type]
     assert caught.run, "nothing noticed that this rule is gone"
 
 

@@ -104,8 +104,8 @@ def warn(text: str | None) -> None:
 
 def clear_screen() -> None:
     """Before something is shown again; where the output is no screen, it follows below."""
-    if sys.stdout.isatty() and not console.json:
-        print("\x1b[H\x1b[2J\x1b[3J", end="", flush=True)
+    if sys.stdout is not None and sys.stdout.isatty() and not console.json:
+        put("", "stdout", heading="\x1b[H\x1b[2J\x1b[3J", end="")
 
 
 def detail(text: str) -> None:

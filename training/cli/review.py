@@ -145,7 +145,7 @@ class Reviewed:
 
         def on_start(guard: Guard) -> None:
             page.page_token = guard.page_token
-            opened = not no_browser and _person_at(sys.stdout) and open_browser(guard.address)
+            opened = not no_browser and _person_at(sys.stdout) and open_browser(guard.address_for_once())
             result(f"{'Opened in your browser' if opened else 'Open this page'}: {guard.address}")
             if "SSH_CONNECTION" in os.environ:
                 tunnel = f"{guard.port}:127.0.0.1:{guard.port}"

@@ -11,7 +11,6 @@ when it is written and again before it is published.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import time
 from collections.abc import Collection, Iterable, Iterator
@@ -24,8 +23,9 @@ from post_tweet.pool import Appended, Pool
 from post_tweet.store import open_store
 from post_tweet.xtext import invalid
 
-from training.common import jsonl
-from training.common.files import write_whole
+from training.common import jsonl, progress
+from training.common.errors import DeepproverbsError
+from training.common.files import copy_of, read_note, write_note
 from training.common.manifest import Manifest
 from training.common.text import normal_form, text_id
 from training.corpus.read import load_built, load_corpus
@@ -269,15 +269,25 @@ def _plain(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _withdrawn(run: Path) -> dict[str, list[str]]:
-    """Pool → the texts that reviews of this run took out of it."""
+    """Pool → the texts that reviews of this run took out of it.
+
+    Raises:
+        DeepproverbsError: the note of them is damaged, and so is its copy.
+    """
     path = run / WITHDRAWN
-    found: dict[str, list[str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return found
+    try:
+        return read_note(path, lambda note: {pool: [*map(str, texts)] for pool, texts in note.items()}, progress.say)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise DeepproverbsError(
+            f"{path} cannot be read ({error}), and neither can its copy {copy_of(path)}; put one back, or delete both: "
+            "what reviews took out of the pool then stays out."
+        ) from error
 
 
 def _note_withdrawn(run: Path, pool: str, texts: Iterable[str]) -> None:
-    noted = {**_withdrawn(run), owner.from_run(run, pool): sorted(texts)}
-    write_whole(run / WITHDRAWN, json.dumps(noted, indent=1) + "\n")
+    write_note(run / WITHDRAWN, {**_withdrawn(run), owner.from_run(run, pool): sorted(texts)}, twice=True)
 
 
 def sentences(done: Published, pool: str) -> Iterator[str]:

@@ -49,7 +49,8 @@ def prepare(bot: Bot, say: Say = print) -> None:
         result = subprocess.run(
             [sys.executable, str(script), str(bot.folder)],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",  # it may print anything
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         if result.returncode:

@@ -22,9 +22,16 @@ from tests.helpers.aws.bot import STACK, Bot
 from tests.helpers.aws.function import deployed
 from tests.helpers.aws.gateway import account
 from tests.helpers.aws.iam import REGION
-from tests.helpers.loopback_x import loopback_x
+from tests.helpers.loopback_x import LoopbackX, loopback_x
 from training.cli import main as program
 from training.common.paths import ROOT
+
+
+def write_keys(folder: Path, x: LoopbackX) -> None:
+    """twitter.json, as its owner would keep it."""
+    path = folder / "twitter.json"
+    path.touch(mode=0o600)
+    path.write_text(x.twitter_json)
 
 
 def readme_commands() -> list[list[str]]:
@@ -68,7 +75,7 @@ def switched_on(folder: Path, built: Path) -> Iterator[Bot]:
     gets directly what `make deploy` would upload with it: the function as sam `built` it, and the template."""
     with account() as aws, loopback_x() as x:
         bot = Bot(aws, x, folder)
-        (folder / "twitter.json").write_text(x.twitter_json)
+        write_keys(folder, x)
         s3, artefact = aws.client("s3"), shutil.make_archive(str(folder / "function"), "zip", built)
         s3.create_bucket(Bucket="artefacts", CreateBucketConfiguration={"LocationConstraint": REGION})
         s3.upload_file(artefact, "artefacts", "function.zip")
@@ -98,7 +105,7 @@ def switched_on(folder: Path, built: Path) -> Iterator[Bot]:
 def main() -> None:
     with account() as aws, loopback_x() as x, tempfile.TemporaryDirectory() as folder:
         bot = Bot(aws, x, Path(folder))
-        (bot.folder / "twitter.json").write_text(x.twitter_json)
+        write_keys(bot.folder, x)
         for command, said in walk(bot, real=True):
             lines = [line for line in said.splitlines() if line.strip() and "%|" not in line]  # no progress bars
             print(f"$ make {command}", *lines, "", sep="\n", flush=True)

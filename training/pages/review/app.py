@@ -44,6 +44,7 @@ FILES = {
     "style.css": (HERE.parent / "style.css", "text/css"),
     "review.css": (HERE / "review.css", "text/css"),
     "review.js": (HERE / "review.js", "text/javascript"),
+    "show.js": (HERE / "show.js", "text/javascript"),
 }
 MOST = 1 << 16
 """Bytes of a request."""

@@ -15,7 +15,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PAGE_TOKEN = "x-review-token"
@@ -30,6 +30,9 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+MOVE = '<!DOCTYPE html><html lang="en"><title>review</title><meta http-equiv="refresh" content="0;url=/">'
+"""A page that leads on, and not a redirect: where another site's page held the link (a terminal in a browser), what
+follows would count as that site's request, which brings no cookie."""
 GONE = "This is the page of another review: open the address that the program has printed."
 
 
@@ -43,6 +46,7 @@ class Guard:
     def __init__(self, app: ASGIApp, port: int) -> None:
         self.app, self.port = app, port
         self.token, self.page_token = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        self.once: set[str] = set()
         self.cookie = f"review-{port}"  # cookies know no ports: two reviews must not share one
         self.hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
 
@@ -50,6 +54,12 @@ class Guard:
     def address(self) -> str:
         """What a person opens. The token leaves the address with the first answer."""
         return f"http://127.0.0.1:{self.port}/?token={self.token}"
+
+    def address_for_once(self) -> str:
+        """The same with a token that is good for one visit: for a browser's command line, which other users of the
+        machine can read."""
+        self.once.add(token := secrets.token_urlsafe(24))
+        return f"http://127.0.0.1:{self.port}/?token={token}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,9 +87,10 @@ class Guard:
         reads = scope["method"] in ("GET", "HEAD")
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         if given and scope["path"] == "/" and reads:
-            if not _same(given[0], self.token):
+            if not (_same(given[0], self.token) or given[0] in self.once):
                 return PlainTextResponse(GONE, 403)
-            answer = RedirectResponse("/", 303)
+            self.once.discard(given[0])
+            answer = HTMLResponse(MOVE)
             answer.set_cookie(self.cookie, self.token, httponly=True, samesite="strict", path="/")
             return answer
         if not any(_same(value, self.token) for value in _cookies(headers.getlist("cookie"), self.cookie)):

@@ -1,9 +1,8 @@
 // The page of `deepproverbs review`. A key is answered when the server has the decision on its disk: until then the text
 // stays where it is, and further keys do nothing.
-"use strict";
+import { $, DECIDED, node, relative, showLooks, showNotes } from "./show.js";
 
 const facts = JSON.parse(document.getElementById("facts").textContent);
-const $ = (id) => document.getElementById(id);
 const AHEAD = 12; // texts that are held, so that the next one is there at once
 const FEW = 5;
 
@@ -18,13 +17,6 @@ let editing = false;
 let round = 0; // counts questions, so that a late answer to an old one is left aside
 
 for (const id of ["text", "new", "coming", "looks", "nearest", "like"]) $(id).lang = facts.language;
-
-function node(name, text, className) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
 
 async function send(path, body) {
   const options = body === undefined ? {} : {
@@ -49,8 +41,6 @@ function windowPath(after) {
 }
 
 // What is shown
-
-const DECIDED = { keep: "kept", drop: "dropped", edit: "edited", star: "starred", conflict: "people differ", open: "" };
 
 function show() {
   const text = queue[0];
@@ -80,6 +70,7 @@ function show() {
     $(id).setAttribute("aria-pressed", String(text.status === what));
   showLooks(text.looks);
   showNotes(text);
+  showLike(text);
   document.title = `${$("read").textContent} · ${facts.by}`;
   announce([text.now, text.names ? `Set apart for ${text.names}` : "", state].filter(Boolean).join(". "));
 }
@@ -105,44 +96,6 @@ function showComing() {
     item.append(button);
     return item;
   }));
-}
-
-function showLooks(looks) {
-  $("looks").replaceChildren(...looks.map((look) => {
-    const card = node("article", undefined, "look");
-    const head = node("h3", look.place);
-    const over = look.length > look.limit;
-    head.append(node("span", `${look.length.toLocaleString("en")} of ${look.limit.toLocaleString("en")}`, over ? "number bad" : "number soft"));
-    card.append(head, ...look.paragraphs.map((parts) => {
-      const paragraph = node("p");
-      paragraph.dir = "auto";
-      paragraph.append(...parts.map(([kind, words]) => node("span", words, kind && "leads")));
-      return paragraph;
-    }));
-    if (look.problem) card.append(node("p", `Would not be posted: it ${look.problem}.`, "bad"));
-    return card;
-  }));
-}
-
-const NAMES = { score: "log-probability", nearest_ratio: "like an original", length: "characters" };
-
-function showNotes(text) {
-  $("why").hidden = !text.names;
-  $("why").querySelector("p").textContent = text.names ? text.why : "";
-  $("said").hidden = !text.said.length;
-  $("said").querySelector("ul").replaceChildren(...text.said.map((line) =>
-    node("li", `${DECIDED[line.decision]}${line.by ? ` by ${line.by}` : ""}${line.edited ? `: ${line.edited}` : ""}`)));
-  if (text.now !== text.text) $("said").querySelector("ul").append(node("li", `It was: ${text.text}`));
-  $("nearest").replaceChildren(...(text.nearest ? relative(text.nearest, text.ratio) : [node("span", "none that is like it", "soft")]));
-  $("scores").replaceChildren(...Object.entries(text.scores).flatMap(([name, value]) =>
-    [node("dt", NAMES[name] ?? name.replaceAll("_", " ")), node("dd", value === null ? "unknown" : name === "nearest_ratio" ? `${value} %` : name === "score" ? value.toFixed(2) : value.toLocaleString("en"))]));
-  showLike(text);
-}
-
-function relative(text, ratio) {
-  const words = node("span", text);
-  words.dir = "auto";
-  return [words, document.createTextNode(" "), node("span", `${Math.round(ratio)} %`, "percent")];
 }
 
 async function showLike(text) {

@@ -22,7 +22,8 @@ def serve(app: ASGIApp, port: int, on_start: Callable[[Guard], None]) -> None:
     Raises:
         WrongUse: the port is taken.
     """
-    with socket.socket() as listening:
+    # asyncio turns Nagle's algorithm off only where the protocol is named; else each answer waits 40 ms.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind(("127.0.0.1", port))
@@ -40,8 +41,9 @@ def serve(app: ASGIApp, port: int, on_start: Callable[[Guard], None]) -> None:
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        on_start(guard)
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn sends itself the signal again when it has ended
+        # Ctrl-C may come before uvicorn listens for it, and uvicorn sends itself the signal again when it has ended.
+        with contextlib.suppress(KeyboardInterrupt):
+            on_start(guard)
             uvicorn.Server(config).run(sockets=[listening])
 
 
