@@ -213,9 +213,8 @@ class Reviewed:
             for line in standing:
                 result(f"  {line.by or 'earlier'}: {indented(f'{line.decision} {line.edited}'.strip(), 4)}")
         if merged.conflicts:
-            result(
-                f"Decide {len(merged.conflicts):,} text{'s' * (len(merged.conflicts) != 1)} with `{self.command('review')}`."
-            )
+            texts = f"{len(merged.conflicts):,} text{'s' * (len(merged.conflicts) != 1)}"
+            result(f"Decide {texts} with `{self.command('review')}`.")
 
     def export(self, file: Path, decisions: Decisions) -> None:
         """A table for a spreadsheet, or the log."""
