@@ -93,20 +93,18 @@ class Server:
 def server(run: Run, *options: str) -> Iterator[Server]:
     command = [sys.executable, "-m", "training.cli.main", "review", *run.options(), "--no-browser", *options]
     paths = os.pathsep.join([str(ROOT), str(ROOT / "functions")])
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": paths},
-    )
-    try:
-        assert process.stdout
-        line = process.stdout.readline()
-        found = re.search(r"http\S+", line)
-        assert found, line
-        yield Server(process, found[0])
-    finally:
-        if process.poll() is None:
+    ) as process:
+        try:
+            assert process.stdout
+            line = process.stdout.readline()
+            found = re.search(r"http\S+", line)
+            assert found, line
+            yield Server(process, found[0])
+        finally:
             process.kill()
-            process.communicate()

@@ -225,10 +225,12 @@ def test_merge_and_export_by_command(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["review", *run.options(), "--merge", str(log), "--export", str(table)]) == 0
     out = capsys.readouterr().out
     assert (
-        "2 decisions taken over" in out and "anna: keep" in out and "ben: drop" in out and "Decide these 1 with" in out
+        "2 decisions taken over" in out and "anna: keep" in out and "ben: drop" in out and "Decide 1 text with" in out
     )
     assert len(table.read_text("utf-8-sig").splitlines()) == 4
     assert main(["review", *run.options(), "--merge", str(tmp_path / "none")]) == 2
+    assert main(["review", *run.options(), "--publish", "--export", str(tmp_path / "log")]) == 0
+    assert "Added 1 text" in capsys.readouterr().out and (tmp_path / "log").exists(), "both"
 
 
 def test_a_run_that_a_person_reads_first_fills_nothing_until_they_have(

@@ -75,14 +75,15 @@ def review(
         raise WrongUse(f"There is nothing to review in {folder}; `deepproverbs run` makes texts.")
     with open_decisions(folder, by or "") as decisions:
         reviewed.check(folder)
-        if merge or export:
-            if merge:
-                at.merge(merge, decisions)
-            if export:
-                at.export(export, decisions)
-        elif publish:
+        if merge:
+            at.merge(merge, decisions)
+        if publish:
             at.publish(decisions, unread)
-        elif terminal or not (no_browser or port or _person_at(sys.stdin)):
+        if export:
+            at.export(export, decisions)
+        if merge or publish or export:
+            return
+        if terminal or not (no_browser or port or _person_at(sys.stdin)):
             at.ask(decisions)
         else:
             at.show(decisions, port or 0, no_browser)
@@ -203,14 +204,17 @@ class Reviewed:
         """Take over another person's decisions and tell where people differ."""
 
         merged = decisions.merge(file)
-        result(f"{merged.added:,} decisions taken over from {file}; {merged.known:,} were here.")
+        result(
+            f"{merged.added:,} decision{'s' * (merged.added != 1)} taken over from {file}; {merged.known:,} were here."
+        )
         for id in merged.conflicts:
             standing = decisions.standing(id)
             result(f"People differ about: {indented(standing[0].text, 2)}")
             for line in standing:
                 result(f"  {line.by or 'earlier'}: {indented(f'{line.decision} {line.edited}'.strip(), 4)}")
         if merged.conflicts:
-            result(f"Decide these {len(merged.conflicts):,} with `{self.command('review')}`.")
+            texts = f"{len(merged.conflicts):,} text{'s' * (len(merged.conflicts) != 1)}"
+            result(f"Decide {texts} with `{self.command('review')}`.")
 
     def export(self, file: Path, decisions: Decisions) -> None:
         """A table for a spreadsheet, or the log."""

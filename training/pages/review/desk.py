@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.common import jsonl
-from training.common.errors import WrongUse
+from training.common.errors import DeepproverbsError, WrongUse
 from training.common.terminal import visible
 from training.common.text import text_id
 from training.curate import fill
@@ -77,6 +77,13 @@ class Desk:
     def __init__(self, run: Path, decisions: Decisions) -> None:
         self.run, self.decisions = run, decisions
         self.files = [(run / name).open("rb") if (run / name).exists() else None for name in FILES]
+        try:
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self) -> None:
         self.texts: list[str] = []
         self.at: dict[str, int] = {}
         """Id → number."""
@@ -95,7 +102,7 @@ class Desk:
             source.append(which)
             offsets.append(offset)
         if not self.texts:
-            raise WrongUse(f"There is nothing to review in {run}; `deepproverbs run` makes texts.")
+            raise WrongUse(f"There is nothing to review in {self.run}; `deepproverbs run` makes texts.")
         self.source, self.offsets = np.array(source, np.uint8), np.array(offsets, np.int64)
         count = len(self.texts)
         self.scores: dict[str, NDArray[np.float64]] = {
@@ -105,7 +112,7 @@ class Desk:
         }
         """By the names of the numbers in the records, in the order of the texts."""
         self.status = np.zeros(count, np.uint8)
-        for id in decisions:
+        for id in self.decisions:
             self.look_again(id)
         self._orders: dict[tuple[str, bool], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         folded = [_folded(text).encode("utf-8", "surrogatepass") for text in self.texts]
@@ -174,6 +181,8 @@ class Desk:
         file = self.files[self.source[number]]
         assert file is not None
         found: dict[str, Any] = jsonl.value_at(file, int(self.offsets[number]))
+        if found["text"] != self.texts[number]:
+            raise DeepproverbsError(f"The texts of {self.run} changed while they were read; start the review again.")
         return found
 
     def shown(self, number: int) -> dict[str, Any]:
