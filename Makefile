@@ -160,9 +160,10 @@ clear-queues: $(PROJECT)  ## show and delete the messages of posts that failed, 
 destroy: $(PROJECT)  ## delete the bot from AWS; its pool stays [YES=1 BOT=]
 	@$(CLOUD) destroy $(bot) $(call flag,--yes,YES)
 
-cloud-train: $(PROJECT) $(SAM)  ## the training job on spot GPUs in AWS [SHARDS=4 MODEL= COUNT= EMAIL= BUDGET= YES=1 BOT=]
+cloud-train: $(PROJECT) $(SAM)  ## the training job on spot GPUs in AWS [SHARDS=4 MODEL= COUNT= EMAIL= BUDGET= REFILL=yes|no YES=1 BOT=]
 	@$(CLOUD) train $(bot) $(call flag,--yes,YES) $(call option,--model,MODEL) $(call option,--count,COUNT) \
-	  $(call option,--shards,SHARDS) $(call option,--email,EMAIL) $(call option,--budget,BUDGET)
+	  $(call option,--shards,SHARDS) $(call option,--email,EMAIL) $(call option,--budget,BUDGET) \
+	  $(call option,--refill,REFILL)
 
 cloud-status: $(PROJECT)  ## how far it is [BOT=]
 	@$(CLOUD) train-status $(bot)

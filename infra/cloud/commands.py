@@ -214,25 +214,29 @@ def destroy_command(bot: Path, yes: bool) -> None:
 @option("--shards", type=int, default=4, metavar="N", help="Machines that sample at the same time. [default: 4]")
 @option("--email", metavar="ADDRESS", help="Where the budget's mails go. [default: the bot's]")
 @option("--budget", type=int, metavar="DOLLARS", help="A month's cost that is mailed about.")
+@yes_or_no("--refill", help="Let the alarm of a low pool start a job that adds texts. [at first: no]")
 @option("--yes", is_flag=True, help="Send the bot's own code along without asking.")
-def train_command(bot: Path, shards: int, email: str | None, budget: int | None, yes: bool) -> None:
+def train_command(
+    bot: Path, shards: int, email: str | None, budget: int | None, refill: bool | None, yes: bool
+) -> None:
     """Fine-tune, sample in shards and fill the pool.
 
-    Started again, it goes on from where it was.
+    Started again, it goes on from where it was. Once it has trained, --refill only switches.
 
     $ deepproverbs cloud train --model 124M --count 20000 --shards 4
+    $ deepproverbs cloud train --refill yes
     """
     from infra.cloud import training
 
     def agreed(question: str) -> bool:
         return yes or (sys.stdin.isatty() and click.confirm(visible(question)))
 
-    training.cloud_train(load_bot(bot), bot, training.TrainOptions(shards, email, budget), say, agreed)
+    training.cloud_train(load_bot(bot), bot, training.TrainOptions(shards, email, budget, refill), say, agreed)
 
 
 @command("train-status", section=TRAINING)
 def train_status_command(bot: Path) -> None:
-    """List the training jobs, the newest first.
+    """Say whether refills are on, and list the training jobs, the newest first.
 
     $ deepproverbs cloud train-status
     """

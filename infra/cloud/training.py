@@ -2,7 +2,8 @@
 
 It deploys infra/training.yaml beside the bot's stack, has AWS build the image when its sources have changed, places the
 bot's files, and submits three jobs that wait for one another: train, sample in SHARDS shards, fill the bot's pool.
-`cloud train-status` looks at them; `cloud train-destroy --yes` removes it all.
+`cloud train-status` looks at them; `cloud train-destroy --yes` removes it all. refill.py has the job that the low pool's
+alarm starts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.cloud import costs, image
+from infra.cloud import costs, image, refill
 from infra.cloud.deploy import remove, remove_if_failed, upload
 from infra.cloud.make import make
 from infra.cloud.stack import Owner, Stack, aws_errors
@@ -48,6 +49,7 @@ class TrainOptions:
     shards: int = 4
     email: str | None = None
     budget: int | None = None
+    refill: bool | None = None
 
 
 def cloud_train(
@@ -57,11 +59,16 @@ def cloud_train(
     if not 1 <= options.shards <= WIDEST:
         raise WrongUse(f"SHARDS is a number from 1 to {WIDEST:,}, not {options.shards}.")
     owner = Owner.present()
-    pool = Stack.of(owner, bot.name).outputs
+    bots = Stack.of(owner, bot.name)
+    pool = bots.outputs
     stack = stack_of(owner, bot)
+    if options.refill is not None and stack.found and stack.parameters.get("RefillRun"):
+        refill.switch(owner, bot, stack, options.refill, say)
+        return
     remove_if_failed(owner, stack, say)
     # At first the bot's address; an address that was given once stays until another is given.
-    email = options.email or ("" if stack.found else Stack.of(owner, bot.name).parameters["AlarmEmail"])
+    email = options.email or ("" if stack.found else bots.parameters["AlarmEmail"])
+    refills = refill.is_on(stack) if options.refill is None else options.refill
     chosen = image.image_for(bot)
     prepare(bot, say)
     ask_for_code(bot, file, say, agreed)
@@ -73,7 +80,7 @@ def cloud_train(
     say(costs.training(options.shards, job.total(bot)))
     machines = machines_for(owner, chosen, options.shards, say)
     network = default_network(owner)
-    files = list(image.source_files())
+    files, run = list(image.source_files()), run_key(bot, file)
     given = {
         "Dockerfile": chosen.dockerfile,
         "ImageTag": image.tag_of(chosen, files),
@@ -82,6 +89,8 @@ def cloud_train(
         "PoolPrefix": bot.name,
         **network,
         **machines,
+        **refill.parameters(bot, run, bots),
+        "RefillAlarm": refill.alarm(bots) if refills else "",
         **({"AlarmEmail": email} if email else {}),
         **({"BudgetDollars": str(options.budget)} if options.budget else {}),
     }
@@ -89,13 +98,13 @@ def cloud_train(
     stack.refresh()
     outputs = stack.outputs
     image.build(owner, outputs, chosen, files, say)
-    work = f"s3://{outputs['WorkBucketName']}/runs/{run_key(bot, file)}"
+    work = f"s3://{outputs['WorkBucketName']}/runs/{run}"
     with aws_errors("take the bot's files"):
         job.place(bot, file, Workspace(work), say)
     submit(owner, outputs, bot, work, pool["PoolUrl"], options.shards)
     say(
-        f"Submitted: train, then {options.shards} shards, then fill. They run without this computer. Next: "
-        f"{make('cloud-status')}"
+        f"Submitted: train, then {options.shards} shards, then fill. They run without this computer. "
+        f"{refill.told(refills)} Next: {make('cloud-status')}"
     )
 
 
@@ -216,7 +225,9 @@ def jobs_of(owner: Owner, outputs: dict[str, str], bot: Bot) -> list[dict[str, A
 
 def cloud_status(bot: Bot, say: Say) -> None:
     owner = Owner.present()
-    outputs = stack_of(owner, bot).outputs
+    stack = stack_of(owner, bot)
+    outputs = stack.outputs
+    say(refill.told(refill.is_on(stack)))
     say(f"Jobs of {bot.name} in {owner.region}, the newest first:")
     for summary in jobs_of(owner, outputs, bot)[:12]:
         counts = summary.get("arrayProperties", {}).get("statusSummary", {})

@@ -123,6 +123,8 @@ def roles_of(template: str, bot: str = "a") -> dict[str, dict[str, Any]]:
         "Function.Arn": arn("lambda", "function:post"),
         "LogGroup.Arn": arn("logs", f"log-group:{template.removesuffix('.yaml')}:*"),
         "Repository.Arn": arn("ecr", "repository/images"),
+        "Queue": arn("batch", "job-queue/Queue"),
+        "Job": arn("batch", "job-definition/Job:1"),
         **{f"{name}.Arn": arn("sqs", name) for name in ("ScheduleQueue", "FailureQueue")},
     }
     found = {n: r["Properties"] for n, r in resources.items() if r["Type"] == "AWS::IAM::Role"}
@@ -192,6 +194,10 @@ MAY = {
         s3:ListBucket pools a/batches/
         s3:ListBucket pools a/posts/2026/7.json
     """,
+    "RefillRole": """
+        batch:SubmitJob job-queue/Queue
+        batch:SubmitJob job-definition/Job:1
+    """,
 }
 """All that a role does: on the bot `a`, whose pool lies in the bucket `pools`."""
 MUST_NOT = """
@@ -243,6 +249,11 @@ MUST_NOT = """
     sts:AssumeRole role/JobRole
     codebuild:StartBuild project/Build
     batch:SubmitJob job-queue/Queue
+    batch:SubmitJob job-queue/Others
+    batch:SubmitJob job-definition/Job:2
+    batch:SubmitJob job-definition/Others:1
+    batch:RegisterJobDefinition job-definition/Job
+    batch:TerminateJob job/1
 """
 """What no role may, and beside it whatever only another one may."""
 
@@ -258,6 +269,7 @@ def lines(text: str) -> list[str]:
         ("template.yaml", "ScheduleRole"),
         ("training.yaml", "BuildRole"),
         ("training.yaml", "JobRole"),
+        ("training.yaml", "RefillRole"),
     ],
 )
 def test_a_role_may_what_it_does_and_no_more(template: str, role: str) -> None:
@@ -283,6 +295,7 @@ TRUST = {
     "ScheduleRole": ("scheduler", arn("scheduler", "schedule-group/default")),
     "BuildRole": ("codebuild", arn("codebuild", "project/Build-1")),
     "JobRole": ("ecs-tasks", arn("ecs", "task/cluster/1")),
+    "RefillRole": ("events", arn("events", "rule/Refill-1")),
     "InstanceRole": ("ec2", ""),
 }
 """Role → the service that assumes it, and for what; "" where AWS does not say."""

@@ -20,12 +20,12 @@ from post_tweet.state import State
 
 from infra.cloud import costs, deploy
 from tests.helpers.aws.cloudformation import transformed
+from tests.helpers.aws.iam import ACCOUNT, REGION, resolve
 from training.cli.main import main
 from training.common.paths import ROOT
 
 TEMPLATE = ROOT / "infra" / "template.yaml"
 TRAINING = ROOT / "infra" / "training.yaml"
-REGION = "eu-central-1"
 
 
 def run(*command: str | Path, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
@@ -101,7 +101,7 @@ def test_checkov_finds_nothing_but_what_is_explained(checkov: Path) -> None:
     failed = {(c["check_id"], c["check_name"], c["resource"]) for c in found["results"]["failed_checks"]}
     assert not [check for check in failed if check[0] not in SUPPRESSED]
     assert {check[0] for check in failed} == set(SUPPRESSED), "an explanation has outlived its finding"
-    assert found["summary"]["passed"] > 60 and found["summary"]["resource_count"] == 31
+    assert found["summary"]["passed"] > 60 and found["summary"]["resource_count"] == 33
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +233,43 @@ def test_nobody_comes_into_a_training_machine_or_its_bucket() -> None:
     assert only(training, "AWS::ECR::Repository")["ImageTagMutability"] == "IMMUTABLE"
 
 
+def test_only_the_low_pool_s_alarm_refills_and_only_if_switched_on() -> None:
+    training = transformed(TRAINING.read_text())
+    assert training["Parameters"]["RefillAlarm"]["Default"] == ""
+    assert training["Conditions"]["Refills"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "RefillAlarm"}, ""]}]}
+    assert {name for name, r in training["Resources"].items() if r.get("Condition") == "Refills"} == {
+        "Refill", "RefillRole",
+    }  # fmt: skip
+    rule, run = only(training, "AWS::Events::Rule"), "proverbs-0123456789abcdef"
+    words = ["--model", "124M", "--count", "20", "--days", "30"]
+    names = {
+        **{"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT},
+        **{"RefillAlarm": "low", "WorkBucket": "work", "PoolBucket": "pools", "PoolPrefix": "a", "RefillRun": run},
+        **{"Queue": "the-queue", "Job": "the-job:2", "RefillRole.Arn": "the-role", "Options": '", "'.join(words)},
+    }
+    pattern = resolve(rule["EventPattern"], names)
+    assert pattern["resources"] == [f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:low"]
+    assert pattern["detail"] == {"state": {"value": ["ALARM"]}}
+    assert (pattern["source"], pattern["detail-type"]) == (["aws.cloudwatch"], ["CloudWatch Alarm State Change"])
+    (target,) = rule["Targets"]
+    text, options = target.pop("Input")["Fn::Sub"]
+    assert options == {"Options": {"Fn::Join": ['", "', {"Ref": "RefillOptions"}]}}
+    assert json.loads(resolve({"Fn::Sub": text}, names)) == {
+        "ContainerOverrides": {
+            "Command": ["job", "refill", "--work", f"s3://work/runs/{run}", "--pool", "s3://pools/a", *words]
+        }
+    }
+    assert resolve(target, names) == {
+        "Id": "refill",
+        "Arn": "the-queue",
+        "RoleArn": "the-role",
+        "BatchParameters": {"JobDefinition": "the-job:2", "JobName": "a-refill"},
+    }
+    # Else the model would be gone after a month, and the alarm of a pool that lasts for years find none.
+    (rule,) = only(training, "AWS::S3::Bucket")["LifecycleConfiguration"]["Rules"]
+    assert rule["ExpirationInDays"] == {"Fn::If": ["Refills", {"Ref": "AWS::NoValue"}, 30]}
+
+
 def test_nothing_has_a_literal_name(template: dict[str, Any]) -> None:
     names = {"Name", "BucketName", "FunctionName", "RoleName", "QueueName", "TopicName", "AlarmName", "LogGroupName"}
     for logical, resource in template["Resources"].items():
@@ -264,7 +301,7 @@ def test_logs_are_json_and_do_not_stay_for_ever(template: dict[str, Any]) -> Non
 
 def test_the_commands_find_the_outputs_and_parameters_they_name(template: dict[str, Any]) -> None:
     texts = {path.name: path.read_text() for path in (ROOT / "infra" / "cloud").glob("*.py")}
-    jobs = "".join(texts.pop(name) for name in ("training.py", "image.py"))
+    jobs = "".join(texts.pop(name) for name in ("training.py", "image.py", "refill.py"))
     text = "".join(texts.values())
     for code, outputs in ((text, template["Outputs"]), (jobs, transformed(TRAINING.read_text())["Outputs"])):
         used = set(re.findall(r'outputs\["(\w+)"\]', code))

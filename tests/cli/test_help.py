@@ -70,7 +70,9 @@ def test_the_commands() -> None:
         "status", "list", "batches", "show", "withdraw", "restore", "verify", "pause", "resume",
         "account", "repair",
     }  # fmt: skip
-    assert {words[1] for words in ALL if words[:1] == ("job",) and words[1:]} == {"place", "train", "sample", "fill"}
+    assert {words[1] for words in ALL if words[:1] == ("job",) and words[1:]} == {
+        "place", "train", "sample", "fill", "refill",
+    }  # fmt: skip
     assert {words[1] for words in ALL if words[:1] == ("cloud",) and words[1:]} == {
         "deploy", "secrets", "status", "pause", "resume", "post-now", "logs", "clear-queues", "destroy", "train",
         "train-status", "train-destroy",

@@ -28,7 +28,7 @@ TAKEN = {
     "BOT": "pause", "MODEL": "demo --setup", "POOL": "tweet", "COUNT": "cloud-train", "TWITTER_CREDS": "tweet",
     "CHECKPOINT_DIR": "tweet", "SLOT": "post-now", "SCHEDULE": "deploy", "TIME_ZONE": "deploy", "FLEXIBLE": "deploy",
     "ENABLE": "deploy", "EMAIL": "deploy", "LOW_DAYS": "deploy", "DASHBOARD": "deploy", "HOURS": "logs",
-    "SHARDS": "cloud-train", "BUDGET": "cloud-train",
+    "SHARDS": "cloud-train", "BUDGET": "cloud-train", "REFILL": "cloud-train",
 }  # fmt: skip
 """Variable → a target that hands it on by an option, with what else the program gets."""
 OPTIONS = {"TWITTER_CREDS": "--creds", "CHECKPOINT_DIR": "--checkpoint"}

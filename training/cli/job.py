@@ -7,16 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from training.cli.command import Group, json_option, option
-from training.cli.fill import fill_pool
-from training.cli.options import JUDGED, SAMPLED, bot_option, load_bot, run_option_in, setting_options, with_options
+from training.cli.console import show
+from training.cli.fill import fill_pool, show_added
+from training.cli.options import (
+    JUDGED,
+    SAMPLED,
+    bot_option,
+    given,
+    load_bot,
+    run_option_in,
+    setting_options,
+    with_options,
+)
+from training.cli.refill import enough
 from training.cli.run import ALL
+from training.common.errors import WrongUse
 from training.common.files import locked
 from training.common.progress import say
 
 HELP = """Do one job of many machines.
 
-The machines share a workspace, a prefix in S3 or a directory: place, train, then sample in shards, then fill. Any of
-the jobs may be killed and started again, on another machine too.
+The machines share a workspace, a prefix in S3 or a directory: place, train, then sample in shards, then fill; later
+refill, as often as the pool is low. Any of the jobs may be killed and started again, on another machine too.
 
 $ deepproverbs job place --work work
 $ deepproverbs job sample --work work --shard 2/3
@@ -115,7 +127,47 @@ def fill(work: str, bot: Path, run: Path | None, shard: str) -> None:
         settings = with_options(jobs.fetch_bot(place, folder))
         texts = jobs.pool(settings, folder, place, say)
         if settings.publish == "after-review":
-            say(f"A person reads them first: fetch pool.jsonl and review.jsonl from {work}/out into a run's folder.")
-            say("There `deepproverbs review` shows them, and puts what is kept into the pool.")
+            say_read_first(work)
         else:
             fill_pool(texts, settings.pool, settings.name)
+
+
+@job("refill")
+@setting_options("refill.days")
+@json_option
+def refill(work: str, bot: Path, run: Path | None, shard: str) -> None:
+    """Add texts if those of the pool last for less than a month.
+
+    It samples on, from a seed that none has had before it, and repeats nothing that was ever in the pool. In AWS the
+    alarm of a low pool can start it.
+
+    $ deepproverbs job refill --work s3://my-bucket/work --pool s3://my-bucket/mybot
+    $ deepproverbs job refill --work work --pool pool --days 60 --count 1000
+    """
+    from post_tweet.pool import Pool
+    from post_tweet.store import open_store
+
+    from training.runs import jobs
+    from training.runs.workspace import Workspace
+
+    place, folder = Workspace(work), folder_of(run, work)
+    with locked(folder):
+        placed = jobs.fetch_bot(place, folder)
+        given().setdefault("count", placed.refill.count or placed.count)
+        settings = with_options(placed)
+        pool = Pool(open_store(settings.pool))
+        if pool.load()[1] is None:
+            raise WrongUse(f"There is no pool at {settings.pool}; `deepproverbs job fill` fills the first one.")
+        if enough(pool.status(), settings.refill.days):
+            return
+        added = jobs.refill(settings, folder, place, say)
+    if added is None:
+        say_read_first(work)
+        show({"pool": settings.pool, "added": 0}, "Nothing was added yet.")
+    else:
+        show_added(settings.pool, added)
+
+
+def say_read_first(work: str) -> None:
+    say(f"A person reads them first: fetch pool.jsonl and review.jsonl from {work}/out into a run's folder.")
+    say("There `deepproverbs review` shows them, and puts what is kept into the pool.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from training.cli.command import command, json_option
 from training.cli.console import show
@@ -43,13 +44,7 @@ def refill(bot: Path, run: Path | None, force: bool) -> None:
     folder = run_folder(run, settings)
     given()["pool"] = owner.pool_of(folder, settings, bot, given().get("pool"))
     status = open_pool(bot).status()
-    days, wanted = status["days_left"], settings.refill.days
-    if days >= wanted:
-        text = (
-            f"{status['pool']}: {status['remaining']:,} texts are left, for {days:,.0f} days at the present pace; they "
-            f"are added below {wanted:,}."
-        )
-        show({"pool": status["pool"], "added": 0, "unused": status["remaining"], "days_left": days}, text)
+    if enough(status, settings.refill.days):
         return
     if not (folder / "model" / "model.bin").exists():
         raise WrongUse(
@@ -58,3 +53,16 @@ def refill(bot: Path, run: Path | None, force: bool) -> None:
         )
     given().setdefault("count", settings.refill.count or settings.count)
     run_all(bot, run, setup=False, force=force)
+
+
+def enough(status: dict[str, Any], wanted: int) -> bool:
+    """Whether a pool's texts last for `wanted` days, which is then said. `status`: the pool's."""
+    days = status["days_left"]
+    if days < wanted:
+        return False
+    text = (
+        f"{status['pool']}: {status['remaining']:,} texts are left, for {days:,.0f} days at the present pace; they "
+        f"are added below {wanted:,}."
+    )
+    show({"pool": status["pool"], "added": 0, "unused": status["remaining"], "days_left": days}, text)
+    return True

@@ -6,6 +6,7 @@ The workspace is a prefix in S3 or a directory:
     run/      corpus.txt, corpus.npz, model/, base/, trained.json   `train`
     shards/   candidates                                            `sample`, any number at a time
     out/KEY/  verdicts.jsonl, review.jsonl, chosen.json, pool.jsonl `fill`, which puts the texts into the pool, too
+    refills.json                                                    `refill`, which samples and fills on
 
 In run/ and out/ the last file is put last: if it is there, all are. trained.json has a key of the texts and settings
 behind the model; it, placed.json and chosen.json have the digests of the files beside them. KEY is one of all that the
@@ -23,6 +24,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from post_tweet.pool import Appended
 from post_tweet.store import Missing
 
 from training import settings as config
@@ -37,9 +39,10 @@ from training.runs import shards, stages
 from training.runs.until_enough import budget_of, sample_and_filter
 from training.runs.workspace import Workspace
 from training.sample.candidates import Candidates
+from training.sample.engine import seed_of
 from training.settings import Bot, lies_in, plain
 
-PLACED, TRAINED, CHOSEN = "placed.json", "trained.json", "chosen.json"
+PLACED, TRAINED, CHOSEN, REFILLS = "placed.json", "trained.json", "chosen.json", "refills.json"
 MADE = ("corpus.txt", "corpus.npz", MANIFEST)
 SPARE = 2
 """Candidates of the shards for each text that is to pass: half of nano's pass the filters, and the last job draws what
@@ -207,7 +210,7 @@ def pool(bot: Bot, folder: Path, work: Workspace, say: Say) -> Path:
     if f"{out}/pool.jsonl" in there:
         before = work.get(f"{out}/pool.jsonl", folder, "pool.jsonl")
         if f"{out}/{CHOSEN}" not in there or _is_chosen(work.store.get(f"{out}/{CHOSEN}")[0], before):
-            say(f"The pool was chosen before, {work.url}/{out}; for more texts raise --count, or change the seed.")
+            say(f"The pool was chosen before, {work.url}/{out}; `deepproverbs job refill` adds more texts.")
             return before
         say(f"{work.url}/{out}/pool.jsonl is not what was chosen: it is chosen again.")
     shards.merge(bot, folder, model, work.store, say)
@@ -225,3 +228,48 @@ def _is_chosen(note: bytes, pool: Path) -> bool:
         return bool(note_of(note, summed=True)["pool"] == digest(pool))
     except (ValueError, KeyError):
         return False
+
+
+def refill(bot: Bot, folder: Path, work: Workspace, say: Say) -> Appended | None:
+    """Sample and filter `bot.count` more texts and fill them in. None: a person reads them first.
+
+    Each refill has a seed of its own, so that its candidates are none that a fill or another refill has chosen from,
+    and a new machine draws none of those again. refills.json says how many are in the pool: one that was ended, at
+    whatever moment, goes on from the parts of its shard and the texts that it has chosen.
+    """
+    done = refills_done(work)
+    while True:
+        seed = seed_of(bot.sample.seed, done + 1)
+        this = dataclasses.replace(bot, sample=dataclasses.replace(bot.sample, seed=seed))
+        say(f"Refill {done + 1} of {work.url}: {bot.count:,} texts, with seed {seed}.")
+        sample(this, folder, work, "1/1", say)
+        texts = pool(this, folder, work, say)
+        if bot.publish == "after-review":
+            chosen = {record["text"] for record in fill.read_pool(texts)}
+            if chosen.isdisjoint(fill.history(bot.pool)):
+                return None
+            added = None  # somebody has read them, and put into the pool what was to be kept
+        else:
+            added = fill.fill(texts, bot.pool, bot.name)
+        done += 1
+        work.store.put(REFILLS, note_bytes({"done": done}))
+        if added and added.added:
+            return added
+        say("Those are in the pool already: the next ones.")
+
+
+def refills_done(work: Workspace) -> int:
+    """How many refills are in the pool.
+
+    Raises:
+        DeepproverbsError: the note of them is damaged.
+    """
+    try:
+        return int(note_of(work.store.get(REFILLS)[0], summed=True)["done"])
+    except Missing:
+        return 0
+    except (ValueError, KeyError, TypeError) as error:
+        raise DeepproverbsError(
+            f"{work.url}/{REFILLS} is damaged ({error}); delete it there: the refills are then counted anew, and none "
+            "of their texts comes twice."
+        ) from error

@@ -22,6 +22,8 @@ from training.common.paths import ROOT
 from training.common.text import text_id
 
 STACK = "deepproverbs-proverbs"
+LOW_DAYS = 90
+"""Of `bot_stack`."""
 WORDS = ["house", "son", "king", "fool", "bread", "field", "gold", "heart", "law", "lamp", "road", "tree", "voice"]
 TEXTS = [f"the {a} of a {b} is better than the {c}." for a, b, c in itertools.permutations(WORDS, 3)]
 
@@ -82,8 +84,22 @@ class Bot:
 def bot_stack(aws: Account) -> None:
     """A stack with the parts of a bot's that training looks at."""
     template = {
-        "Parameters": {"AlarmEmail": {"Type": "String", "Default": "you@example.org"}},
-        "Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}},
+        "Parameters": {
+            "AlarmEmail": {"Type": "String", "Default": "you@example.org"},
+            "PoolLowDays": {"Type": "Number", "Default": LOW_DAYS},
+        },
+        "Resources": {
+            "Bucket": {"Type": "AWS::S3::Bucket"},
+            "PoolLowAlarm": {
+                "Type": "AWS::CloudWatch::Alarm",
+                "Properties": {
+                    "AlarmDescription": "low",
+                    "ComparisonOperator": "LessThanThreshold",
+                    "EvaluationPeriods": 1,
+                    "Threshold": LOW_DAYS,
+                },
+            },
+        },
         "Outputs": {
             "BucketName": {"Value": {"Ref": "Bucket"}},
             "PoolUrl": {"Value": {"Fn::Sub": "s3://${Bucket}/proverbs"}},

@@ -157,6 +157,7 @@ KEPT = (
     "AWS::Batch::JobDefinition",
     "AWS::CodeBuild::Project",
     "AWS::Budgets::Budget",
+    "AWS::Events::Rule",
 )
 TYPES = (Alarm, Schedule, *map(_kept, KEPT))
 

@@ -1,0 +1,69 @@
+"""Refills: the low pool's alarm starts a job of AWS Batch that samples on from the trained model (`deepproverbs job
+refill`), if the owner has switched that on. The rule is in infra/training.yaml.
+
+`deepproverbs cloud train --refill yes|no` switches; `cloud train-status` says whether it is on.
+"""
+
+from __future__ import annotations
+
+from infra.cloud.deploy import upload
+from infra.cloud.make import make
+from infra.cloud.stack import Owner, Stack, aws_errors
+from training.common.errors import DeepproverbsError
+from training.common.paths import ROOT
+from training.common.progress import Say
+from training.runs import jobs
+from training.runs.workspace import Workspace
+from training.settings import Bot
+
+TEMPLATE = ROOT / "infra" / "training.yaml"
+
+
+def parameters(bot: Bot, run: str, bots: Stack) -> dict[str, str]:
+    """The template's RefillRun and RefillOptions. `bots`: the bot's own stack."""
+    return {"RefillRun": run, "RefillOptions": ",".join(options(bot, int(bots.parameters["PoolLowDays"])))}
+
+
+def options(bot: Bot, low_days: int) -> list[str]:
+    """What the command gets beside the workspace and the pool. `low_days`: below which the alarm goes off. It looks
+    once, and the job must not find that there are enough."""
+    count, days = bot.refill.count or bot.count, max(bot.refill.days, low_days)
+    return ["--model", bot.model, "--count", str(count), "--days", str(days)]
+
+
+def alarm(bots: Stack) -> str:
+    """The name of the alarm that the pool is low."""
+    return bots.resources("AWS::CloudWatch::Alarm")["PoolLowAlarm"]
+
+
+def is_on(stack: Stack) -> bool:
+    """`stack`: that of the training."""
+    return bool(stack.found and stack.parameters.get("RefillAlarm"))
+
+
+def switch(owner: Owner, bot: Bot, stack: Stack, on: bool, say: Say) -> None:
+    """Let the alarm of the bot's stack start refills or not; all else stays as it is, and nothing is trained.
+
+    Raises:
+        DeepproverbsError: there is no model to sample from.
+    """
+    before, bots = stack.parameters, Stack.of(owner, bot.name)
+    given = {"RefillAlarm": ""}
+    if on:
+        work = Workspace(f"s3://{stack.outputs['WorkBucketName']}/runs/{before['RefillRun']}")
+        with aws_errors("look for the model"):
+            model = jobs.trained(work)
+        if model is None:
+            raise DeepproverbsError(
+                f"There is no model in {work.url}/run, where files stay for 30 days while refills are off; "
+                f"`{make('cloud-train')}` trains it, then this switches refills on."
+            )
+        words = before["RefillOptions"].split(",")
+        words[-1] = str(max(bot.refill.days, int(bots.parameters["PoolLowDays"])))  # which may have changed
+        given = {"RefillAlarm": alarm(bots), "RefillOptions": ",".join(words)}
+    upload(stack.name, given, say, TEMPLATE)
+    say(f"{told(on)} Nothing was trained. Next: {make('cloud-status')}")
+
+
+def told(on: bool) -> str:
+    return f"Refills are {'on: the alarm of a low pool starts one' if on else 'off: a low pool is only mailed about'}."
