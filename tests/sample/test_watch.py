@@ -51,7 +51,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
 
     def ask(rules: StopRules, texts: Sequence[str]) -> list[str]:
         allowed = bytes(b in rules.allowed for b in range(256))
-        watch = ctypes.c_void_p(lib.watch_new(None, None, allowed, rules.longest, rules.vocabulary, rules.run))
+        what = rules.longest, int(rules.vocabulary), rules.run
+        watch = ctypes.c_void_p(lib.watch_new(b"", ctypes.c_int64(0), NO_TOKENS, 0, allowed, *what))
         originals = ("\n".join(rules.originals) + "\n").encode()
         assert lib.watch_learn(watch, originals, ctypes.c_int64(len(originals)))
         found = [sampler.STATUSES[lib.told(watch, data := text.encode(), len(data))] for text in texts]
@@ -65,6 +66,8 @@ def judged(judge: Judge, texts: Sequence[str]) -> list[str]:
     return [v.verdict for v in judge.verdicts([Candidate(text, 0, 0.0, True, 1.0) for text in texts])]
 
 
+NO_TOKENS = (ctypes.c_int32 * 1)(0)
+"""Offsets of none: texts are told byte by byte."""
 PIECES = sorted({word for text in SENTENCES for word in text.split()} | set(SENTENCES))
 TEXTS = st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from([" ", "\n", ", ", "。", "\u200d", "!", "\t", "7"])))
 
