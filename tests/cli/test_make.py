@@ -16,7 +16,7 @@ from training.common.paths import ROOT
 VARIABLES = {
     "BOT", "MODEL", "POOL", "COUNT", "TWITTER_CREDS", "CHECKPOINT_DIR", "DRY_RUN", "SLOT", "ARGS", "SCHEDULE",
     "TIME_ZONE", "FLEXIBLE", "ENABLE", "EMAIL", "LOW_DAYS", "DASHBOARD", "HOURS", "YES", "SHARDS", "BUDGET", "ENGINE",
-    "BASE", "CUBLAS", "IMAGE", "IMAGE_KIND", "PYTHON", "TF1_PYTHON", "UV", "NAME", "FILE",
+    "BASE", "CUBLAS", "IMAGE", "IMAGE_KIND", "PYTHON", "TF1_PYTHON", "UV", "NAME", "FILE", "REFILL",
 }  # fmt: skip
 NASTY = [
     "$(touch x)", "$(shell touch x)", "${shell touch x}", "'; touch x;'", '"; touch x; "', "`touch x`", "; touch x",

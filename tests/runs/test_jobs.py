@@ -124,6 +124,7 @@ def test_a_workspace_damaged_one_file_at_a_time(
     assert done["told"] > 5 and done["same"] > 3
 
 
+@pytest.mark.slow
 def test_refills_go_on_wherever_one_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
