@@ -22,7 +22,7 @@ MYPY := training functions infra tests/simulation $(filter-out benchmarks/plot.p
 
 # What may be given on the command line. The programs that make starts know the defaults.
 VARIABLES := ARGS BASE BOT BUDGET CHECKPOINT_DIR COUNT CUBLAS DASHBOARD DRY_RUN EMAIL ENABLE ENGINE FILE FLEXIBLE HOURS \
-  IMAGE IMAGE_KIND LOW_DAYS MODEL NAME POOL PYTHON SCHEDULE SHARDS SLOT TF1_PYTHON TIME_ZONE TWITTER_CREDS UV YES
+  IMAGE IMAGE_KIND LOW_DAYS MODEL NAME POOL PYTHON REFILL SCHEDULE SHARDS SLOT TF1_PYTHON TIME_ZONE TWITTER_CREDS UV YES
 ENVIRONMENT := AWS_% DEEPPROVERBS_% PIP_% UV_% SHELL
 
 given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))

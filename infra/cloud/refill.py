@@ -58,8 +58,10 @@ def switch(owner: Owner, bot: Bot, stack: Stack, on: bool, say: Say) -> None:
                 f"There is no model in {work.url}/run, where files stay for 30 days while refills are off; "
                 f"`{make('cloud-train')}` trains it, then this switches refills on."
             )
-        words = before["RefillOptions"].split(",")
-        words[-1] = str(max(bot.refill.days, int(bots.parameters["PoolLowDays"])))  # which may have changed
+        words, now = before["RefillOptions"].split(","), options(bot, int(bots.parameters["PoolLowDays"]))
+        words[5] = now[5]  # the days; model and count are those of the training
+        if bot.refill.count:
+            words[3] = now[3]
         given = {"RefillAlarm": alarm(bots), "RefillOptions": ",".join(words)}
     upload(stack.name, given, say, TEMPLATE)
     say(f"{told(on)} Nothing was trained. Next: {make('cloud-status')}")

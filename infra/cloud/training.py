@@ -2,8 +2,7 @@
 
 It deploys infra/training.yaml beside the bot's stack, has AWS build the image when its sources have changed, places the
 bot's files, and submits three jobs that wait for one another: train, sample in SHARDS shards, fill the bot's pool.
-`cloud train-status` looks at them; `cloud train-destroy --yes` removes it all. refill.py has the job that the low pool's
-alarm starts.
+`cloud train-status` looks at them; `cloud train-destroy --yes` removes it all. refill.py lets an alarm start a fourth.
 """
 
 from __future__ import annotations

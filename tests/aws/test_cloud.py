@@ -50,6 +50,8 @@ def test_costs_are_the_arithmetic_of_the_readme() -> None:
         f"disk ${costs.DISK_HOUR:.3f}",
         f"address ${costs.ADDRESS_HOUR:.3f}",
         f"| {spent[4]} | {spent[1]} |",
+        f"{costs.START_MINUTES} + {minutes:.0f} minutes at ${costs.machine_hour():.2f} an hour, "
+        f"${(costs.START_MINUTES + minutes) / 60 * costs.machine_hour():.2f}",
     ):
         assert figure in text, figure
     assert f"some {round(100 * float(spent[4][1:]), -1):.0f} cents" in (ROOT / "README.md").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -21,7 +22,7 @@ from post_tweet.store import S3Store
 
 from infra.cloud import image, training
 from infra.cloud.stack import Owner
-from tests.helpers.aws.bot import STACK, bot_stack
+from tests.helpers.aws.bot import LOW_DAYS, STACK, bot_stack
 from tests.helpers.aws.cloudformation import Skipped
 from tests.helpers.aws.gateway import Account, account
 from tests.helpers.aws.iam import allowed
@@ -132,19 +133,9 @@ def test_training_in_the_cloud_fills_the_pool(
     aws.client("s3").upload_file(str(corpus), outputs["WorkBucketName"], f"{prefix}/run/corpus.txt")
     roles = aws.client("iam").list_roles()["Roles"]
     (role,) = [r["Arn"] for r in roles if "-JobRole-" in r["RoleName"]]
-    ours = Path(sys.executable).parent / "deepproverbs"
     for job in jobs:
         for index in range(job.get("arrayProperties", {}).get("size", 1)):
-            env = {**os.environ, **aws.keys(aws.assume(role)), "AWS_BATCH_JOB_ARRAY_INDEX": str(index)}
-            result = subprocess.run(
-                [ours, *job["containerOverrides"]["command"]],
-                cwd=tmp_path,
-                env=env,
-                capture_output=True,
-                text=True,
-                timeout=600,
-            )
-            assert result.returncode == 0, result.stdout + result.stderr
+            run_as(aws, role, job["containerOverrides"]["command"], tmp_path, index)
     assert aws.denied == []
     asked = [need for _, need in aws.asked]
     for statement in aws.statements(role.rsplit("/", 1)[-1]):
@@ -154,7 +145,32 @@ def test_training_in_the_cloud_fills_the_pool(
     pool = Pool(S3Store(aws.outputs(STACK)["BucketName"], "proverbs", aws.client("s3")))
     assert pool.load()[0].remaining == 60 and pool.verify() == []
     assert main(["cloud", "train-status"]) == 0
-    assert "proverbs-train" in (said := capsys.readouterr().out) and "failed: why" in said
+    said = capsys.readouterr().out
+    assert "proverbs-train" in said and "failed: why" in said and "Refills are off" in said
+    # What the alarm starts, once it may: nothing else of the stack changes, and nothing is trained.
+    stack, work_key = training.stack_of(Owner(), settings.load(bot)), f"{prefix}/run/trained.json"
+    before = stack.parameters
+    on = ["cloud", "train", "--bot", str(bot), "--refill", "yes"]
+    there = aws.client("s3").get_object(Bucket=outputs["WorkBucketName"], Key=work_key)["Body"].read()
+    aws.client("s3").delete_object(Bucket=outputs["WorkBucketName"], Key=work_key)  # as after 30 days
+    assert main(on) == 1 and "There is no model in" in capsys.readouterr().err
+    aws.client("s3").put_object(Bucket=outputs["WorkBucketName"], Key=work_key, Body=there)
+    assert main(on) == 0 and "Nothing was trained" in capsys.readouterr().out and len(jobs) == 3
+    stack.refresh()
+    (alarm,) = [name for name, made in Skipped.made.items() if made["Type"] == "AWS::CloudWatch::Alarm"]
+    assert stack.parameters == {**before, "RefillAlarm": alarm}
+    assert main(["cloud", "train-status"]) == 0 and "Refills are on" in capsys.readouterr().out
+    rule = deployed("AWS::Events::Rule")
+    assert rule["EventPattern"]["resources"][0].endswith(f":alarm:{alarm}")
+    refill = json.loads(rule["Targets"][0]["Input"])["ContainerOverrides"]["Command"]
+    assert refill[-2:] == ["--days", str(LOW_DAYS)], "below which the alarm goes off"
+    run_as(aws, role, refill, tmp_path)
+    assert pool.load()[0].remaining == 120 and pool.verify() == [] and aws.denied == []
+    assert "120 texts are left, for 120 days" in run_as(aws, role, refill, tmp_path)
+    assert main([*on[:-1], "no"]) == 0 and "Refills are off" in capsys.readouterr().out
+    assert not [made for made in Skipped.made.values() if made["Type"] == "AWS::Events::Rule"]
+    stack.refresh()
+    assert stack.parameters == before
     assert main(["cloud", "train-destroy"]) == 0 and "make cloud-destroy YES=1" in capsys.readouterr().out
     # Again, as after a failure: no second build beside the one that runs, and the address stays.
     looks.clear()
@@ -165,7 +181,21 @@ def test_training_in_the_cloud_fills_the_pool(
     assert ended == []
     assert main(["cloud", "train-destroy", "--yes"]) == 0
     assert ended == ["2", "seen", "seen", "seen"], "ended once, and waited for"
-    assert pool.load()[0].remaining == 60, "the pool stays"
+    assert pool.load()[0].remaining == 120, "the pool stays"
+
+
+def run_as(aws: Account, role: str, command: list[str], folder: Path, index: int = 0) -> str:
+    """Run a job's command as a process with the role's rights; returns what it printed."""
+    result = subprocess.run(
+        [Path(sys.executable).parent / "deepproverbs", *command],
+        cwd=folder,
+        env={**os.environ, **aws.keys(aws.assume(role)), "AWS_BATCH_JOB_ARRAY_INDEX": str(index)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
 def deployed(kind: str) -> dict[str, Any]:

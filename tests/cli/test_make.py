@@ -16,7 +16,7 @@ from training.common.paths import ROOT
 VARIABLES = {
     "BOT", "MODEL", "POOL", "COUNT", "TWITTER_CREDS", "CHECKPOINT_DIR", "DRY_RUN", "SLOT", "ARGS", "SCHEDULE",
     "TIME_ZONE", "FLEXIBLE", "ENABLE", "EMAIL", "LOW_DAYS", "DASHBOARD", "HOURS", "YES", "SHARDS", "BUDGET", "ENGINE",
-    "BASE", "CUBLAS", "IMAGE", "IMAGE_KIND", "PYTHON", "TF1_PYTHON", "UV", "NAME", "FILE",
+    "BASE", "CUBLAS", "IMAGE", "IMAGE_KIND", "PYTHON", "TF1_PYTHON", "UV", "NAME", "FILE", "REFILL",
 }  # fmt: skip
 NASTY = [
     "$(touch x)", "$(shell touch x)", "${shell touch x}", "'; touch x;'", '"; touch x; "', "`touch x`", "; touch x",
@@ -241,7 +241,7 @@ def test_every_line_is_understood_by_the_program(checkout: Path) -> None:
     for line in make(checkout, "help")[1].splitlines():
         target, variables = line.split()[1], re.findall(r"\b([A-Z][A-Z_0-9]+)=(\S*?)[\]\s|]", line)
         numbers = dict.fromkeys(("DRY_RUN", "YES", "COUNT", "FLEXIBLE", "LOW_DAYS", "HOURS", "SHARDS", "BUDGET"), "1")
-        values = {**numbers, "ENABLE": "no", "DASHBOARD": "no"}
+        values = {**numbers, **dict.fromkeys(("ENABLE", "DASHBOARD", "REFILL"), "no")}
         words = [f"{name}={values.get(name, 'text')}" for name, _ in variables if name != "ARGS"]
         if "$(BIN)/deepproverbs" in recipe(target) or "$(CLOUD)" in recipe(target):
             parsed(make(checkout, target, *words)[0])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from post_tweet.pool import Pool
+from post_tweet.store import DirectoryStore, open_store
 
 from tests.helpers import tiny_run
+from tests.helpers.fakes import Crash
 from tests.runs.test_damage import KINDS, bytes_of, texts_in
 from training.cli import main as cli
 from training.common.errors import DeepproverbsError
@@ -118,3 +122,101 @@ def test_a_workspace_damaged_one_file_at_a_time(
         done["told" if code else "same"] += 1
     print(done)
     assert done["told"] > 5 and done["same"] > 3
+
+
+@pytest.mark.slow
+def test_refills_go_on_wherever_one_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two refills, each on a machine of its own; then again, ended before and after each thing that they write."""
+    tiny_run.prepare(monkeypatch, tmp_path)
+    bot, machines = tiny_run.make(tmp_path), itertools.count()
+
+    def job(what: str, at: str, *more: str) -> int:
+        line = ["job", what, "--work", str(tmp_path / at / "work"), "--run", str(tmp_path / f"run-{next(machines)}")]
+        line += ["--pool", str(tmp_path / at / "pool")] * (what in ("fill", "refill"))
+        return cli.main([*line, "--model", str(tmp_path / "base"), *more])
+
+    def texts(at: str) -> list[str]:
+        return [record["text"] for record in Pool(open_store(str(tmp_path / at / "pool"))).records()]
+
+    def drawn(at: str) -> list[str]:
+        """Candidates of the refills' shards."""
+        found = (tmp_path / at / "work" / "shards").rglob("*.jsonl")
+        return sorted(line for path in found for line in path.read_text().splitlines())
+
+    first, count = tmp_path / "first", tiny_run.COUNT
+    assert cli.main(["job", "place", "--bot", str(bot), "--work", str(first / "work")]) == 0
+    assert (job("train", "first"), job("sample", "first")) == (0, 0)
+    assert job("refill", "first") == 2 and "There is no pool at" in capsys.readouterr().err
+    assert job("fill", "first") == 0 and len(texts("first")) == count
+    shutil.copytree(first, tmp_path / "whole")
+    assert (job("refill", "whole", "--days", "13"), len(texts("whole"))) == (0, 2 * count)
+    capsys.readouterr()
+    assert job("refill", "whole", "--days", "13") == 0 and len(texts("whole")) == 2 * count, "a text a day: enough"
+    assert f"{2 * count} texts are left, for {2 * count} days" in capsys.readouterr().out
+    assert job("refill", "whole", "--days", "25") == 0
+    whole = texts("whole")
+    assert len(set(whole)) == len(whole) == 3 * count and whole[:count] == texts("first")
+
+    calls, end_at, after = 0, 0, False
+
+    def ending(name: str) -> None:
+        write = getattr(DirectoryStore, name)
+
+        def ended(*arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == end_at and not after:
+                raise Crash
+            written = write(*arguments)
+            if calls == end_at:
+                raise Crash
+            return written
+
+        monkeypatch.setattr(DirectoryStore, name, ended)
+
+    for name in ("put", "put_if", "upload"):
+        ending(name)
+    writes = 0
+    for after in (False, True):
+        for number in itertools.count(1):
+            calls, end_at, was_ended = 0, number, False
+            shutil.rmtree(tmp_path / "ended", ignore_errors=True)
+            shutil.copytree(first, tmp_path / "ended")
+            try:
+                assert job("refill", "ended", "--days", "13") == 0
+            except Crash:
+                was_ended, writes = True, writes + 1
+            end_at = 0
+            assert job("refill", "ended", "--days", "13") == 0
+            assert texts("ended") == whole[: 2 * count], (after, number)
+            assert job("refill", "ended", "--days", "25") == 0
+            assert texts("ended") == whole and drawn("ended") == drawn("whole"), (after, number)
+            if not was_ended:
+                break
+    assert writes > 10
+
+
+def test_a_refill_waits_for_a_person_if_the_bot_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_run.prepare(monkeypatch, tmp_path)
+    bot, work, pool = tiny_run.make(tmp_path), tmp_path / "work", tmp_path / "pool"
+
+    def job(what: str) -> int:
+        line = ["job", what, "--work", str(work), "--run", str(tmp_path / "run"), "--model", str(tmp_path / "base")]
+        return cli.main([*line, "--pool", str(pool)])
+
+    assert (cli.main(["job", "place", "--bot", str(bot), "--work", str(work)]), job("train")) == (0, 0)
+    assert job("fill") == 0
+    bot.write_text('publish = "after-review"\n' + bot.read_text())
+    assert cli.main(["job", "place", "--bot", str(bot), "--work", str(work)]) == 0
+    there = set(work.glob("out/*/pool.jsonl"))
+    for _ in range(2):  # the same, until somebody has read them
+        assert job("refill") == 0 and "A person reads them first" in capsys.readouterr().out
+        (waiting,) = set(work.glob("out/*/pool.jsonl")) - there
+        assert len(texts_in(pool)) == tiny_run.COUNT
+    assert cli.main(["fill", str(waiting), "--pool", str(pool)]) == 0
+    assert job("refill") == 0 and len(set(work.glob("out/*/pool.jsonl")) - there) == 2
+    assert len(texts_in(pool)) == 2 * tiny_run.COUNT
