@@ -125,9 +125,11 @@ class Simulation:
         start, known = self.time + 3600, len(self.history.deliveries)
         if claim := self.pool.state.claim:
             since = (when(claim.since) - START).total_seconds()
+            # Of a text that is told from others by its links alone, X says nothing even where it can be read.
+            tells = self.readable and not self.history.world.edits
             if abs(since - start) < 1800:
                 start += 3600  # it looks as if it were held just now, until its lease is over
-            elif not self.readable and (since > start or max(claim.attempts, len(claim.slots)) >= ATTEMPTS):
+            elif not tells and (since > start or max(claim.attempts, len(claim.slots)) >= ATTEMPTS):
                 # A machine with a wrong clock has left it, or too many calls: the sentence asks for a person.
                 people.act(self, Act(self.time, "withdraw", claim.index - self.pool.state.next))
         if self.pool.state.remaining < 40:
