@@ -129,7 +129,9 @@ class Simulation:
             tells = self.readable and not self.history.world.edits
             if abs(since - start) < 1800:
                 start += 3600  # it looks as if it were held just now, until its lease is over
-            elif not tells and (since > start or max(claim.attempts, len(claim.slots)) >= ATTEMPTS):
+            elif (since > start and not tells) or (
+                not self.readable and max(claim.attempts, len(claim.slots)) >= ATTEMPTS
+            ):
                 # A machine with a wrong clock has left it, or too many calls: the sentence asks for a person.
                 people.act(self, Act(self.time, "withdraw", claim.index - self.pool.state.next))
         if self.pool.state.remaining < 40:
