@@ -98,6 +98,9 @@ def _main(words: list[str]) -> int:
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else completion.PROGRAM
         return _failed(error, f"{_sentence(error)} See `{where} -h`.", 2)
+    except click.Abort:
+        put("\nStopped at the question; what it asked about was not done.", "stderr")
+        return 130
     except KeyboardInterrupt:
         put("Stopped; what was done is kept, the same command goes on from there.", "stderr")
         return 130
