@@ -165,7 +165,9 @@ TYPES = (Alarm, Schedule, *map(_kept, KEPT))
 def _update(self: Any, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
     """ResourceMap.update, but with conditions: create, update and delete resources as the new template says."""
     old, self._template = dict(self._resource_json_map), template
-    self.input_parameters = {**self.input_parameters, **(parameters or {})}
+    given = {**self.input_parameters, **(parameters or {})}
+    # Of a list that keeps its value moto hands on the parts.
+    self.input_parameters = {name: ",".join(v) if isinstance(v, list) else v for name, v in given.items()}
     self.load_mapping()
     self.load_parameters()
     self.load_conditions()
