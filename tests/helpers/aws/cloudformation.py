@@ -165,9 +165,7 @@ TYPES = (Alarm, Schedule, *map(_kept, KEPT))
 def _update(self: Any, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
     """ResourceMap.update, but with conditions: create, update and delete resources as the new template says."""
     old, self._template = dict(self._resource_json_map), template
-    given = {**self.input_parameters, **(parameters or {})}
-    # Of a list that keeps its value moto hands on the parts.
-    self.input_parameters = {name: ",".join(v) if isinstance(v, list) else v for name, v in given.items()}
+    self.input_parameters = {**self.input_parameters, **(parameters or {})}
     self.load_mapping()
     self.load_parameters()
     self.load_conditions()
@@ -207,7 +205,10 @@ def _apply(self: Any) -> None:
     stack.resource_map.update(self.template_dict, self.parameters)
     stack.template, stack.template_dict = self.template, self.template_dict
     stack.description = self.template_dict.get("Description")
-    stack.parameters = stack.resource_map.input_parameters
+    # moto leaves the parts of a list there; AWS tells the text that was given, and keeps it.
+    given = stack.resource_map.input_parameters.items()
+    stack.parameters = {name: ",".join(v) if isinstance(v, list) else v for name, v in given}
+    stack.resource_map.input_parameters = stack.parameters
     stack.output_map = stack._create_output_map()
 
 
