@@ -205,11 +205,14 @@ def _apply(self: Any) -> None:
     stack.resource_map.update(self.template_dict, self.parameters)
     stack.template, stack.template_dict = self.template, self.template_dict
     stack.description = self.template_dict.get("Description")
-    # moto leaves the parts of a list there; AWS tells the text that was given, and keeps it.
-    given = stack.resource_map.input_parameters.items()
-    stack.parameters = {name: ",".join(v) if isinstance(v, list) else v for name, v in given}
-    stack.resource_map.input_parameters = stack.parameters
+    stack.parameters = stack.resource_map.input_parameters
     stack.output_map = stack._create_output_map()
+
+
+def _told(self: Any) -> dict[str, Any]:
+    """Stack.stack_parameters, but a list as the text that was given: AWS tells that, and keeps it."""
+    resolved = self.resource_map.resolved_parameters.items()
+    return {name: ",".join(value) if isinstance(value, list) else value for name, value in resolved}
 
 
 def _template_at(url: str, account_id: str, partition: str) -> str:
@@ -232,6 +235,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(parsing, "get_model_list", lambda: known)
     patch.setattr(parsing, "get_model_map", lambda: {model.cloudformation_type(): model for model in known})
     patch.setattr(Stack, "parse_template", staticmethod(_for_moto))
+    patch.setattr(Stack, "stack_parameters", property(_told))
     patch.setattr(ResourceMap, "update", _update)
     patch.setattr(ChangeSet, "_parse_template", _read)
     patch.setattr(ChangeSet, "apply", _apply)
