@@ -20,15 +20,14 @@ TEMPLATE = ROOT / "infra" / "training.yaml"
 
 
 def parameters(bot: Bot, run: str, bots: Stack) -> dict[str, str]:
-    """The template's RefillRun and RefillOptions. `bots`: the bot's own stack."""
-    return {"RefillRun": run, "RefillOptions": ",".join(options(bot, int(bots.parameters["PoolLowDays"])))}
+    """The template's parameters for refills of this run. `bots`: the bot's own stack."""
+    count = str(bot.refill.count or bot.count)
+    return {"RefillRun": run, "RefillModel": bot.model, "RefillCount": count, "RefillDays": days(bot, bots)}
 
 
-def options(bot: Bot, low_days: int) -> list[str]:
-    """What the command gets beside the workspace and the pool. `low_days`: below which the alarm goes off. It looks
-    once, and the job must not find that there are enough."""
-    count, days = bot.refill.count or bot.count, max(bot.refill.days, low_days)
-    return ["--model", bot.model, "--count", str(count), "--days", str(days)]
+def days(bot: Bot, bots: Stack) -> str:
+    """No fewer than the alarm's: it goes off once, and the job must not find that there are enough."""
+    return str(max(bot.refill.days, int(bots.parameters["PoolLowDays"])))
 
 
 def alarm(bots: Stack) -> str:
@@ -58,11 +57,9 @@ def switch(owner: Owner, bot: Bot, stack: Stack, on: bool, say: Say) -> None:
                 f"There is no model in {work.url}/run, where files stay for 30 days while refills are off; "
                 f"`{make('cloud-train')}` trains it, then this switches refills on."
             )
-        words, now = before["RefillOptions"].split(","), options(bot, int(bots.parameters["PoolLowDays"]))
-        words[5] = now[5]  # the days; model and count are those of the training
-        if bot.refill.count:
-            words[3] = now[3]
-        given = {"RefillAlarm": alarm(bots), "RefillOptions": ",".join(words)}
+        given = {"RefillAlarm": alarm(bots), "RefillDays": days(bot, bots)}
+        if bot.refill.count:  # else it stays that of the training
+            given["RefillCount"] = str(bot.refill.count)
     upload(stack.name, given, say, TEMPLATE)
     say(f"{told(on)} Nothing was trained. Next: {make('cloud-status')}")
 

@@ -241,24 +241,20 @@ def test_only_the_low_pool_s_alarm_refills_and_only_if_switched_on() -> None:
         "Refill", "RefillRole",
     }  # fmt: skip
     rule, run = only(training, "AWS::Events::Rule"), "proverbs-0123456789abcdef"
-    words = ["--model", "124M", "--count", "20", "--days", "30"]
     names = {
         **{"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT},
         **{"RefillAlarm": "low", "WorkBucket": "work", "PoolBucket": "pools", "PoolPrefix": "a", "RefillRun": run},
-        **{"Queue": "the-queue", "Job": "the-job:2", "RefillRole.Arn": "the-role", "Options": '", "'.join(words)},
+        **{"Queue": "the-queue", "Job": "the-job:2", "RefillRole.Arn": "the-role"},
+        **{"RefillModel": "124M", "RefillCount": "20", "RefillDays": "30"},
     }
     pattern = resolve(rule["EventPattern"], names)
     assert pattern["resources"] == [f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:low"]
     assert pattern["detail"] == {"state": {"value": ["ALARM"]}}
     assert (pattern["source"], pattern["detail-type"]) == (["aws.cloudwatch"], ["CloudWatch Alarm State Change"])
     (target,) = rule["Targets"]
-    text, options = target.pop("Input")["Fn::Sub"]
-    assert options == {"Options": {"Fn::Join": ['", "', {"Ref": "RefillOptions"}]}}
-    assert json.loads(resolve({"Fn::Sub": text}, names)) == {
-        "ContainerOverrides": {
-            "Command": ["job", "refill", "--work", f"s3://work/runs/{run}", "--pool", "s3://pools/a", *words]
-        }
-    }
+    command = ["job", "refill", "--work", f"s3://work/runs/{run}", "--pool", "s3://pools/a"]
+    command += ["--model", "124M", "--count", "20", "--days", "30"]
+    assert json.loads(resolve(target.pop("Input"), names)) == {"ContainerOverrides": {"Command": command}}
     assert resolve(target, names) == {
         "Id": "refill",
         "Arn": "the-queue",

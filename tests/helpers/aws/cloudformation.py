@@ -209,6 +209,12 @@ def _apply(self: Any) -> None:
     stack.output_map = stack._create_output_map()
 
 
+def _told(self: Any) -> dict[str, Any]:
+    """Stack.stack_parameters, but a list as the text that was given: AWS tells that, and keeps it."""
+    resolved = self.resource_map.resolved_parameters.items()
+    return {name: ",".join(value) if isinstance(value, list) else value for name, value in resolved}
+
+
 def _template_at(url: str, account_id: str, partition: str) -> str:
     """sam passes its template as an address at the endpoint: http://127.0.0.1:…/bucket/key."""
     bucket, _, key = urlsplit(url).path.lstrip("/").partition("/")
@@ -229,6 +235,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(parsing, "get_model_list", lambda: known)
     patch.setattr(parsing, "get_model_map", lambda: {model.cloudformation_type(): model for model in known})
     patch.setattr(Stack, "parse_template", staticmethod(_for_moto))
+    patch.setattr(Stack, "stack_parameters", property(_told))
     patch.setattr(ResourceMap, "update", _update)
     patch.setattr(ChangeSet, "_parse_template", _read)
     patch.setattr(ChangeSet, "apply", _apply)
