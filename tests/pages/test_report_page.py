@@ -185,7 +185,7 @@ def test_a_run_of_which_little_is_there(tmp_path: Path, capsys: pytest.CaptureFi
     assert "This run was not fine-tuned here" in html and "a wise son" in html
     (tmp_path / "bot.toml").write_text('name = "small"\n')
     assert main(["report", "--bot", str(tmp_path), "--run", str(tmp_path / "none")]) == 2
-    assert "`deepproverbs run` makes one" in capsys.readouterr().err
+    assert "`deepproverbs run --bot " in capsys.readouterr().err
 
 
 def test_many_settings_are_told_apart(found: facts.Facts) -> None:

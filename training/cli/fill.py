@@ -10,6 +10,7 @@ from training.cli.console import show, warn
 from training.cli.options import bot_option, load_bot, run_folder, run_option, setting_options
 from training.cli.pool import low
 from training.cli.stages import PATH, ROAD
+from training.common.errors import WrongUse
 from training.common.progress import say
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def report(bot: Path, run: Path | None) -> None:
     settings = load_bot(bot)
     folder = run_folder(run, settings)
     owner.check(folder, settings, bot)
+    if not (folder / "pool.jsonl").exists():
+        raise WrongUse(f"No pool.jsonl in {folder}; `{owner.first_command('run', bot)}` makes one.")
     found = facts.gather(settings, folder, MODELS)
     show(found.quality, table(found.quality))
     say(f"Written: {page.write(found, folder)}, and its numbers: {folder / 'quality.json'}")

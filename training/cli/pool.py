@@ -12,7 +12,7 @@ import click
 
 from training.cli.command import Group, argument, json_option, option
 from training.cli.console import as_json, console, result, show, warn
-from training.cli.options import bot_option, load_bot, setting_options
+from training.cli.options import bot_option, given, load_bot, setting_options
 from training.cli.repair import repair
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.terminal import one_line
@@ -63,7 +63,8 @@ def no_pool(settings: Bot, bot: Path) -> WrongUse:
     url, other = settings.pool, owner.own_pool(settings, bot)
     if other and owner.place_of(other) != owner.place_of(url):
         return WrongUse(f"There is no pool at {url}; the bot's run fills {other}: add --pool {shlex.quote(other)}.")
-    return WrongUse(f"There is no pool at {url}; `make train-and-fill {shlex.quote(f'POOL={url}')}` makes one.")
+    asked = ["--pool", url] if "pool" in given() else []
+    return WrongUse(f"There is no pool at {url}; `{owner.first_command('run', bot, *asked)}` makes one.")
 
 
 def low(status: dict[str, Any]) -> str | None:

@@ -72,7 +72,7 @@ def review(
     folder = run_folder(run, settings)
     at = Reviewed(folder, settings, bot, owner.pool_of(folder, settings, bot, given().get("pool")))
     if not folder.is_dir():
-        raise WrongUse(f"There is nothing to review in {folder}; `deepproverbs run` makes texts.")
+        raise WrongUse(f"There is nothing to review in {folder}; `{owner.first_command('run', bot)}` makes texts.")
     with open_decisions(folder, by or "") as decisions:
         reviewed.check(folder)
         if merge:

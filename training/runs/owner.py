@@ -194,6 +194,12 @@ def claim_pool(run: Path, bot: Bot, file: Path, given: str | None, say: Say) -> 
     return replace(bot, pool=pool), texts
 
 
+def first_command(words: str, file: Path, *options: str) -> str:
+    """A command for people to give where there is no run yet. `file`: the bot's."""
+    named = ["--bot", shown(file.resolve())] if file.resolve() != DEFAULT_BOT.resolve() else []
+    return shlex.join(["deepproverbs", *words.split(), *named, *options])
+
+
 def command(words: str, run: Path) -> str:
     """A command for people to give next, which names the bot, the run and the pool where they are not the defaults."""
     owner = Owner.read(run)

@@ -161,7 +161,9 @@ def gather(bot: Bot, run: Path, models: Path) -> Facts:
     rng = random.Random(bot.sample.seed)
     people = rates.people(judge, corpus[:PEOPLE])
     machine = rates.machine(judge, _candidates(run), MACHINE)
-    asked = {rule.name for rule in judge.rules if rule.question or rule.comparison} if machine.texts else set()
+    # The band is asked where the model is at hand; here it is not.
+    asked = {rule.name for rule in judge.rules if (rule.question or rule.comparison) and rule.name != "band"}
+    asked = asked if machine.texts else set()
     total = max(1, sum(counts.values()))
     _, held_out = build.split(corpus, bot.corpus.hold_out, bot.corpus.seed)
     waiting = review_file(run / "pool.jsonl")
