@@ -33,9 +33,10 @@ $(error There is no variable $(unknown)$(if $(nearest),; did you mean $(nearest)
 endif
 
 # What stands in the environment may be meant for another program: MODEL, NAME, EMAIL. Set-up's variables count there,
-# too; a target that takes another one says so and does nothing, for without DRY_RUN or BOT it might do too much.
+# too; a target that takes another one says so and does nothing, for without DRY_RUN or BOT it might do too much. An
+# empty one is none: make exports so those that it was not given, to the make that a test calls.
 FROM_ENVIRONMENT := PYTHON TF1_PYTHON UV
-elsewhere := $(foreach v,$(filter-out $(FROM_ENVIRONMENT),$(VARIABLES)),$(if $(filter environment,$(firstword $(origin $v))),$v))
+elsewhere := $(foreach v,$(filter-out $(FROM_ENVIRONMENT),$(VARIABLES)),$(if $(filter environment,$(firstword $(origin $v))),$(if $(value $v),$v)))
 $(foreach v,$(elsewhere),$(eval override $v :=))
 
 # A value is text, never code: make does not expand it again, and recipes take it from the environment, "$$POOL".
