@@ -266,6 +266,7 @@ function askPublish() {
   $("publish-rest").hidden = !facts.held || !counts.pool.open;
   $("publish-rest").querySelector("span").textContent = `and the ${counts.pool.open.toLocaleString("en")} of the pool that nobody has read`;
   $("publish-said").replaceChildren();
+  $("publish-now").hidden = false;
   $("publish-box").showModal();
 }
 
@@ -275,6 +276,8 @@ async function publish() {
   try {
     const { said } = await send("publish", { unread: $("unread").checked });
     $("publish-said").replaceChildren(...said.map((sentence) => node("p", sentence)));
+    $("publish-what").textContent = "Done.";
+    $("publish-now").hidden = $("publish-rest").hidden = true;
     for (const text of queue) delete text.like;
   } catch (error) {
     $("publish-said").replaceChildren(node("p", error.message, "bad"));
