@@ -88,6 +88,14 @@ def test_its_file_says_only_what_differs_and_why() -> None:
     assert "--form delimited" in lines[1] and str(Path("prices.txt").resolve()) in lines[1]
 
 
+def test_a_bot_is_known_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    new("mine", str(write("few")))
+    assert main(["settings", "--bot", "mine"]) == 0
+    assert 'name = "mine"' in capsys.readouterr().out
+    assert main(["settings", "--bot", "yours"]) == 2
+    assert "Cannot read the bot's settings yours" in capsys.readouterr().err
+
+
 def test_git_does_not_see_it() -> None:
     new("mine", str(write("few")))
     subprocess.run(["git", "init", "-q", "."], check=True)

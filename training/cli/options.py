@@ -46,12 +46,13 @@ TYPES = {int: click.INT, float: click.FLOAT, str: click.STRING}
 
 
 class BotFile(click.ParamType[Path]):
-    """A bot.toml, or the folder of one."""
+    """A bot.toml, the folder of one, or that folder's name in data/."""
 
     name = "file or folder"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        return settings.bot_file(Path(value))
+        path, made = Path(value), Path("data") / Path(value)  # where `new` puts it
+        return settings.bot_file(made if not path.exists() and (made / "bot.toml").is_file() else path)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
         return click.Path().shell_complete(ctx, param, incomplete)
