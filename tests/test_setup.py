@@ -67,7 +67,9 @@ def needed(target: str, tmp_path: Path, *options: str) -> set[str]:
         shutil.copy(ROOT / part, tmp_path)
     for part in ("scripts", "requirements"):
         shutil.copytree(ROOT / part, tmp_path / part, dirs_exist_ok=True)
-    result = run("make", "--dry-run", target, *options, cwd=tmp_path)
+    result = run(
+        "make", "--dry-run", target, *options, cwd=tmp_path, ARGS=""
+    )  # `make test ARGS=…` has exported its own
     assert result.returncode == 0, result.stderr
     return set(re.findall(r"^scripts/setup (\w+)", result.stdout, re.MULTILINE))
 
@@ -125,6 +127,7 @@ def test_secrets_without_aws_credentials_is_one_sentence(tmp_path: Path) -> None
     creds.write_text(
         json.dumps(dict.fromkeys(("consumer_key", "consumer_secret", "access_key", "access_secret"), "VALUE"))
     )
+    creds.chmod(0o600)
     result = secrets(creds, AWS_DEFAULT_REGION="eu-central-1", HOME=str(tmp_path))
     assert "aws configure" in one_sentence(result)
     assert "VALUE" not in result.stderr
@@ -133,6 +136,7 @@ def test_secrets_without_aws_credentials_is_one_sentence(tmp_path: Path) -> None
 def test_secrets_lacking_a_key_is_one_sentence(tmp_path: Path) -> None:
     creds = tmp_path / "twitter.json"
     creds.write_text('{"consumer_key": "VALUE"}')
+    creds.chmod(0o600)
     result = secrets(creds)
     assert "consumer_secret" in one_sentence(result, 2)
     assert "VALUE" not in result.stderr
