@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import webbrowser
@@ -41,10 +42,16 @@ def serve(app: ASGIApp, port: int, on_start: Callable[[Guard], None]) -> None:
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        # Ctrl-C may come before uvicorn listens for it, and uvicorn sends itself the signal again when it has ended.
-        with contextlib.suppress(KeyboardInterrupt):
-            on_start(guard)
-            uvicorn.Server(config).run(sockets=[listening])
+        # Ctrl-C may come before uvicorn listens for it, as an exception that something swallows; and uvicorn sends
+        # itself the signal again when it has ended.
+        server = uvicorn.Server(config)
+        before = signal.signal(signal.SIGINT, lambda *_: setattr(server, "should_exit", True))
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                on_start(guard)
+                server.run(sockets=[listening])
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def open_browser(address: str) -> bool:
