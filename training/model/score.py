@@ -89,5 +89,6 @@ def of_training(model: Path, corpus: Path, most: int) -> Floats:
 
 def text_scores(model: Path, texts: Sequence[str]) -> Floats:
     """Scores under a model, with a progress bar."""
-    with bar(len(texts), f"scored under the {model.name}", "text", delay=2) as shown:
+    what = "compared with the model as it was" if model.name == "base" else "scored"
+    with bar(len(texts), what, "text", delay=2, leave=False) as shown:
         return Scorer(model).texts(texts, shown.update)

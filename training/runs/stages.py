@@ -16,7 +16,7 @@ from pathlib import Path
 from training.common.errors import DeepproverbsError
 from training.common.manifest import Manifest, key_of
 from training.common.paths import MODELS, ROOT
-from training.common.progress import Progress, Say
+from training.common.progress import Progress, Say, details, step
 from training.corpus import build as corpus
 from training.corpus.read import load_built, load_corpus
 from training.corpus.tokenizer import end_of_text, load_tokenizer, tokenizer_files
@@ -82,9 +82,13 @@ def build_corpus(bot: Bot, files: list[Path], out: Path, tokenizer_folder: Path,
         made = [out / name for name in corpus.MADE]
         manifest.record("corpus", key, plain(bot.corpus), started, made, counts=asdict(counts), files=files)
     say(
-        f"Corpus: {counts.texts:,} texts ({counts.duplicates} duplicates dropped), {counts.words:,} words, "
-        f"{counts.tokens:,} tokens; median {counts.length_median}, 90 % up to {counts.length_p90}, longest "
-        f"{counts.longest} tokens; {counts.held_out_texts} texts held out."
+        f"Your texts: {counts.texts:,}"
+        + f" ({counts.duplicates:,} more say the same as others)" * bool(counts.duplicates)
+        + f"; the model does not see {counts.held_out_texts:,} of them, to be tried on later."
+    )
+    details(say)(
+        f"Corpus: {counts.words:,} words, {counts.tokens:,} tokens; median {counts.length_median}, 90 % up to "
+        f"{counts.length_p90}, longest {counts.longest} tokens."
     )
     return counts
 
@@ -105,8 +109,9 @@ def draw(
     """Candidates from number `first` on, without end, by the engine that suits the machine. `run`: where it keeps what
     it measured."""
     converted = Converted(model)
-    engine = make_engine(choose_plan(converted, bot.sample, say), converted, bot.sample, rules, run)
-    say(f"Sampling: {engine.about}.")
+    with step("Loading the model"):
+        engine = make_engine(choose_plan(converted, bot.sample, say), converted, bot.sample, rules, run)
+    details(say)(f"Sampling: {engine.about}.")
     with closing(sample(engine, converted, bot.sample, first, rules.id if rules else "")) as batches:
         yield from batches
 
@@ -134,7 +139,8 @@ def convert_model(bot: Bot, run: Path, checkpoint: Path, say: Say = print) -> Pa
     originals: list[str] = []
     if bot.sample.vocabulary != "full":
         originals = reference_of(bot, run).originals
-    return convert.convert(run, checkpoint, say, originals, bot.sample)
+    with step("Making the model ready to write"):
+        return convert.convert(run, checkpoint, say, originals, bot.sample)
 
 
 def check_corpus(bot: Bot, run: Path, tokenizer_folder: Path, say: Say, force: bool) -> None:
@@ -144,7 +150,9 @@ def check_corpus(bot: Bot, run: Path, tokenizer_folder: Path, say: Say, force: b
     def count_tokens(texts: Sequence[str]) -> list[int]:
         return [len(each.ids) for each in tokenizer.encode_batch(list(texts))]
 
-    preflight.tell(preflight.check(bot, reference.corpus, reference.more, count_tokens), bot, say, force)
+    with step("Asking each rule of your own texts"):
+        found = preflight.check(bot, reference.corpus, reference.more, count_tokens)
+    preflight.tell(found, bot, say, force)
 
 
 def finetune_model(
@@ -156,7 +164,8 @@ def finetune_model(
     layouts = base_model.layouts_of(bot.model)
     choice = choose_trainer(bot.finetune.trainer, layouts, bot.finetune.recipe, trainers.install if set_up else None)
     prepare(bot, say)
-    base = base_model.locate(bot.model, MODELS, choice.trainer.bases)
+    with step(f"Looking for the model {bot.model}"):
+        base = base_model.locate(bot.model, MODELS, choice.trainer.bases)
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
     nano.check(bot, run, base.folder, say, force)
     check_corpus(bot, run, base.folder, say, force)
@@ -173,8 +182,9 @@ def exact_plan(bot: Bot, run: Path, model: Path, say: Say = print) -> Plan:
     while True:
         plan = choose_plan(converted, bot.sample, say)
         check_plan(plan, converted, bot.sample, None, run)
-        found = measure(plan, converted, run / "corpus.npz", run)
-        say(
+        with step("Checking that the fast way writes what the exact one would"):
+            found = measure(plan, converted, run / "corpus.npz", run)
+        (details(say) if found.fine else say)(
             f"Sampling with {plan.engine} in {plan.compute_type}: {found.mean:.4f} nats a token from float32, "
             f"{found.first:.4f} at the first one."
         )
@@ -194,7 +204,10 @@ def train(bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bo
     base, checkpoint = finetune_model(bot, run, say, set_up, force)
     model = convert_model(bot, run, checkpoint, say)
     exact_plan(bot, run, model, say)
-    return model, convert.convert_base(run, base.folder, model, say, base.check) if wants_base(bot) else None
+    if not wants_base(bot):
+        return model, None
+    with step("Making the model as it was before ready, to compare with"):
+        return model, convert.convert_base(run, base.folder, model, say, base.check)
 
 
 def wants_base(bot: Bot) -> bool:
