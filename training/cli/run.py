@@ -81,10 +81,11 @@ def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False, more:
         say(f"An interrupted run had added them; the same command again adds {settings.count:,} more.")
     if too_few := shortage(settings, folder):
         raise DeepproverbsError(too_few)
-    say(
-        f"Next: read them ({owner.command('review', folder)}), or see what would be posted first "
-        f"(deepproverbs post --pool {shlex.quote(settings.pool)} --dry-run)."
-    )
+    if more:
+        say(
+            f"Next: read them ({owner.command('review', folder)}), or see what would be posted first "
+            f"(deepproverbs post --pool {shlex.quote(settings.pool)} --dry-run)."
+        )
 
 
 @command("demo", section=FIRST)
@@ -115,3 +116,4 @@ def demo(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
     result("\nPosted dry, through the function's own code:")
     result("  " + indented(post_once(str(folder / "pool"), None, "demo", dry_run=True)["text"], 2))
     result(f"\nDone in {time.monotonic() - started:.0f} s. The pool: {folder / 'pool'}")
+    say("Next, a bot of your own texts: deepproverbs new my-posts.txt")

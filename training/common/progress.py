@@ -1,7 +1,7 @@
 """What a person sees of long work: lines and a progress bar.
 
 On a terminal a bar is tqdm's, and work whose end nobody knows (`step`) is a line with the time that has passed; both
-move every second, whatever the work does (pulse.py). Anywhere else (a pipe, a log file, AWS Batch) a bar is a plain
+move all the time, whatever the work does (pulse.py). Anywhere else (a pipe, a log file, AWS Batch) a bar is a plain
 line every half minute, and a step one line, without control characters. `speak_on` silences bars and lines, or moves
 the lines to standard error where standard output is for a program. Results and errors are printed elsewhere.
 """
@@ -103,7 +103,7 @@ def step(what: str) -> Iterator[None]:
 
 
 def _tqdm(**options: Any) -> Bar:
-    """A bar of tqdm's that is shown anew every second."""
+    """A bar of tqdm's that moves also while nothing is counted."""
     from tqdm import tqdm
 
     terminal.around = tqdm.external_write_mode

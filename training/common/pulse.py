@@ -1,4 +1,4 @@
-"""Signs of life: while something is shown, one thread shows it again every second, and answers Ctrl-C at once.
+"""Signs of life: while something is shown, one thread shows it again twice a second, and answers Ctrl-C at once.
 
 The main thread may be in a library for half a minute, where no bar moves and Python's handler of Ctrl-C does not run.
 The thread hears of Ctrl-C by `signal.set_wakeup_fd`, which C code cannot hold up. The first one is answered; where a
@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 from training.common.terminal import put
 
-SECOND = 1.0
+EVERY = 0.5
+"""Seconds between two beats."""
 GRACE = 3.0
 STOPPING = "Stopping after this step. Ctrl-C again stops at once."
 
@@ -36,7 +37,7 @@ class Pulse:
         self.listening = False
 
     def add(self, beat: Beat, tell: Tell) -> None:
-        """Call `beat` every second, and `tell` with the answer to Ctrl-C; both in the thread."""
+        """Call `beat` again and again, and `tell` with the answer to Ctrl-C; both in the thread."""
         with self.lock:
             self.beats.append((beat, tell))
             if self.ends is None:
@@ -68,7 +69,7 @@ class Pulse:
         interrupts = 0
         try:
             while True:
-                woken = select.select([end], [], [], SECOND)[0]
+                woken = select.select([end], [], [], EVERY)[0]
                 heard = os.read(end, 64) if woken else b""
                 if b"\0" in heard or (woken and not heard):
                     return

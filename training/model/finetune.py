@@ -196,18 +196,19 @@ def finetune(
         bar.total = bar.n  # it may have ended early
     epochs = [asdict(epoch) | {"bits": round(measure.bits(epoch.held_out), 4)} for epoch in done.epochs]
     jsonl.write(metrics, epochs)
-    sync(checkpoint)
     before, *trained = done.epochs
     best = min(trained, key=lambda epoch: epoch.held_out)
     details(say)(f"Held-out loss: {best.held_out:.3f} nats a token, before {before.held_out:.3f}.")
     say(
-        f"Learnt in {trained[-1].seconds:.0f} s, best in epoch {best.epoch}: texts it has not seen cost it "
+        f"Learnt in {trained[-1].seconds:.0f} s: it predicts texts it has not seen at "
         f"{measure.bits(best.held_out):.3f} bits a character, before {measure.bits(before.held_out):.3f}; "
         "lower is better."
     )
     made = [checkpoint, metrics]
-    manifest.record("finetune", key, facts, started, made, metrics=epochs, best_epoch=best.epoch)
-    shutil.rmtree(resume, ignore_errors=True)
+    with progress.step("Saving what was learnt"):
+        sync(checkpoint)
+        manifest.record("finetune", key, facts, started, made, metrics=epochs, best_epoch=best.epoch)
+        shutil.rmtree(resume, ignore_errors=True)
     return checkpoint
 
 

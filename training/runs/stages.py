@@ -46,13 +46,14 @@ def prepare(bot: Bot, say: Say = print) -> None:
         if not script.exists():
             raise DeepproverbsError(f"{script} is missing; [corpus] prepare names it.")
         say(f"Running {script}, the bot's program that writes {', '.join(path.name for path in missing)}.")
-        result = subprocess.run(
-            [sys.executable, str(script), str(bot.folder)],
-            capture_output=True,
-            encoding="utf-8",
-            errors="backslashreplace",  # it may print anything
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        with step(f"Running {script.name}"):
+            result = subprocess.run(
+                [sys.executable, str(script), str(bot.folder)],
+                capture_output=True,
+                encoding="utf-8",
+                errors="backslashreplace",  # it may print anything
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
         if result.returncode:
             last = (result.stderr.strip().splitlines() or ["no message"])[-1]
             raise DeepproverbsError(f"{script} failed: {last}")
@@ -78,7 +79,8 @@ def build_corpus(bot: Bot, files: list[Path], out: Path, tokenizer_folder: Path,
     else:
         started = time.monotonic()
         tokenizer, end = load_tokenizer(tokenizer_folder), end_of_text(tokenizer_folder)
-        counts = corpus.build(files, out, bot.corpus, tokenizer, end)
+        with step("Reading your texts"):
+            counts = corpus.build(files, out, bot.corpus, tokenizer, end)
         made = [out / name for name in corpus.MADE]
         manifest.record("corpus", key, plain(bot.corpus), started, made, counts=asdict(counts), files=files)
     say(
@@ -160,7 +162,8 @@ def finetune_model(
 ) -> tuple[base_model.BaseModel, Path]:
     """`corpus`, `base`, `finetune`. Returns the base model and the checkpoint. `set_up`: install the trainer, if it is
     missing. `force`: also if the pool cannot be filled, and nano on whatever the corpus is."""
-    preflight.check_settings(bot)
+    with step("Looking at the bot's settings"):
+        preflight.check_settings(bot)
     layouts = base_model.layouts_of(bot.model)
     choice = choose_trainer(bot.finetune.trainer, layouts, bot.finetune.recipe, trainers.install if set_up else None)
     prepare(bot, say)
@@ -170,9 +173,10 @@ def finetune_model(
     nano.check(bot, run, base.folder, say, force)
     check_corpus(bot, run, base.folder, say, force)
     keep: set[int] = set()
-    if bot.sample.vocabulary != "full":
-        texts = [*reference_of(bot, run).originals, *bot.sample.prefixes]
-        keep = {token for each in load_tokenizer(base.folder).encode_batch(texts) for token in each.ids}
+    with step("Choosing the tokens that the bot needs"):
+        if bot.sample.vocabulary != "full":
+            texts = [*reference_of(bot, run).originals, *bot.sample.prefixes]
+            keep = {token for each in load_tokenizer(base.folder).encode_batch(texts) for token in each.ids}
     return base, finetune.finetune(run, base, bot.finetune, say, choice, sorted(keep))
 
 
@@ -180,7 +184,8 @@ def exact_plan(bot: Bot, run: Path, model: Path, say: Say = print) -> Plan:
     """The plan for sampling the run's model, after its probabilities have been compared with float32's."""
     converted = Converted(model)
     while True:
-        plan = choose_plan(converted, bot.sample, say)
+        with step("Getting ready to write"):
+            plan = choose_plan(converted, bot.sample, say)
         check_plan(plan, converted, bot.sample, None, run)
         with step("Checking that the fast way writes what the exact one would"):
             found = measure(plan, converted, run / "corpus.npz", run)
