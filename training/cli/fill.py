@@ -57,11 +57,10 @@ def told_added(url: str, added: Appended, pool: dict[str, Any]) -> str:
     """The same as a sentence. `pool`: its status."""
     if added.added:
         text = f"Added {added.added:,} text{'s' * (added.added != 1)} to {url}" + (
-            f"; {added.already:,} {'was' if added.already == 1 else 'were'} there" * (added.already > 0)
+            f"; {added.already:,} were there" * (added.already > 0)
         )
     else:
-        there = "the text is" if added.already == 1 else f"all {added.already:,} texts are"
-        text = f"Nothing added to {url}: {there} already there"
+        text = f"Nothing added to {url}: all {added.already:,} texts are already there"
     return f"{text}; the pool now holds {pool['texts']:,}, {pool['remaining']:,} unused."
 
 

@@ -49,11 +49,12 @@ def review(
     """
     asked = [record for record in records if not decisions.decided(record["id"])]
     places, number = {record["id"]: place for place, record in enumerate(asked)}, 0
+    read = {record["id"]: record for record in records}
     pool = sum(not decisions.decided(record["id"]) for record in records[first:])
     first = len(asked) - pool
-    to_read = " and ".join(
-        [f"{texts(first)} to read"] * (first > 0 or not pool) + [f"{pool:,} of the pool"] * (pool > 0)
-    )
+    to_read = f"{texts(first)} to read"
+    if pool:
+        to_read = f"{texts(first)} to read and {pool:,} of the pool" if first else f"{texts(pool)} of the pool to read"
     say(f"{to_read}; {len(records) - len(asked):,} read before.")
     if asked:
         say(KEYS)
@@ -80,6 +81,10 @@ def review(
                 if undone is None
                 else f"Undone: {undone.decision} {indented(undone.text, 2)}"
             )
+            if undone and undone.id in read and undone.id not in places:  # decided before: it is to be read now
+                asked.insert(number, read[undone.id])
+                places = {record["id"]: place for place, record in enumerate(asked)}
+                first += not on
             number = places.get(undone.id, number) if undone else number
             continue
         if answer != "skip":

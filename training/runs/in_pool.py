@@ -1,20 +1,24 @@
-"""What a pool holds, as a review sees it: where each text stands, and what publishing would change.
+"""What a pool holds, as reviews and reports see it: where each text stands, and what publishing would change.
 
-In:  the pool (a folder, s3://, git://), the decisions, the texts that reviews took out of it.
-Out: the fate of a text; the counts of what waits to be published.
+In:  the pool (a folder, s3://, git://), the decisions, the texts that reviews took out of it, RUN/pool.jsonl.
+Out: the fate of a text; the counts of what waits to be published; the texts of all rounds of a run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from post_tweet.errors import PostError
 from post_tweet.pool import Pool
 from post_tweet.state import State
 from post_tweet.store import open_store
 
+from training.curate import fill
 from training.curate.decisions import Decisions
+from training.runs import owner
 
 Fate = Literal["", "waiting", "withdrawn", "past"]
 """Of a text: not in the pool; to be posted; taken out; posted, passed over, or being posted at this moment."""
@@ -102,3 +106,24 @@ def pending(there: InPool, decisions: Decisions, ours: Collection[str]) -> Pendi
         back=sum(text not in gone and there.fate(text) == "withdrawn" for text in ours),
         there=known,
     )
+
+
+def texts_of(run: Path, decisions: Decisions) -> tuple[list[dict[str, Any]], str]:
+    """The records of a run's texts, the newest round's first, then those of earlier rounds and of reviews that its pool
+    holds, posted or not; none that was taken out or dropped. And why the pool could not be read, "": it was."""
+    known, there, unread = owner.Owner.read(run), InPool(""), ""
+    others: dict[str, dict[str, Any]] = {}
+    if known and known.pool:
+        try:
+            url = owner.from_here(run, known.pool)
+            there = InPool(url, see=lambda _, record: others.setdefault(record["text"], record))
+        except PostError as error:
+            unread, others = str(error), {}
+    path, gone = run / "pool.jsonl", {*decisions.gone()}
+    newest = {record["text"]: record for _, record in fill.pool_records(path)} if path.exists() else {}
+    found = []
+    for text, record in {**newest, **others}.items():
+        fate = there.fate(text)
+        if fate in ("waiting", "past") or (not fate and text not in gone):
+            found.append(record)
+    return found, unread

@@ -61,6 +61,8 @@ class Known:
 
     def like(self, text: str, cutoff: float, but: Iterable[str] = ()) -> list[tuple[str, float]]:
         """Texts at least so similar (rapidfuzz's ratio), the most similar first, but for some and the text itself."""
+        if cutoff > 100:  # a bot that asks nothing of likeness
+            return []
         normal, left_out = normal_form(text), {normal_form(other) for other in but}
         _, numbers, ratios = self.index.likenesses([normal], cutoff)
         found = zip(map(self.index.texts.__getitem__, numbers.tolist()), ratios.tolist(), strict=True)
@@ -135,8 +137,6 @@ class Published:
     restored: int = 0
     late: int = 0
     """Dropped or edited texts that the pool has already posted, or passed."""
-    starred: int = 0
-    """Starred texts that wait in the pool already, where none can be put before another."""
     refused: list[tuple[str, Objection]] = field(default_factory=list)
     conflicts: int = 0
     waiting: int = 0
@@ -231,10 +231,8 @@ class Publishing:
             elif decided.decision != "drop":
                 text = decided.edited or decided.text
                 made = self._record(text, decided.text, self.placed.get(text, record))
-                star = decided.decision == "star"
                 if made:
-                    (starred if star else kept).append(made)
-                    self.done.starred += star and self.there.fate(made["text"]) == "waiting"
+                    (starred if decided.decision == "star" else kept).append(made)
         return [*starred, *kept]
 
     def _record(self, text: str, original: str, record: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -329,8 +327,6 @@ def sentences(done: Published, pool: str, on_page: bool = False) -> Iterator[str
         yield f"{some(done.withdrawn)} taken out of {pool}: dropped, edited, or no longer kept."
     if done.restored:
         yield f"{some(done.restored)} may be posted from {pool} again."
-    if done.starred:
-        yield starred(done.starred)
     if done.late:
         yield f"Too late for {some(done.late)} of {pool} that you dropped or edited: posted already, or passed over."
     for text, objection in done.refused:
@@ -339,10 +335,3 @@ def sentences(done: Published, pool: str, on_page: bool = False) -> Iterator[str
         yield f"People differ about {some(done.conflicts)}; not published until somebody decides."
     if done.waiting:
         yield f"Nobody has read {some(done.waiting)} yet."
-
-
-def starred(count: int) -> str:
-    """What a star does for texts that are in the pool already."""
-    if count == 1:
-        return "The text that you starred is in the pool already: it keeps its turn there."
-    return f"{count:,} texts that you starred are in the pool already: they keep their turns there."
