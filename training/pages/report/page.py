@@ -97,7 +97,7 @@ def shown(value: Any) -> str:
 
 def options(sentence: str) -> Markup:
     """The sentence with its --options set as code."""
-    return Markup(re.sub(r"(?<!\S)(--[\w-]+(?: [\w.-]*\w)?)", r'<code class="option">\1</code>', str(escape(sentence))))
+    return Markup(re.sub(r"(?<!\w)(--[\w-]+(?: [\w.-]*\w)?)", r'<code class="option">\1</code>', str(escape(sentence))))
 
 
 def pieces(command: str) -> Markup:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.common.manifest import Manifest
 from training.pages.report.facts import Facts
 from training.runs import owner
 
@@ -138,30 +139,30 @@ def _percent(share: float) -> str:
 
 def steps(facts: Facts, run: Path) -> Iterator[Step]:
     """What to do next, the first thing first."""
-    if facts.set_apart:
-        yield Step(
-            f"Read the {facts.set_apart:,} that wait, and the others; drop what you do not like, star what you do:",
-            owner.command("review", run),
-        )
-    else:
-        yield Step("Read them one by one; drop what you do not like, star what you do:", owner.command("review", run))
-    pool = _pool(facts, run)
-    yield Step("See what would be posted next:", f"deepproverbs post --pool {shlex.quote(pool)} --dry-run")
-    more = f"{facts.settings['']['count']:,} more"
-    yield Step(f"If you like them, have {more} made by the same model:", owner.command("run", run))
-    yield Step(f"If you do not: {'; or '.join(_cures(facts))}.")
+    waiting = {0: "", 1: ", first the one that waits for you"}.get(
+        facts.set_apart, f", first the {facts.set_apart:,} that wait for you"
+    )
+    reading = f"Read them one by one{waiting}. Drop what you do not like, star what you do:"
+    yield Step(reading, owner.command("review", run))
+    pool = shlex.quote(_pool(facts, run))
+    yield Step("See what would be posted next:", f"deepproverbs post --pool {pool} --dry-run")
+    base = Manifest(run).stages.get("finetune", {}).get("settings", {}).get("base", facts.model)
+    again = owner.command("run", run) + f" --model {shlex.quote(base)}" * (base != facts.model)
+    yield Step(f"If you like them, have {facts.settings['']['count']:,} more written by the same model:", again)
+    yield Step(f"If you do not: {'; or '.join(_cures(facts, base))}.")
 
 
-def _cures(facts: Facts) -> Iterator[str]:
-    """What makes texts better, the surest first."""
-    bits = [line["held_out"] for line in facts.metrics]
-    if len(bits) > 2 and facts.best_epoch == facts.metrics[-1]["epoch"] and bits[-1] < (1 - HARDLY) * bits[-2]:
-        yield f"train longer, for it was still learning when training ended (--epochs {2 * (len(bits) - 1)})"
-    if facts.model == "nano":
-        yield "take a larger model, --model smollm2-135m, of whose texts a reader found twice as many good"
+def _cures(facts: Facts, base: str) -> Iterator[str]:
+    """What makes texts better, the surest first. `base`: the model that was fine-tuned."""
+    losses = [line["held_out"] for line in facts.metrics]
+    last = facts.metrics and facts.best_epoch == facts.metrics[-1]["epoch"]
+    if last and len(losses) > 2 and losses[-1] < (1 - HARDLY) * losses[-2]:
+        yield f"train longer, for it was still learning when training ended (--epochs {2 * (len(losses) - 1)})"
+    if base == "nano":
+        yield "take a larger model (--model smollm2-135m); a reader found twice as many of its texts good"
     yield "add texts to the corpus"
-    if facts.model != "nano":
-        yield "take a larger base model with --model"
+    if base != "nano":
+        yield "take a larger base model (--model)"
 
 
 def _pool(facts: Facts, run: Path) -> str:
