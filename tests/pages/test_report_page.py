@@ -241,7 +241,8 @@ def test_in_print_all_is_open(run: Path, found: facts.Facts, chromium: Any) -> N
         shown = seen.replace("checkVisibility()", f"checkVisibility{visible}")
         assert not any(tab.evaluate(shown))
         tab.emulate_media(media="print")
-        assert all(tab.evaluate(shown)) and len(tab.evaluate(shown)) > 5
+        tab.wait_for_function(f"{shown}.every(Boolean)")  # once it is laid out anew
+        assert len(tab.evaluate(shown)) > 5
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -159,7 +159,7 @@ def _cures(facts: Facts, base: str) -> Iterator[str]:
     if last and len(losses) > 2 and losses[-1] < (1 - HARDLY) * losses[-2]:
         yield f"train longer, for it was still learning when training ended (--epochs {2 * (len(losses) - 1)})"
     if base == "nano":
-        yield "take a larger model (--model smollm2-135m); a reader found twice as many of its texts good"
+        yield "take a larger model, of whose texts a reader found twice as many good (--model smollm2-135m)"
     yield "add texts to the corpus"
     if base != "nano":
         yield "take a larger base model (--model)"
