@@ -99,7 +99,7 @@ def test_what_was_posted_is_too_late(tmp_path: Path) -> None:
     decide(run, (run.texts[0], "drop"), (run.texts[2], "drop"))
     done = publish(run)
     assert (done.late, done.withdrawn) == (1, 1)
-    assert any("too late" in sentence for sentence in reviewed.sentences(done, "pool"))
+    assert any("Too late" in sentence for sentence in reviewed.sentences(done, "pool"))
 
 
 def test_an_edited_text_replaces_the_one_before_it(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_the_command_tells_what_it_did(tmp_path: Path, capsys: pytest.CaptureFix
     decide(run, (run.texts[0], "drop"), (made.NAMES[0], "keep"))
     assert main(["review", *run.options(), "--publish"]) == 0
     out = capsys.readouterr().out
-    assert "Added 1 text to" in out and "1 text taken out of" in out and "3 texts nobody has read yet." in out
+    assert "Added 1 text to" in out and "1 text taken out of" in out and "Nobody has read 3 texts yet." in out
     assert main(["review", *run.options(), "--unread"]) == 2 and "give both" in capsys.readouterr().err
 
 

@@ -182,11 +182,12 @@ def openings(texts: Iterable[Sequence[str]], length: int = 2) -> Counter[str]:
     return Counter(text_of_units(words[:length]) for words in texts)
 
 
-def report(bot: Bot, run: Path) -> dict[str, Any]:
-    """Measure a run's pool; write and return quality.json.
+def check(run: Path) -> None:
+    """Before a run's files are read.
 
     Raises:
         WrongUse: the run has no pool yet.
+        DeepproverbsError: one of them is damaged.
     """
     if not (run / "pool.jsonl").exists():
         raise WrongUse(f"No pool.jsonl in {run}; `deepproverbs run` makes one.")
@@ -194,13 +195,23 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
     files = [run / name for name in names]
     Manifest(run).rely(*files, cure="`deepproverbs run` makes it again")
     check_candidates(run)
+
+
+def report(bot: Bot, run: Path, pool: Iterable[str] | None = None) -> dict[str, Any]:
+    """Measure a run's pool; write and return quality.json. `pool`: its texts, after `check`; None: those of pool.jsonl.
+
+    Raises:
+        WrongUse, DeepproverbsError: as `check`.
+    """
+    if pool is None:
+        check(run)
     texts = load_built(run / "corpus.txt")
     training, held_out = corpus.split(texts, bot.corpus.hold_out, bot.corpus.seed)
     rng = random.Random(bot.sample.seed)
-    pool = [record["text"] for record in jsonl.records(run / "pool.jsonl")]
-    rng.shuffle(pool)
+    ours = [record["text"] for record in jsonl.records(run / "pool.jsonl")] if pool is None else [*pool]
+    rng.shuffle(ours)
     sets = {
-        "pool": pool[:MOST],
+        "pool": ours[:MOST],
         "held-out texts": held_out,
         "finished candidates": _candidates(run / "candidates.jsonl"),
     }

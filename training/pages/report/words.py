@@ -99,8 +99,10 @@ def _how_many(facts: Facts) -> Answer:
     count = len(facts.pool)
     passed = facts.counts.get("kept", 0) + facts.counts.get("spare", 0)
     short = f"{count:,} text{'s' * (count != 1)}"
-    if passed >= count and facts.candidates:
+    if facts.round == 1 and passed >= count and facts.candidates:
         short += f", the best of {passed:,} that passed every rule; the model wrote {facts.candidates:,}"
+    if facts.round > 1:
+        short += f", from {facts.round:,} rounds"
     long = f"At one a day they last {_time(count)}."
     if facts.set_apart:
         long += f" {facts.set_apart:,} more {'wait' if facts.set_apart != 1 else 'waits'} for a person to read."
