@@ -65,4 +65,4 @@ def switch(owner: Owner, bot: Bot, stack: Stack, on: bool, say: Say) -> None:
 
 
 def told(on: bool) -> str:
-    return f"Refills are {'on: the alarm of a low pool starts one' if on else 'off: a low pool is only mailed about'}."
+    return f"Refills are {'on: the alarm of a low pool starts one' if on else 'off: a low pool only sends a mail'}."

@@ -96,7 +96,7 @@ class Stack:
         """Raises WrongUse: AWS takes no such name."""
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", bot):
             raise WrongUse(
-                f"A bot in AWS has a name of small letters, digits and hyphens, not {bot!r}; change `name` in its "
+                f"A bot in AWS has a name of lower-case letters, digits and hyphens, not {bot!r}; change `name` in its "
                 "bot.toml."
             )
         return cls(owner, f"deepproverbs-{bot}")

@@ -166,7 +166,7 @@ def default_network(owner: Owner) -> dict[str, str]:
         vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
         if not vpcs:
             raise DeepproverbsError(
-                f"There is no default network in {owner.region}; `aws ec2 create-default-vpc` makes one for nothing."
+                f"There is no default network in {owner.region}; `aws ec2 create-default-vpc` makes one for free."
             )
         vpc = vpcs[0]["VpcId"]
         # Its own subnets reach the internet; one that somebody has added may not, and a machine in it never joins.
@@ -175,7 +175,7 @@ def default_network(owner: Owner) -> dict[str, str]:
         if not found:
             raise DeepproverbsError(
                 f"The default network in {owner.region} has no default subnet; `aws ec2 create-default-subnet "
-                f"--availability-zone {owner.region}a` makes one for nothing."
+                f"--availability-zone {owner.region}a` makes one for free."
             )
     return {"Vpc": vpc, "Subnets": ",".join(sorted(subnet["SubnetId"] for subnet in found))}
 

@@ -40,7 +40,7 @@ def characters(text: Text, context: Context) -> str | None:
     if allowed:
         return None if allowed.issuperset(found) else f"holds {next(c for c in found if c not in allowed)!r}"
     if "\ufffd" in found:
-        return "holds bytes that are no character"  # half an emoji
+        return "holds bytes that are not a character"  # half an emoji
     if found.isprintable():
         return None
     if odd := unclean(found):
