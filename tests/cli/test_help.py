@@ -23,7 +23,7 @@ from training.common.paths import ROOT
 PROGRAM = "deepproverbs"
 COMMANDS = {
     "new", "run", "demo", "job", "corpus", "base", "finetune", "convert", "export", "sample", "filter", "fill", "pool",
-    "post", "schedule", "refill", "cloud", "report", "review", "settings", "completion",
+    "post", "schedule", "refill", "cloud", "report", "review", "settings", "completion", "help",
 }  # fmt: skip
 
 

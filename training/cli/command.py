@@ -26,6 +26,8 @@ from training.cli.console import apply, colour, console
 from training.common.errors import DeepproverbsError
 
 OPTIONS, COMMON = "Options", "Common options"
+FIRST, ELSEWHERE, ABOUT = "From your texts to posts", "On other machines", "About the program"
+"""Sections of the list of commands: what a person needs, in that order; AWS and its jobs; itself."""
 WIDTH = 100
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from training.cli.command import argument, command
+from training.cli.command import ABOUT, argument, command
 from training.cli.console import result
 
 VARIABLE = "_DEEPPROVERBS_COMPLETE"
 PROGRAM = "deepproverbs"
 
 
-@command("completion", section="About the program")
+@command("completion", section=ABOUT)
 @argument(
     "shell",
     type=click.Choice(["bash", "zsh", "fish"]),

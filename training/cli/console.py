@@ -42,7 +42,7 @@ def reset() -> None:
 
 def apply() -> None:
     """Set progress and the log to what the console says."""
-    speak_on("" if console.quiet else "stderr" if console.json else "stdout")
+    speak_on("" if console.quiet else "stderr" if console.json else "stdout", console.verbose)
     level = logging.WARNING if console.quiet else logging.DEBUG if console.verbose else logging.INFO
     logging.getLogger("training").setLevel(level)
 

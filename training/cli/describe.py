@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from training import settings
-from training.cli.command import command, json_option, option
+from training.cli.command import ABOUT, command, json_option, option
 from training.cli.console import as_json, as_toml, console, result
 from training.cli.options import BotFile
 from training.common.toml import rows, toml
@@ -20,7 +20,7 @@ MARKS = str.maketrans({"|": "\\|", "*": "\\*"})
 NAMES = {int: "whole number", float: "number", str: "text", bool: "true or false"}
 
 
-@command("settings", section="About the program")
+@command("settings", section=ABOUT)
 @option("--bot", type=BotFile(), metavar="FILE", help="Show this bot's values. [default: the program's own]")
 @option("--table", is_flag=True, help="Print the tables of docs/settings.md instead.")
 @json_option

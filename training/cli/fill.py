@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.cli.command import argument, command, json_option
+from training.cli.command import FIRST, argument, command, json_option
 from training.cli.console import show, warn
 from training.cli.options import bot_option, load_bot, run_folder, run_option, setting_options
 from training.cli.pool import low
@@ -15,7 +15,7 @@ from training.common.errors import WrongUse
 if TYPE_CHECKING:
     from post_tweet.pool import Appended
 
-READ = "Read what came out"
+READ = FIRST
 
 
 @command("fill", section=ROAD)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from training.cli.command import Group, json_option, option
+from training.cli.command import ELSEWHERE, Group, json_option, option
 from training.cli.console import show
 from training.cli.fill import fill_pool, show_added
 from training.cli.options import (
@@ -20,7 +20,6 @@ from training.cli.options import (
     with_options,
 )
 from training.cli.refill import enough
-from training.cli.run import ALL
 from training.common.errors import WrongUse
 from training.common.files import locked
 from training.common.progress import say
@@ -33,7 +32,7 @@ refill, as often as the pool is low. Any of the jobs may be killed and started a
 $ deepproverbs job place --work work
 $ deepproverbs job sample --work work --shard 2/3
 """
-group = Group("job", section=ALL, help=HELP)
+group = Group("job", section=ELSEWHERE, help=HELP)
 work_option = option(
     "--work", required=True, metavar="URL", help="Where the jobs meet: s3://bucket/prefix or a directory."
 )

@@ -16,24 +16,46 @@ from click.exceptions import Exit, NoArgsIsHelpError, NoSuchCommand, NoSuchOptio
 from post_tweet.errors import PostError
 
 from training.cli import completion, describe, fill, job, new, pool, post, refill, review, run, schedule, stages
-from training.cli.command import COMMON, Group, Lazy, Option
+from training.cli.command import ABOUT, COMMON, ELSEWHERE, Group, Lazy, Option, argument, command
 from training.cli.console import colour, console, detail, fail, log_to_stderr, reset
 from training.common.errors import DeepproverbsError
 from training.common.terminal import be_lenient, put
 
-PROGRAM = """Fine-tune GPT-2 on short texts, fill a pool with new ones, post from it.
+PROGRAM = """Write new short texts like yours, and post them.
 
-$ deepproverbs demo                          # everything once, on a small model: a minute
-$ deepproverbs new mybot sayings.txt         # a bot of your own texts
-$ deepproverbs run --bot data/mybot          # your corpus to a filled pool
-$ deepproverbs post --dry-run                # what would be posted
+It learns from texts that you give it, writes new ones, keeps what is good and new, and posts one at a time.
+
+$ deepproverbs demo                          # all of it on the Proverbs, with a small model: a minute
+$ deepproverbs new mybot my-posts.txt        # a bot of your own texts
+$ deepproverbs run --bot mybot               # it learns, writes, and fills its pool
+$ deepproverbs review --bot mybot            # you read what it has written
+$ deepproverbs post --bot mybot --dry-run    # what would be posted
 """
 program = Group(completion.PROGRAM, help=PROGRAM)
-for command in (
+
+
+@command("help", section=ABOUT)
+@argument("words", nargs=-1, metavar="[COMMAND…]", help="The command that is explained. [default: all of them]")
+def help_(words: tuple[str, ...]) -> None:
+    """Explain a command, as its -h does.
+
+    $ deepproverbs help
+    $ deepproverbs help pool status
+    """
+    with program.make_context(completion.PROGRAM, [*words, "-h"]) as context:
+        program.invoke(context)
+
+
+for each in (
+    run.demo,
     new.new,
     run.run,
-    run.demo,
-    job.group,
+    review.review,
+    fill.report,
+    post.post,
+    schedule.schedule,
+    pool.group,
+    refill.refill,
     stages.corpus,
     stages.base,
     stages.finetune,
@@ -42,23 +64,19 @@ for command in (
     stages.sample,
     stages.filter_,
     fill.fill,
-    pool.group,
-    post.post,
-    schedule.schedule,
-    refill.refill,
+    job.group,
     Lazy(
         "cloud",
         "infra.cloud.commands:group",
         missing="The commands for AWS are not here: infra/ is missing, as in the GPU image; call them from a checkout.",
-        section=pool.POOL,
+        section=ELSEWHERE,
         help="Deploy the bot in AWS, look after it, train it on spot GPUs.",
     ),
-    fill.report,
-    review.review,
+    help_,
     describe.settings_,
     completion.completion,
 ):
-    program.add_command(command)
+    program.add_command(each)
 
 
 click.version_option(
@@ -101,8 +119,8 @@ def _main(words: list[str]) -> int:
     except click.Abort:
         put("\nStopped at the question; what it asked about was not done.", "stderr")
         return 130
-    except KeyboardInterrupt:
-        put("Stopped; what was done is kept, the same command goes on from there.", "stderr")
+    except KeyboardInterrupt as stopped:
+        put(str(stopped) or "Stopped; what was done is kept, the same command goes on from there.", "stderr")
         return 130
     except (DeepproverbsError, PostError) as error:
         return _failed(error, str(error), error.exit_code)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from training import settings
-from training.cli.command import argument, command, json_option, option
+from training.cli.command import FIRST, argument, command, json_option, option
 from training.cli.console import console, show
 from training.cli.options import READ, given, setting_options, with_options
-from training.common.errors import DeepproverbsError
+from training.common.errors import DeepproverbsError, WrongUse
 from training.common.paths import MODELS, NANO
-from training.common.progress import say
+from training.common.progress import say, step
 from training.common.toml import toml
 from training.settings import Bot, CorpusSettings
 
@@ -28,34 +28,74 @@ if TYPE_CHECKING:
     from training.runs.preflight import Preflight
 
 PATH = click.Path(path_type=Path, allow_dash=True)
-
-
-@command("new", section="All of it")
-@argument("name", help="What the bot is called: letters, digits and -.")
-@argument(
-    "files", nargs=-1, required=True, type=PATH, metavar="FILE…", help="Your texts, in any form; - is what is piped in."
+WORDS = (
+    "What the bot is called (letters, digits and -; without it, as the first file is), then your texts, in any form; - "
+    "is what is piped in."
 )
+SHOWN = 100
+"""Characters of a setting's value that are printed."""
+
+
+@command("new", section=FIRST)
+@argument("words", nargs=-1, required=True, type=PATH, metavar="[NAME] FILE…", help=WORDS)
 @option("--yes", is_flag=True, help="Ask nothing.")
 @setting_options("model", "count", "pool", default="fitted to the texts")
 @setting_options(*READ)
 @json_option
-def new(name: str, files: tuple[Path, ...], yes: bool) -> None:
+def new(words: tuple[Path, ...], yes: bool) -> None:
     """Make a bot of your own texts, with settings that fit them.
 
     It writes data/NAME/, which git does not see: your texts, and a short bot.toml that gives its reasons.
 
+    $ deepproverbs new my-posts.txt
     $ deepproverbs new tweets ~/Downloads/twitter-archive.zip
     $ deepproverbs new sayings sayings.csv --field quote --yes
     $ deepproverbs new notes - --yes                # what is piped in
     """
+    asks = not yes and not console.json and sys.stdin.isatty()
+    name, files = _named(words, asks)
+    try:
+        _make(name, files, asks)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Stopped; nothing was written.") from None
+
+
+def _named(words: Sequence[Path], asks: bool) -> tuple[str, list[Path]]:
+    """The bot's name and its files. Without a name it is called as its first file is; `asks`: unless a person says
+    another.
+
+    Raises:
+        WrongUse: there is no file, or no name can be made of the first one's.
+    """
+    from training.runs import new_bot
+
+    first, *others = words
+    if others and (new_bot.is_name(str(first)) or not first.is_file()):
+        return str(first), others
+    if not first.exists():
+        call = shlex.join(["deepproverbs", "new", str(first)])
+        why = f"give the name first: `deepproverbs new NAME {first}`" if str(first) == "-" else f"`{call} FILE…`"
+        raise WrongUse(f"Name the bot and the files that hold your texts: {why}.")
+    name = new_bot.name_like(first.stem)
+    if asks:
+        return str(click.prompt("What should the bot be called?", default=name or None)), list(words)
+    if not name:
+        raise WrongUse(f"No name can be made of {first.name!r}; say one: `deepproverbs new NAME {first}`.")
+    say(f"The bot is called {name}, after {first.name}; `deepproverbs new NAME {first}` gives it another name.\n")
+    return name, list(words)
+
+
+def _make(name: str, files: list[Path], asks: bool) -> None:
     from training.corpus.build import FEWEST_TEXTS
     from training.corpus.look import look
+    from training.corpus.warn import PLACEHOLDERS
     from training.runs import new_bot, preflight
     from training.runs.fit import apply, fit
 
     folder, model = new_bot.folder_of(name), given().get("model", "")
     with new_bot.in_the_making(folder) as part:
-        gathered, reading = new_bot.write_texts(part, list(files), with_options(Bot()).corpus)
+        with step("Reading your texts"):
+            gathered, reading = new_bot.write_texts(part, files, with_options(Bot()).corpus)
         for told in gathered.told:
             say(f"{_table(told)}\n")
         if (kept := gathered.ledger.kept) < FEWEST_TEXTS:
@@ -64,26 +104,33 @@ def new(name: str, files: tuple[Path, ...], yes: bool) -> None:
                 "hundreds make a bot. Add texts; or, if the file was read as what it is not, name another --form."
             )
         count_tokens = _token_counter(model)
-        found = look(new_bot.texts_in(part, reading), count_tokens)
-        fits = _all_fits(name, fit(found, model), reading)
-        made = settings.fitted(apply(Bot(name=name, folder=folder), fits))
+        with step("Measuring your texts"):
+            found = look(new_bot.texts_in(part, reading), count_tokens)
+        with step("Fitting the rules to your texts"):
+            fits = _all_fits(name, fit(found, model), reading)
+            made = settings.fitted(apply(Bot(name=name, folder=folder), fits))
+            possible = preflight.check(made, found.sample, (), count_tokens)
         say(_described(found))
-        for line in _warnings(found, preflight.check(made, found.sample, (), count_tokens), made):
+        for line in _warnings(found, possible, made):
             say(f"  ! {line}")
         say("\nSettings that differ from the defaults:")
         for each in fits:
-            say(f"  {'# ' * each.suggested}{each.key} = {toml(each.value)}\n      {each.reason}.")
-        if (
-            not yes
-            and not console.json
-            and sys.stdin.isatty()
-            and not click.confirm(f"\nWrite {folder}?", default=True)
-        ):
+            say(f"  {'# ' * each.suggested}{each.key} = {_short(toml(each.value))}\n      {each.reason}.")
+        odd = any(warning.what.endswith(PLACEHOLDERS) for told in gathered.told for warning in told.warnings)
+        question = f"\nWrite {folder}" + ", placeholders and all" * odd + "?"
+        if asks and not click.confirm(question, default=not odd):
             raise DeepproverbsError("Nothing was written.")
         new_bot.finish(part, folder, fits, _repeated(name, files, gathered))
     chosen = {each.key: each.value for each in fits if not each.suggested}
     facts = {"bot": str(folder), "settings": chosen, "look": found.facts()}
-    show({**facts, "files": [told.facts() for told in gathered.told]}, _next(folder, made, found))
+    with step("Reckoning how long it will take"):
+        following = _next(folder, made, found)
+    show({**facts, "files": [told.facts() for told in gathered.told]}, following)
+
+
+def _short(value: str) -> str:
+    """A setting's value on one line of a terminal; the file has it whole."""
+    return value if len(value) <= SHOWN else f"{value[: SHOWN - 1].rpartition(',')[0] or value[: SHOWN - 1]}, …"
 
 
 def _table(told: Told) -> str:
@@ -125,14 +172,17 @@ def _described(look: Look) -> str:
     holding = [
         f"{share:.0%} hold {kind}" for kind, share in look.holding.items() if share >= 0.01 and kind != "capitals"
     ]
+    holding += [f"{look.unclosed:.0%} end without a closing mark"] if look.unclosed >= 0.01 else []
+    alike = f"{look.duplicates:,} of them say what another one says" if look.duplicates else "no two the same"
+    lines = "each on one line" if look.lines.most == 1 else f"with up to {look.lines.most} lines"
+    share, opening = look.openings[2]
     return "\n".join(
         [
-            f"{look.texts:,} texts, {look.duplicates:,} of which differ from another in nothing but marks; "
-            f"{look.language.name}.",
-            f"Half are longer than {look.words.median} words ({look.graphemes.median} characters), one in a hundred "
-            f"than {look.words.high}; up to {look.lines.most} line{'s' * (look.lines.most > 1)}.",
-            "; ".join([*holding, f"{look.unclosed:.0%} end without a closing mark"]) + ".",
-            f'{look.openings[2][0]:.0%} begin with "{look.openings[2][1]}".',
+            f"{look.texts:,} texts, {look.language.name}, {alike}.",
+            f"They are {look.words.median} words long ({look.graphemes.median} characters), hardly any is longer than "
+            f"{look.words.high}; {lines}.",
+            *([f"{'; '.join(holding)}."] if holding else []),
+            *([f'{share:.0%} begin with "{opening}".'] if share >= 0.05 else []),
         ]
     )
 

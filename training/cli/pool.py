@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from training.cli.command import Group, argument, json_option, option
+from training.cli.command import FIRST, Group, argument, json_option, option
 from training.cli.console import as_json, console, result, show, warn
 from training.cli.options import bot_option, given, load_bot, setting_options
 from training.cli.repair import repair
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from training.settings import Bot
 
-POOL = "The pool"
+POOL = FIRST
 LOW_DAYS = 30
 """With fewer days left the pool is low: as the alarm in AWS, by default."""
 LOW_TEXTS = 10

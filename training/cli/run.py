@@ -7,7 +7,7 @@ import shlex
 import time
 from pathlib import Path
 
-from training.cli.command import command, json_option, option
+from training.cli.command import FIRST, command, json_option, option
 from training.cli.console import result
 from training.cli.fill import show_added
 from training.cli.options import (
@@ -27,14 +27,15 @@ from training.cli.options import (
 from training.cli.post import post_once
 from training.common.errors import DeepproverbsError
 from training.common.files import locked
-from training.common.progress import say
+from training.common.progress import say, step
 from training.common.text import indented
 
-ALL = "All of it"
+EXAMPLES = 7
+"""New texts that a run shows."""
 setup_option = option("--setup", is_flag=True, help="Install what fine-tunes this model, if it is missing.")
 
 
-@command("run", section=ALL)
+@command("run", section=FIRST)
 @bot_option
 @run_option
 @setting_options("model", "count", "pool", *READ, *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
@@ -42,7 +43,7 @@ setup_option = option("--setup", is_flag=True, help="Install what fine-tunes thi
 @force_option
 @json_option
 def run(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
-    """Go from the corpus to a filled pool.
+    """Learn from the bot's texts, write new ones, and fill the pool with the good ones.
 
     Each run adds --count texts; training that is done for the same texts and settings is skipped.
 
@@ -67,11 +68,12 @@ def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False, more:
         owner.claim(folder, settings, bot, say)
         settings, known = owner.claim_pool(folder, settings, bot, given().get("pool"), say)
         model, base = stages.train(settings, folder, say, setup, force)
-        texts = sample_and_filter(settings, folder, model, known, say, base, more)
+        texts = sample_and_filter(settings, folder, model, known, say, base, more, examples=EXAMPLES if more else 0)
         if wait := reviewed.held(folder, settings):
             say(f"They come into the pool when you have read them: `{owner.command('review', folder)}`.")
         else:
-            added = rounds.fill_round(folder, texts, settings.pool, settings.name)
+            with step("Putting them into the pool"):
+                added = rounds.fill_round(folder, texts, settings.pool, settings.name)
     if wait:
         return
     show_added(settings.pool, added)
@@ -79,10 +81,14 @@ def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False, more:
         say(f"An interrupted run had added them; the same command again adds {settings.count:,} more.")
     if too_few := shortage(settings, folder):
         raise DeepproverbsError(too_few)
-    say(f"Next: deepproverbs pool status --pool {shlex.quote(settings.pool)}")
+    if more:
+        say(
+            f"Next: read them ({owner.command('review', folder)}), or see what would be posted first "
+            f"(deepproverbs post --pool {shlex.quote(settings.pool)} --dry-run)."
+        )
 
 
-@command("demo", section=ALL)
+@command("demo", section=FIRST)
 @bot_option
 @run_option_in("runs/demo, or runs/demo-MODEL")
 @setting_options("model", "count", *TUNED, *SAMPLED, "sample.vocabulary", *JUDGED)
@@ -110,3 +116,4 @@ def demo(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
     result("\nPosted dry, through the function's own code:")
     result("  " + indented(post_once(str(folder / "pool"), None, "demo", dry_run=True)["text"], 2))
     result(f"\nDone in {time.monotonic() - started:.0f} s. The pool: {folder / 'pool'}")
+    say("Next, a bot of your own texts: deepproverbs new my-posts.txt")

@@ -17,14 +17,14 @@ from pathlib import Path
 import click
 from post_tweet.daily import time_of_day
 
-from training.cli.command import command, option
+from training.cli.command import FIRST, command, option
 from training.cli.console import result, warn
 from training.cli.options import bot_option, keys_of, load_bot, setting_options
-from training.cli.pool import POOL
 from training.cli.stages import PATH
 from training.common.errors import WrongUse
 from training.common.paths import DEFAULT_BOT
 from training.runs.owner import shown
+from training.settings import Bot
 
 AGAIN = (5, 20)
 """Minutes after which a call is repeated: a lost answer is settled after 55 s, and X's limits last for 15 minutes."""
@@ -50,7 +50,7 @@ at_option = option(
 )
 
 
-@command("schedule", section=POOL)
+@command("schedule", section=FIRST)
 @option("--cron", "form", flag_value="cron", help="Print lines for `crontab -e`.")
 @option("--systemd", "form", flag_value="systemd", help="Print a timer and a service for systemd.")
 @option("--github", "form", flag_value="github", help="Print a workflow for GitHub Actions; times are UTC there.")
@@ -70,10 +70,14 @@ def schedule(form: str | None, times: tuple[time, ...], creds: Path, bot: Path) 
     if form is None:
         raise WrongUse("Say for what: --cron, --systemd or --github.")
     settings = load_bot(bot)
+    if not times:
+        clock = "UTC" if form == "github" else "by this machine's clock"
+        warn(f"No time was given, so it is 09:00 {clock}; --at HH:MM chooses others, one --at for each.")
     times = tuple(sorted(set(times))) or (time(9),)
     if form == "github":
         result(workflow(times, settings.pool))
         return
+    warn(nothing_to_post(settings, bot))
     pool = settings.pool if "://" in settings.pool else str(Path(settings.pool).resolve())
     words = [program(), "post", "--pool", pool, "--creds", str(creds.resolve())]
     if bot.resolve() != DEFAULT_BOT.resolve():
@@ -84,6 +88,27 @@ def schedule(form: str | None, times: tuple[time, ...], creds: Path, bot: Path) 
     result(crontab(words, times) if form == "cron" else units(words, times, settings.name))
     if not keys_of(creds).exists():
         warn(f"There are no keys at {shown(creds)} yet; `deepproverbs post --dry-run` needs none.")
+
+
+def nothing_to_post(settings: Bot, bot: Path) -> str | None:
+    """Why a call would find nothing to post now, and what to do. A pool elsewhere is not asked."""
+    from post_tweet.pool import Pool
+    from post_tweet.store import open_store
+
+    from training.curate.fill import read_pool
+    from training.runs import owner, reviewed
+
+    if "://" in settings.pool:
+        return None
+    status = Pool(open_store(settings.pool)).status() if Path(settings.pool).is_dir() else None
+    if status and status["remaining"]:
+        return None
+    what = f"The pool {settings.pool} has no text left" if status else f"There is no pool at {settings.pool} yet"
+    run = Path("runs") / settings.name
+    texts = run / "pool.jsonl"
+    if texts.exists() and reviewed.held(run, settings) and (waiting := len(read_pool(texts))):
+        return f"{what}: {waiting:,} texts wait until you have read them, with `{owner.first_command('review', bot)}`."
+    return f"{what}: nothing is posted until `{owner.first_command('run', bot)}` has filled it."
 
 
 def program() -> str:

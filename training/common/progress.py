@@ -1,8 +1,9 @@
 """What a person sees of long work: lines and a progress bar.
 
-On a terminal a bar is tqdm's. Anywhere else (a pipe, a log file, AWS Batch) it is a plain line every half minute,
-without control characters. `speak_on` silences bars and lines, or moves the lines to standard error where standard
-output is for a program. Results and errors are printed elsewhere.
+On a terminal a bar is tqdm's, and work whose end nobody knows (`step`) is a line with the time that has passed; both
+move all the time, whatever the work does (pulse.py). Anywhere else (a pipe, a log file, AWS Batch) a bar is a plain
+line every half minute, and a step one line, without control characters. `speak_on` silences bars and lines, or moves
+the lines to standard error where standard output is for a program. Results and errors are printed elsewhere.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
-from training.common.terminal import put, shown
+from training.common import terminal
+from training.common.pulse import pulse
+from training.common.terminal import put
 
 Say = Callable[[str], None]
 """Takes one line for the person at the terminal."""
@@ -24,18 +28,24 @@ BRIEF = 2.0
 """Shorter work gets no last line either."""
 
 _stream: Literal["stdout", "stderr", ""] = "stdout"
+_verbose = False
 
 
-def speak_on(stream: Literal["stdout", "stderr", ""]) -> None:
-    """Where lines go from here on. "": nowhere, and no bar is shown."""
-    global _stream
-    _stream = stream
+def speak_on(stream: Literal["stdout", "stderr", ""], verbose: bool = False) -> None:
+    """Where lines go from here on. "": nowhere, and no bar is shown. `verbose`: details are told, too."""
+    global _stream, _verbose
+    _stream, _verbose = stream, verbose
 
 
 def say(text: str) -> None:
     """A line about what is going on."""
     if _stream:
         put(text, _stream)
+
+
+def details(say: Say) -> Say:
+    """`say` for what only who asks for it (-v) wants to read; the run's files and its report have it all."""
+    return say if _verbose else lambda text: None
 
 
 def on_terminal() -> bool:
@@ -66,14 +76,7 @@ def bar(total: int | None, what: str, unit: str, *, done: int = 0, leave: bool =
     """
     if not _stream or not on_terminal():
         return Lines(total, what, unit, done)
-    from tqdm import tqdm
-
-    class Above(tqdm):  # type: ignore[type-arg]
-        def say(self, text: str) -> None:
-            if stream := _stream and getattr(sys, _stream):
-                self.write(shown(text, getattr(stream, "encoding", None) or "utf-8"), file=stream)
-
-    made: Bar = Above(
+    return _tqdm(
         total=total,
         initial=done,
         unit=unit,
@@ -83,7 +86,78 @@ def bar(total: int | None, what: str, unit: str, *, done: int = 0, leave: bool =
         leave=leave,
         delay=delay,
     )
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Work whose end nobody knows: "Loading the model". On a terminal a line with the time that has passed, which is
+    gone when it is done; elsewhere one line, unless it is brief."""
+    if not _stream:
+        yield
+    elif on_terminal():
+        with _tqdm(desc=what, bar_format="{desc} … {elapsed}", leave=False, delay=0.5):
+            yield
+    else:
+        with _Line(what):
+            yield
+
+
+def _tqdm(**options: Any) -> Bar:
+    """A bar of tqdm's that moves also while nothing is counted."""
+    from tqdm import tqdm
+
+    terminal.around = tqdm.external_write_mode
+
+    class Above(tqdm):  # type: ignore[type-arg]
+        seen = False
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            pulse.add(self.beat, self.say)
+
+        def beat(self) -> None:
+            with self.get_lock():  # type: ignore[no-untyped-call]
+                if not self.disable:
+                    self.refresh()
+
+        def refresh(self, *args: Any, **options: Any) -> Any:
+            if self.delay and time.time() < getattr(self, "start_t", 0) + self.delay:
+                return False
+            self.seen = True
+            return super().refresh(*args, **options)
+
+        def close(self) -> None:
+            if not self.disable:
+                pulse.remove(self.beat)
+            with self.get_lock():  # type: ignore[no-untyped-call]
+                if self.seen:
+                    self.last_print_t = time.time()  # so that it is wiped
+                super().close()
+
+        def say(self, text: str) -> None:
+            say(text)
+
+    made: Bar = Above(**options)
     return made
+
+
+class _Line:
+    """A step without a terminal."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.started, self.told = what, time.monotonic(), False
+
+    def __enter__(self) -> _Line:
+        pulse.add(self.beat, say)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pulse.remove(self.beat)
+
+    def beat(self) -> None:
+        if not self.told and time.monotonic() - self.started >= BRIEF:
+            self.told = True
+            put(f"{self.what} …", "stderr")
 
 
 class Lines:
@@ -95,9 +169,11 @@ class Lines:
         self.shown, self.postfix = self.started, ""
 
     def __enter__(self) -> Lines:
+        pulse.add(self._still, self.say)  # for an answer to Ctrl-C
         return self
 
     def __exit__(self, *_: object) -> None:
+        pulse.remove(self._still)
         if time.monotonic() - self.started >= BRIEF:
             self._show()
 
@@ -108,6 +184,9 @@ class Lines:
 
     def say(self, text: str) -> None:
         say(text)
+
+    def _still(self) -> None:
+        """Nothing moves here."""
 
     def set_postfix_str(self, text: str, refresh: bool = True) -> None:
         self.postfix = text

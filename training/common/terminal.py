@@ -12,9 +12,11 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 Stream = Literal["stdout", "stderr"]
+Around = Callable[..., AbstractContextManager[object]]
 Escape = Callable[[str], str]
 """One character → how it is written where it cannot stand itself."""
 
@@ -37,6 +39,10 @@ JOINED = (
     *("TELUGU", "TIRHUTA", *UNSPACED),
 )
 """Scripts in which ZWJ and ZWNJ choose a letter's shape, and so tell words apart."""
+
+
+around: Around = nullcontext
+"""What takes a bar away while a line is printed; progress.py sets it."""
 
 
 def python_escape(character: str) -> str:
@@ -135,8 +141,9 @@ def put(text: str, on: Stream, escape: Escape = python_escape, *, heading: str =
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        stream.write(heading + shown(text, encoding, escape) + end)
-        stream.flush()
+        with around(stream):
+            stream.write(heading + shown(text, encoding, escape) + end)
+            stream.flush()
     except BrokenPipeError:
         setattr(sys, on, None)
 

@@ -14,14 +14,22 @@ from training.corpus.ledger import Count
 LOOKED_AT, EVERY = 20_000, 101
 """Texts that are all looked at, and one in so many of the others."""
 _MARKUP = re.compile(r"</?[a-zA-Z][^>]{0,40}>|\*\*|\]\(|\\n|&(?:#\d+|#x[0-9a-fA-F]+|[A-Za-z]{2,8});")
+_PLACEHOLDER = re.compile(
+    r"\{\s*(?:\w[\w .:-]{0,30})?\s*\}|(?<![\w%])%(?:\(\w+\)|\d\$)?[sd]\b|\[[A-Z][A-Z0-9_ -]{1,30}\]"
+    r"|<[A-Z][A-Z0-9_ -]*>|(?<!\w)#\w+#|__\w+?__|(?<!_)_{3,}"
+)
+"""{L}, {name}, {{name}}, ${name}, %s, %(name)s, [NAME], <NAME>, #animal#, __NAME__, and a blank: ____."""
 _LINK = re.compile(r"https?://|\bt\.co/|\bwww\.")
 _OPENINGS = 50_000
 
+PLACEHOLDERS = "hold a placeholder"
 LIMITS: dict[str, tuple[float, str, str]] = {
     "long": (0.5, "are longer than the 280 characters of a post", "cut or leave out the long ones, or [filter] has "
              "nothing to keep"),
     "script": (0.05, "are in another script than the rest", "take them out if the bot should speak one language"),
-    "markup": (0.05, "hold markup (<tag>, **, ](, \\n, &amp;)", "take it out, or the bot learns to write it"),
+    "markup": (0.01, "hold markup (<tag>, **, ](, \\n, &amp;)", "take it out, or the bot learns to write it"),
+    "placeholders": (0.0, PLACEHOLDERS, "the bot learns to write it as it stands: write what it stands for, or "
+                     "take these texts out"),
     "links": (0.2, "begin with an @name or hold a link", "[corpus] links and mentions say whether these stay"),
     "wrapped": (0.3, "end in the middle of a sentence that the next goes on with",
                 "lines were wrapped: put blank lines between the texts, or say --form paragraphs"),
@@ -65,6 +73,8 @@ class Watch:
             self.counts["long"].add(text)
         if _MARKUP.search(text):
             self.counts["markup"].add(text)
+        if _PLACEHOLDER.search(text):
+            self.counts["placeholders"].add(text)
         if text[:1] == "@" or _LINK.search(text):
             self.counts["links"].add(text)
         if len(words) < 4 and (script := _script(text)) not in ("cjk", "kana", "thai", "lao", "khmer", "myanmar"):

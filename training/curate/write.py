@@ -24,13 +24,15 @@ from training.judge.blocks import read_candidate, verdict_lines
 from training.judge.judge import Judging, Verdict
 from training.judge.likeness import LikenessIndex
 from training.judge.rule import Context
-from training.judge.rules import CHOSEN, names_of
+from training.judge.rules import CHOSEN, GLOSSES, names_of
 from training.settings import FilterSettings
 
 T = TypeVar("T")
 
 EXACT = 200_000_000
 """Up to this many comparisons, the nearest original is sought among all: half a minute on two cores."""
+LONG, RARE = 8, 0.01
+"""Rows of a table, and the share of the texts below which a longer one has no row for a rule."""
 ALLOWED = ("link", "mention", "hashtag", "cashtag")
 """Rules that the posting function checks again; records made without one of them say so."""
 
@@ -80,14 +82,20 @@ class Filtered:
         return self.counts["set-apart"]
 
     def table(self, settings: FilterSettings) -> str:
-        """How many candidates each rule rejected, in the order in which they are asked."""
+        """How many candidates each rule rejected, in the order in which they are asked; rules that took hardly any are
+        counted together where the table would be long."""
         total = sum(self.counts.values())
-        rows = [
-            f"  {name:<16}{self.counts[name]:>10,}{self.counts[name] / total:>8.1%}"
-            for name in (*names_of(settings), *reversed(CHOSEN))
-            if self.counts[name]
-        ]
-        return "\n".join([f"  {'verdict':<16}{'texts':>10}{'share':>8}", *rows, f"  {'all':<16}{total or 1:>10,}"])
+        names = [name for name in (*names_of(settings), *reversed(CHOSEN)) if self.counts[name]]
+        few = [name for name in names if self.counts[name] < RARE * total and name not in (*CHOSEN, "set-apart")]
+        few *= len(names) > LONG and len(few) > 1
+
+        def row(name: str, count: int, gloss: str) -> str:
+            return f"  {name:<16}{count:>10,}{count / total:>8.1%}  {gloss}".rstrip()
+
+        rows = [row(name, self.counts[name], GLOSSES.get(name, "")) for name in names if name not in few]
+        if few:
+            rows.insert(-1, row(f"{len(few)} more rules", sum(self.counts[n] for n in few), f"{RARE:.0%} or less each"))
+        return "\n".join([f"  {'rule':<16}{'texts':>10}{'share':>8}", *rows, f"  {'all':<16}{total or 1:>10,}"])
 
 
 def write(

@@ -16,7 +16,7 @@ from training.common.text import normal_form
 from training.judge.band import Band
 from training.judge.base_like import BaseLike
 from training.judge.rule import Context, Text
-from training.judge.rules import PASSED, edges_of, lines_of, rules_of
+from training.judge.rules import PASSED, edges_of, emoji_of, lines_of, rules_of
 from training.sample.candidates import Candidate
 from training.sample.stop_rules import StopRules
 from training.settings import Bot, FilterSettings
@@ -98,7 +98,8 @@ class Judge:
         self._comparisons = [(rule, rule.comparison) for rule in self.rules if rule.comparison]
         self._set_apart = [rule.question for rule in self.rules if rule.question and not rule.rejects]
         normals, past = ([normal_form(text) for text in texts] for texts in (reference.originals, reference.history))
-        self.context = Context(settings, normals, past, band, lines_of(reference.corpus), edges_of(reference.corpus))
+        own = reference.corpus
+        self.context = Context(settings, normals, past, band, lines_of(own), edges_of(own), emoji_of(own))
         _ = self.context.lines, self.context.words  # fails now if these settings cannot be
 
     def verdicts(self, candidates: Sequence[Candidate]) -> list[Verdict]:

@@ -84,6 +84,8 @@ class Context:
     """Fewest and most lines of the corpus's texts."""
     edges: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
     """The kinds of characters with which they begin and end; empty: any."""
+    emoji: frozenset[str] | None = None
+    """The emoji and other symbols that a text may hold; None: any."""
     _made: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, make: Callable[[Context], T]) -> T:

@@ -17,6 +17,7 @@ from post_tweet.xtext import find_link, find_mention, weighted_length
 
 from training.common.text import count_words, is_unspaced, words_of
 from training.corpus.clean import unclean
+from training.corpus.look import is_emoji
 from training.judge import copies
 from training.judge.own import own_names, own_rules
 from training.judge.rule import Context, Rule, Text
@@ -41,6 +42,8 @@ def characters(text: Text, context: Context) -> str | None:
         return None if allowed.issuperset(found) else f"holds {next(c for c in found if c not in allowed)!r}"
     if "\ufffd" in found:
         return "holds bytes that are not a character"  # half an emoji
+    if context.emoji is not None and (strange := emoji_in(found) - context.emoji):
+        return f"holds {min(strange)}, which no text of the corpus holds"
     if found.isprintable():
         return None
     if odd := unclean(found):
@@ -50,6 +53,24 @@ def characters(text: Text, context: Context) -> str | None:
 
 _JOINS_NOTHING = re.compile("(?:^|\\s)[\u200c\u200d]|[\u2190-\u2bff\ufe0f\U0001f000-\U0001fbff]\u200d(?:\\s|$)")
 """A joiner with nothing before it, or after an emoji nothing behind. After letters it may shape the last one."""
+
+
+def emoji_in(text: str) -> frozenset[str]:
+    """Its emoji and other symbols; a skin's colour is none."""
+    if text.isascii():
+        return frozenset()
+    return frozenset(c for c in set(text) if is_emoji(c) and not "\U0001f3fb" <= c <= "\U0001f3ff")
+
+
+def emoji_of(corpus: Sequence[str]) -> frozenset[str] | None:
+    """Those that the corpus's texts hold: a base model has read others, and puts them where these writers put none.
+    None, any, where more than 1 text in 50 holds one of its own, so that the next text may bring another."""
+    if len(corpus) < EDGES_FROM:
+        return None
+    each = [found for text in corpus if (found := emoji_in(text))]
+    texts_with = Counter(c for found in each for c in found)
+    own = sum(any(texts_with[c] == 1 for c in found) for found in each)
+    return None if own > len(corpus) / 50 else frozenset(texts_with)
 
 
 def lines(text: Text, context: Context) -> str | None:
@@ -317,6 +338,37 @@ RULES: tuple[Rule, ...] = (
     Rule("opening"),
     Rule("set-apart", set_apart, rejects=False),
 )
+
+
+GLOSSES = {
+    "unfinished": "cut off before its end",
+    "characters": "a character or an emoji that yours do not hold",
+    "lines": "more or fewer lines than yours",
+    "edges": "begins or ends as none of yours does",
+    "digits": "a number",
+    "mention": "an @name",
+    "hashtag": "a #hashtag",
+    "cashtag": "a $ sign",
+    "link": "a link",
+    "length": "longer than X allows",
+    "too-short": "too few words",
+    "unbalanced": "a bracket or quotation mark without its other half",
+    "dangling": "stops in mid-sentence",
+    "repetition": "says the same words again and again",
+    "vocabulary": "a word that is in no text of yours nor common",
+    "blocked": "a slur, or a word that the bot may not say",
+    "band": "far more predictable or far odder than yours",
+    "duplicate": "written before",
+    "copied-run": "several words in a row are out of one of yours",
+    "copy": "hardly different from one of yours",
+    "near-duplicate": "hardly different from another new one",
+    "base-like": "what the model wrote before it had read yours",
+    "opening": "too many others begin like it",
+    "set-apart": "a person reads it first",
+    "kept": "chosen",
+    "spare": "good, too, but not needed",
+}
+"""Verdict → what it says of a text, in a few words for its writer. Rules of a bot's own are told by their names."""
 
 
 def rules_of(settings: FilterSettings, folder: Path) -> tuple[Rule, ...]:

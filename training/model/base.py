@@ -135,7 +135,7 @@ def _released(name: str, cache: Path, layouts: frozenset[str], progress: bool) -
     release, folder = openai.RELEASES[name], cache / name
     record = Record(folder)
     if all(record.fresh(file) for file in openai.FILES):
-        log.info("%s: ready in %s, nothing to download", name, folder)
+        log.debug("%s: ready in %s, nothing to download", name, folder)
         return BaseModel(name, folder, release.hparams, record.sha())
     if HF_LAYOUT in layouts and hub.known(HUB_NAMES[name], cache):
         return replace(_from_hub(name, HUB_NAMES[name], cache), name=name)
@@ -246,7 +246,7 @@ def _built(cache: Path, name: str, place: str, source: str, build: Callable[[Pat
     folder = cache / place
     record = Record(folder)
     if record.source == source and record.files and all(record.fresh(file) for file in record.files):
-        log.info("%s: ready in %s, nothing to build", name, folder)
+        log.debug("%s: ready in %s, nothing to build", name, folder)
         return folder
     started = time.monotonic()
     with _locked(folder.parent, folder.name):

@@ -22,7 +22,7 @@ import numpy as np
 
 from training.common.files import sync, write_whole
 from training.common.manifest import Manifest, digest_of, key_of
-from training.common.progress import Say
+from training.common.progress import Say, details
 from training.common.text import END_OF_TEXT
 from training.corpus.tokenizer import end_of_text, tokenizer_files
 from training.model import bundle
@@ -63,7 +63,7 @@ def convert(
     trained = trained_rows(checkpoint) if settings.vocabulary != "full" else None
     trimmed: Trimmed | None = None
     if trained and trained.harmless:
-        say(
+        details(say)(
             f"Vocabulary: {len(trained.rows):,} of {trained.of:,} tokens; the others hold "
             f"{trained.cut_held_out:.1e} of the probability a token on held-out texts."
         )
@@ -71,7 +71,7 @@ def convert(
     else:
         write(full, None, math.inf)
         if trained:
-            say(
+            details(say)(
                 f"Vocabulary: all {trained.of:,} tokens stay; those that the texts do not need hold "
                 f"{trained.cut_held_out:.1e} of the probability a token on held-out texts."
             )
@@ -88,7 +88,7 @@ def convert(
     _put(part, model)
     if cut_off := trained or trimmed:
         cut = {"trimmed": asdict(cut_off) | {"rows": len(cut_off.rows)}}
-    say(f"Converted {parameters:,} parameters to {model}.")
+    details(say)(f"Converted {parameters:,} parameters to {model}.")
     manifest.record(
         "convert", key, matters, started, [model], parameters=parameters, checkpoint=str(checkpoint.resolve()), **cut
     )

@@ -25,7 +25,7 @@ from training.common import jsonl, progress
 from training.common.errors import DeepproverbsError
 from training.common.files import read_note, sync, write_note, write_whole
 from training.common.manifest import Manifest, differing, digest_of, digests, key_of
-from training.common.progress import Say
+from training.common.progress import Say, details
 from training.corpus.read import load_arrays
 from training.corpus.tokenizer import load_tokenizer
 from training.model.base import BaseModel
@@ -166,7 +166,8 @@ def finetune(
     _discard_damaged(run, say)
     base.check()
     why = f" ({chosen.why})" if chosen.why else ""
-    say(f"Fine-tuning {base.name} with {trainer.title}{why} by the recipe {todo.recipe}: {todo.arithmetic}.")
+    say(f"Teaching your {todo.texts:,} texts to {base.name}, with {trainer.title}.")
+    details(say)(f"It is {trainer.title}{why}, by the recipe {todo.recipe}: {todo.arithmetic}.")
     started, resume = time.monotonic(), run / "checkpoint" / "resume"
     kept = run / "checkpoint" / "keep.npy"
     np.save(kept, np.array(sorted(keep), dtype=np.int64))
@@ -181,10 +182,13 @@ def finetune(
         "save_seconds": 20 if base.hparams.n_embd < 512 else 300,
     }
     measure = Measure.of(corpus, base.folder)
-    with progress.bar(todo.steps_per_epoch * todo.epochs, "fine-tuning", "step") as bar:
+    with progress.bar(todo.steps_per_epoch * todo.epochs, "learning", "step") as bar:
         program = trainer.recipes[todo.recipe]
+        bar.set_postfix_str("loading the model")
         try:
-            done = trainer.result(program, arguments, run / trainer.log, Done, lambda event: _show(event, bar, measure))
+            done = trainer.result(
+                program, arguments, run / trainer.log, Done, lambda event: _show(event, bar, todo, measure)
+            )
         except BaseException:
             with contextlib.suppress(OSError):  # a full disk; the reason is told already
                 write_note(run / LEFT, {name: digests(run / "checkpoint" / name) for name in UNFINISHED})
@@ -192,16 +196,19 @@ def finetune(
         bar.total = bar.n  # it may have ended early
     epochs = [asdict(epoch) | {"bits": round(measure.bits(epoch.held_out), 4)} for epoch in done.epochs]
     jsonl.write(metrics, epochs)
-    sync(checkpoint)
     before, *trained = done.epochs
     best = min(trained, key=lambda epoch: epoch.held_out)
+    details(say)(f"Held-out loss: {best.held_out:.3f} nats a token, before {before.held_out:.3f}.")
     say(
-        f"Best: epoch {best.epoch}, held-out loss {measure.text(best.held_out)} (before: {before.held_out:.3f}), "
-        f"{trained[-1].seconds:.0f} s of training."
+        f"Learnt in {trained[-1].seconds:.0f} s: it predicts texts it has not seen at "
+        f"{measure.bits(best.held_out):.3f} bits a character, before {measure.bits(before.held_out):.3f}; "
+        "lower is better."
     )
     made = [checkpoint, metrics]
-    manifest.record("finetune", key, facts, started, made, metrics=epochs, best_epoch=best.epoch)
-    shutil.rmtree(resume, ignore_errors=True)
+    with progress.step("Saving what was learnt"):
+        sync(checkpoint)
+        manifest.record("finetune", key, facts, started, made, metrics=epochs, best_epoch=best.epoch)
+        shutil.rmtree(resume, ignore_errors=True)
     return checkpoint
 
 
@@ -226,7 +233,7 @@ class Measure:
         return loss * self.tokens / self.characters / math.log(2)
 
     def text(self, loss: float) -> str:
-        return f"{loss:.3f}, {self.bits(loss):.3f} bits a character"
+        return f"{self.bits(loss):.3f} bits a character on texts it has not seen"
 
 
 def _discard_other(run: Path, key: str, say: Say) -> None:
@@ -256,20 +263,24 @@ def _discard_damaged(run: Path, say: Say) -> None:
             shutil.rmtree(run / "checkpoint" / name, ignore_errors=True)
 
 
-def _show(event: Event, bar: progress.Bar, measure: Measure) -> None:
+def _show(event: Event, bar: progress.Bar, todo: TrainingArguments, measure: Measure) -> None:
+    tell = details(bar.say)
     match event:
         case Step():
             bar.total = event.steps  # the end may be put off
             bar.update(event.step - bar.n)
-            bar.set_postfix_str(f"loss={event.loss:.2f}", refresh=False)
+            ended = event.step % todo.steps_per_epoch == 0
+            bar.set_postfix_str("trying it on texts it has not seen" if ended else "", refresh=ended)
         case Epoch(epoch=0):
-            bar.say(f"  before held-out loss {measure.text(event.held_out)}")
+            bar.set_postfix_str("")
+            tell(f"  before: {measure.text(event.held_out)}")
         case Epoch():
-            training = f" training {event.training:.3f}," if event.training is not None else ""
-            bar.say(f"  epoch {event.epoch}:{training} held-out loss {measure.text(event.held_out)}")
+            bar.set_postfix_str("")
+            training = f" training loss {event.training:.3f};" if event.training is not None else ""
+            tell(f"  epoch {event.epoch}:{training} {measure.text(event.held_out)}")
         case Trimmed() if event.rows < event.of:
-            bar.say(f"  a step's softmax is over {event.rows:,} of the {event.of:,} tokens")
+            tell(f"  a step's softmax is over {event.rows:,} of the {event.of:,} tokens")
         case Resumed():
             bar.say(f"  going on in epoch {event.epoch}, after its batch {event.batch}")
         case Interrupted():
-            bar.say("  saved; the same command goes on from here")
+            tell(f"  saved in epoch {event.epoch}, after its batch {event.batch}")

@@ -21,7 +21,7 @@ from training.model.generator import generator
 Floats = NDArray[np.float64]
 BATCH = 64
 BLOCK = 2048
-"""Texts between two steps of the progress bar."""
+"""Texts that are handed over at a time."""
 
 
 class Scorer:
@@ -41,10 +41,14 @@ class Scorer:
             intra_threads=1,
         )
 
-    def rows(self, rows: Sequence[list[str]]) -> Floats:
+    def rows(self, rows: Sequence[list[str]], on_progress: Callable[[int], object] = lambda more: None) -> Floats:
         """Mean log-probability of each; the first token is given."""
-        results = self.generator.score_batch(list(rows), max_batch_size=BATCH)
-        return np.array([float(np.mean(result.log_probs)) for result in results])
+        scores = np.empty(len(rows))
+        # Asynchronous, so that what is done is seen, and Ctrl-C taken, while the rest is at work.
+        for at, job in enumerate(self.generator.score_batch(list(rows), max_batch_size=BATCH, asynchronous=True)):
+            scores[at] = np.mean(job.result().log_probs)
+            on_progress(1)
+        return scores
 
     def texts(self, texts: Sequence[str], on_progress: Callable[[int], object] = lambda more: None) -> Floats:
         """Mean log-probability of each; NaN where the model lacks one of its tokens. `on_progress` is called with how
@@ -59,9 +63,9 @@ class Scorer:
                 if found and None not in found:
                     rows.append([end, *(self.names[row] for row in found if row is not None), end])
                     places.append(place)
+            on_progress(len(some) - len(rows))
             if rows:
-                scores[places] = self.rows(rows)
-            on_progress(len(some))
+                scores[places] = self.rows(rows, on_progress)
         return scores
 
 
@@ -89,5 +93,6 @@ def of_training(model: Path, corpus: Path, most: int) -> Floats:
 
 def text_scores(model: Path, texts: Sequence[str]) -> Floats:
     """Scores under a model, with a progress bar."""
-    with bar(len(texts), f"scored under the {model.name}", "text", delay=2) as shown:
+    what = "compared with the model as it was" if model.name == "base" else "scored"
+    with bar(len(texts), what, "text", delay=2, leave=False) as shown:
         return Scorer(model).texts(texts, shown.update)

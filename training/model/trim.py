@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from training.common.progress import Say
+from training.common.progress import Say, details
 from training.model.converted import Converted
 from training.model.generator import generator
 from training.settings import SampleSettings
@@ -79,9 +79,9 @@ def choose_rows(
         f"texts, {cut.cut_held_out:.1e} on held-out ones"
     )
     if saved < WORTH or max(cut.cut_sampled, cut.cut_held_out) > HARMLESS:
-        say(f"Vocabulary: all {total:,} tokens stay; it would take {result}.")
+        details(say)(f"Vocabulary: all {total:,} tokens stay; it would take {result}.")
         return None
-    say(f"Vocabulary: {result}; {saved:.0%} of the arithmetic saved.")
+    details(say)(f"Vocabulary: {result}; {saved:.0%} of the arithmetic saved.")
     return cut
 
 

@@ -125,7 +125,7 @@ def _hold_out(look: Look) -> Iterator[Fit]:
     different = look.texts - look.duplicates
     if different < FEW:
         share = 0.25 if different < FEW // 2 else 0.2
-        yield Fit("corpus.hold_out", share, f"A tenth of {different} texts is too few to measure the loss on")
+        yield Fit("corpus.hold_out", share, f"A tenth of {different} texts is too few to try the model on")
 
 
 def _max_tokens(look: Look) -> Iterator[Fit]:

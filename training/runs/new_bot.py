@@ -38,14 +38,24 @@ NOTHING_TAKEN_OUT: dict[str, Any] = {"drop": (), "links": "keep", "mentions": "k
 """Where what was taken out once would leave something to be taken out again."""
 
 
+def is_name(text: str) -> bool:
+    """Whether a bot can be called so."""
+    return bool(re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,39}", text))
+
+
+def name_like(text: str) -> str:
+    """The name nearest to a text; empty where it has no letter."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"^[^A-Za-z]+", "", text)).strip("-")[:40]
+
+
 def folder_of(name: str) -> Path:
     """Where a new bot of this name is made.
 
     Raises:
         WrongUse: it is no name, or taken.
     """
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,39}", name):
-        near = re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"^[^A-Za-z]+", "", name)).strip("-")[:40]
+    if not is_name(name):
+        near = name_like(name)
         hint = f"; {near!r} would do" if near else ""
         raise WrongUse(f"A bot cannot be called {name!r}, only by letters, digits and -, a letter first{hint}.")
     folder = BOTS / name

@@ -16,7 +16,7 @@ from pathlib import Path
 from training.common.errors import DeepproverbsError
 from training.common.manifest import Manifest, key_of
 from training.common.paths import MODELS, ROOT
-from training.common.progress import Progress, Say
+from training.common.progress import Progress, Say, details, step
 from training.corpus import build as corpus
 from training.corpus.read import load_built, load_corpus
 from training.corpus.tokenizer import end_of_text, load_tokenizer, tokenizer_files
@@ -46,13 +46,14 @@ def prepare(bot: Bot, say: Say = print) -> None:
         if not script.exists():
             raise DeepproverbsError(f"{script} is missing; [corpus] prepare names it.")
         say(f"Running {script}, the bot's program that writes {', '.join(path.name for path in missing)}.")
-        result = subprocess.run(
-            [sys.executable, str(script), str(bot.folder)],
-            capture_output=True,
-            encoding="utf-8",
-            errors="backslashreplace",  # it may print anything
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        with step(f"Running {script.name}"):
+            result = subprocess.run(
+                [sys.executable, str(script), str(bot.folder)],
+                capture_output=True,
+                encoding="utf-8",
+                errors="backslashreplace",  # it may print anything
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
         if result.returncode:
             last = (result.stderr.strip().splitlines() or ["no message"])[-1]
             raise DeepproverbsError(f"{script} failed: {last}")
@@ -78,13 +79,18 @@ def build_corpus(bot: Bot, files: list[Path], out: Path, tokenizer_folder: Path,
     else:
         started = time.monotonic()
         tokenizer, end = load_tokenizer(tokenizer_folder), end_of_text(tokenizer_folder)
-        counts = corpus.build(files, out, bot.corpus, tokenizer, end)
+        with step("Reading your texts"):
+            counts = corpus.build(files, out, bot.corpus, tokenizer, end)
         made = [out / name for name in corpus.MADE]
         manifest.record("corpus", key, plain(bot.corpus), started, made, counts=asdict(counts), files=files)
     say(
-        f"Corpus: {counts.texts:,} texts ({counts.duplicates} duplicates dropped), {counts.words:,} words, "
-        f"{counts.tokens:,} tokens; median {counts.length_median}, 90 % up to {counts.length_p90}, longest "
-        f"{counts.longest} tokens; {counts.held_out_texts} texts held out."
+        f"Your texts: {counts.texts:,}"
+        + f" ({counts.duplicates:,} more say the same as others)" * bool(counts.duplicates)
+        + f"; the model does not see {counts.held_out_texts:,} of them, to be tried on later."
+    )
+    details(say)(
+        f"Corpus: {counts.words:,} words, {counts.tokens:,} tokens; median {counts.length_median}, 90 % up to "
+        f"{counts.length_p90}, longest {counts.longest} tokens."
     )
     return counts
 
@@ -105,8 +111,9 @@ def draw(
     """Candidates from number `first` on, without end, by the engine that suits the machine. `run`: where it keeps what
     it measured."""
     converted = Converted(model)
-    engine = make_engine(choose_plan(converted, bot.sample, say), converted, bot.sample, rules, run)
-    say(f"Sampling: {engine.about}.")
+    with step("Loading the model"):
+        engine = make_engine(choose_plan(converted, bot.sample, say), converted, bot.sample, rules, run)
+    details(say)(f"Sampling: {engine.about}.")
     with closing(sample(engine, converted, bot.sample, first, rules.id if rules else "")) as batches:
         yield from batches
 
@@ -134,7 +141,8 @@ def convert_model(bot: Bot, run: Path, checkpoint: Path, say: Say = print) -> Pa
     originals: list[str] = []
     if bot.sample.vocabulary != "full":
         originals = reference_of(bot, run).originals
-    return convert.convert(run, checkpoint, say, originals, bot.sample)
+    with step("Making the model ready to write"):
+        return convert.convert(run, checkpoint, say, originals, bot.sample)
 
 
 def check_corpus(bot: Bot, run: Path, tokenizer_folder: Path, say: Say, force: bool) -> None:
@@ -144,7 +152,9 @@ def check_corpus(bot: Bot, run: Path, tokenizer_folder: Path, say: Say, force: b
     def count_tokens(texts: Sequence[str]) -> list[int]:
         return [len(each.ids) for each in tokenizer.encode_batch(list(texts))]
 
-    preflight.tell(preflight.check(bot, reference.corpus, reference.more, count_tokens), bot, say, force)
+    with step("Asking each rule of your own texts"):
+        found = preflight.check(bot, reference.corpus, reference.more, count_tokens)
+    preflight.tell(found, bot, say, force)
 
 
 def finetune_model(
@@ -152,18 +162,21 @@ def finetune_model(
 ) -> tuple[base_model.BaseModel, Path]:
     """`corpus`, `base`, `finetune`. Returns the base model and the checkpoint. `set_up`: install the trainer, if it is
     missing. `force`: also if the pool cannot be filled, and nano on whatever the corpus is."""
-    preflight.check_settings(bot)
+    with step("Looking at the bot's settings"):
+        preflight.check_settings(bot)
     layouts = base_model.layouts_of(bot.model)
     choice = choose_trainer(bot.finetune.trainer, layouts, bot.finetune.recipe, trainers.install if set_up else None)
     prepare(bot, say)
-    base = base_model.locate(bot.model, MODELS, choice.trainer.bases)
+    with step(f"Looking for the model {bot.model}"):
+        base = base_model.locate(bot.model, MODELS, choice.trainer.bases)
     build_corpus(bot, [bot.corpus_file], run, base.folder, say)
     nano.check(bot, run, base.folder, say, force)
     check_corpus(bot, run, base.folder, say, force)
     keep: set[int] = set()
-    if bot.sample.vocabulary != "full":
-        texts = [*reference_of(bot, run).originals, *bot.sample.prefixes]
-        keep = {token for each in load_tokenizer(base.folder).encode_batch(texts) for token in each.ids}
+    with step("Choosing the tokens that the bot needs"):
+        if bot.sample.vocabulary != "full":
+            texts = [*reference_of(bot, run).originals, *bot.sample.prefixes]
+            keep = {token for each in load_tokenizer(base.folder).encode_batch(texts) for token in each.ids}
     return base, finetune.finetune(run, base, bot.finetune, say, choice, sorted(keep))
 
 
@@ -171,10 +184,12 @@ def exact_plan(bot: Bot, run: Path, model: Path, say: Say = print) -> Plan:
     """The plan for sampling the run's model, after its probabilities have been compared with float32's."""
     converted = Converted(model)
     while True:
-        plan = choose_plan(converted, bot.sample, say)
+        with step("Getting ready to write"):
+            plan = choose_plan(converted, bot.sample, say)
         check_plan(plan, converted, bot.sample, None, run)
-        found = measure(plan, converted, run / "corpus.npz", run)
-        say(
+        with step("Checking that the fast way writes what the exact one would"):
+            found = measure(plan, converted, run / "corpus.npz", run)
+        (details(say) if found.fine else say)(
             f"Sampling with {plan.engine} in {plan.compute_type}: {found.mean:.4f} nats a token from float32, "
             f"{found.first:.4f} at the first one."
         )
@@ -194,7 +209,10 @@ def train(bot: Bot, run: Path, say: Say = print, set_up: bool = False, force: bo
     base, checkpoint = finetune_model(bot, run, say, set_up, force)
     model = convert_model(bot, run, checkpoint, say)
     exact_plan(bot, run, model, say)
-    return model, convert.convert_base(run, base.folder, model, say, base.check) if wants_base(bot) else None
+    if not wants_base(bot):
+        return model, None
+    with step("Making the model as it was before ready, to compare with"):
+        return model, convert.convert_base(run, base.folder, model, say, base.check)
 
 
 def wants_base(bot: Bot) -> bool:

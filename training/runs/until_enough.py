@@ -12,13 +12,16 @@ import time
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+from training.common import jsonl
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import part_file
 from training.common.manifest import Manifest, key_of
-from training.common.progress import Progress, Say
+from training.common.progress import Progress, Say, details, step
+from training.common.text import indented
 from training.curate.choose import KEPT, SET_APART, Chooser, Chosen
 from training.curate.decisions import Decisions
 from training.curate.write import Filtered, review_file, write
@@ -48,12 +51,14 @@ def sample_and_filter(
     say: Say = print,
     base: Path | None = None,
     more: bool = True,
+    examples: int = 0,
 ) -> Path:
     """Sample until enough texts have passed to choose from, or the budget is spent; write verdicts and pool.jsonl.
 
     Args:
         base: the converted base model, for a second opinion on each text.
         more: after a round whose texts are in the pool, do another, even with the same settings.
+        examples: so many of the chosen texts are shown.
 
     Raises:
         DeepproverbsError: no text passed.
@@ -78,10 +83,12 @@ def sample_and_filter(
     history = [*history, *(record["text"] for record in waiting), *Decisions(run).gone()]
     check_prefixes(bot)
     started = time.monotonic()
-    band = measure(bot.filter, model, run / "corpus.npz", base)
-    second = base_like.measure(bot.filter, model, run / "corpus.npz", base)
+    with step("Reading your own texts with the model"):
+        band = measure(bot.filter, model, run / "corpus.npz", base)
+        second = base_like.measure(bot.filter, model, run / "corpus.npz", base)
     judging = Judging(bot, stages.reference_of(bot, run, history), band, model, base, second)
-    judge = judging.judge()
+    with step("Getting the rules ready"):
+        judge = judging.judge()
     if notice := judge.context.names.notice:
         say(notice)
     rules = judge.stop_rules() if bot.sample.early_stop else None
@@ -89,7 +96,9 @@ def sample_and_filter(
     with part_file(verdicts) as out:
         source = Source(store, run, judging, judge, rules, this.first)
         chosen = until_enough(source, out)
-        filtered = write(chosen, judging, pool, out, this.number, waiting)
+        with step("Writing down what was chosen"):
+            filtered = write(chosen, judging, pool, out, this.number, waiting)
+    _say_examples(pool, examples, filtered.kept, say)
     _say_result(filtered, judging, run, say)
     if not filtered.kept and not filtered.set_apart:
         raise DeepproverbsError(
@@ -115,7 +124,7 @@ def sample_and_filter(
         **({"filled": this.filled} if this.filled else {}),
     )
     manifest.keep(rounds.STAGE, review)
-    say(f"Pool: {filtered.kept:,} texts in {pool}.")
+    details(say)(f"Pool: {filtered.kept:,} texts in {pool}.")
     if filtered.set_apart:
         say(f"{filtered.set_apart:,} more are to be read first: `{owner.command('review', run)}` shows them to you.")
     if not filtered.kept:
@@ -188,7 +197,7 @@ def until_enough(source: Source, verdicts: TextIO) -> Chosen:
     # In a language without lists a person reads every text.
     wanted_verdict = SET_APART if source.judge.context.names.unread else KEPT
     wanted, budget = math.ceil(bot.count * bot.filter.choose_from), budget_of(bot)
-    with Progress(wanted, "passed") as progress, closing(source.judged(progress.say)) as found:
+    with Progress(wanted, "good texts") as progress, closing(source.judged(progress.say)) as found:
         while True:
             while (passed := tally.first(wanted)) is None and tally.candidates < budget:
                 judged = next(found)
@@ -207,6 +216,12 @@ def until_enough(source: Source, verdicts: TextIO) -> Chosen:
             # At least 5 % more: choosing again costs as much as before.
             wanted += math.ceil(max(missing * bot.filter.choose_from, wanted / 20))
             progress.want(wanted)
+
+
+def _say_examples(pool: Path, count: int, of: int, say: Say) -> None:
+    """Some of the new texts: what the writer came for. They are shuffled, so the first ones are as good as any."""
+    if texts := [f"  {indented(record['text'], 2)}" for record in islice(jsonl.records(pool), count)]:
+        say("\n".join([f"{len(texts)} of the {of:,} new texts:", *texts]) if len(texts) < of else "\n".join(texts))
 
 
 def _say_result(filtered: Filtered, judging: Judging, run: Path, say: Say) -> None:

@@ -17,7 +17,7 @@ from training.common.errors import DeepproverbsError, WrongUse
 from training.common.files import read_note, write_note
 from training.common.machine import cores, free_memory, processor
 from training.common.manifest import key_of
-from training.common.progress import Say
+from training.common.progress import Say, details, step
 from training.model.converted import Converted
 from training.sample.engine import Engine, Plan, Task, Unavailable
 from training.sample.engines import ENGINES, task_of
@@ -52,10 +52,11 @@ def choose_plan(converted: Converted, settings: SampleSettings, say: Say = print
     if key in known:
         return Plan(**known[key])
     started = time.monotonic()
-    tried = list(_measured(plans, converted, settings))
+    with step("Trying how this machine writes fastest"):
+        tried = list(_measured(plans, converted, settings))
     best = max(tried, key=lambda plan: plan.speed)
     write_note(path, {**known, key: asdict(best)})
-    say(
+    details(say)(
         f"Sampling: tried {len(tried)} settings in {time.monotonic() - started:.0f} s, "
         f"{min(p.speed for p in tried):,.0f} to {best.speed:,.0f} tokens/s."
     )
