@@ -18,6 +18,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
+from post_tweet import dropped
 from post_tweet.checks import SEALED
 from post_tweet.errors import PoolBroken, Unreachable
 from post_tweet.files import BATCHES
@@ -58,6 +59,8 @@ class Plan:
     files: list[tuple[Batch, bytes]] = field(default_factory=list)
     records: list[tuple[str, PostRecord]] = field(default_factory=list)
     """(key, what is written there), of posts that have no record or a damaged one."""
+    dropped: dict[str, str] | None = None
+    """What can be read of dropped.jsonl; None: it stays."""
     given_up: PostRecord | None = None
     state: State | None = None
     """None: it stays."""
@@ -137,6 +140,7 @@ class Repair:
             )
         batches, empty = self._batches(layout, plan)
         self._records(state, plan)
+        self._dropped(plan)
         withdrawn = self.withdrawn | empty
         if self.uncertain:
             plan.said.insert(
@@ -241,6 +245,17 @@ class Repair:
             plan.records.append((key or f"{self.pool.posts}{time[:4]}/{index}.json", post))
             plan.said.append(f"The record of the post of text {index:,} is missing or damaged, and written again.")
 
+    def _dropped(self, plan: Plan) -> None:
+        """The texts that people dropped, if the file of them is damaged."""
+        try:
+            dropped.read(self.pool.store)
+        except PoolBroken:
+            plan.dropped = dropped.salvaged(self.pool.store.get(dropped.FILE)[0])[0]
+            plan.said.append(
+                f"{dropped.FILE} is damaged: {len(plan.dropped):,} of the texts that people dropped are kept; the "
+                "others may come again, unless their runs' reviews are published once more."
+            )
+
     def _rebuilt(self, plan: Plan, state: State, batches: tuple[Batch, ...], withdrawn: Numbers) -> State:
         """The state of a pool whose posts since are known by their records alone."""
         behind = max(state.next, self.last + 1)
@@ -316,6 +331,8 @@ def carry_out(pool: FilledPool, plan: Plan) -> None:
         pool.put_over(batch.key, data)
     for key, post in plan.records:
         pool.put_over(key, post.dump())
+    if plan.dropped is not None:
+        pool.put_over(dropped.FILE, dropped.dump(plan.dropped))
     if plan.state and not pool.save(plan.state, plan.etag):
         raise Unreachable(f"{pool.store.url} was changed during the repair; run it again.")
     if plan.given_up:

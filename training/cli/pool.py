@@ -112,7 +112,9 @@ def status_text(status: dict[str, Any]) -> str:
     lines = [
         f"{status['pool']}: {status['remaining']:,} of {status['texts']:,} text{'s' * (status['texts'] != 1)} left, "
         f"for {days:,.0f} day{'s' * (round(days) != 1)} at the present pace, "
-        f"{status['batches']} batch{'es' * (status['batches'] != 1)}, {status['withdrawn']:,} withdrawn",
+        f"{status['batches']} batch{'es' * (status['batches'] != 1)}, {status['withdrawn']:,} withdrawn"
+        + f", {status['dropped']:,} dropped by people"
+        * (status["dropped"] > 0),
         f"last post: {last['time']} for {last['slot']} (id {last['tweet_id']})" if last else "no post yet",
     ]
     if status["runs"]:
