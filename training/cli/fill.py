@@ -47,20 +47,27 @@ def show_added(url: str, added: Appended) -> None:
     from post_tweet.store import open_store
 
     pool = Pool(open_store(url)).status()
-    facts = {"pool": url, "added": added.added, "already": added.already}
+    facts = {"pool": url, "added": added.added, "already": added.already, "dropped": added.dropped}
     show({**facts, "texts": pool["texts"], "unused": pool["remaining"]}, told_added(url, added, pool))
     warn(low(pool))
 
 
 def told_added(url: str, added: Appended, pool: dict[str, Any]) -> str:
     """The same as a sentence. `pool`: its status."""
-    if added.added:
-        text = f"Added {added.added:,} text{'s' * (added.added != 1)} to {url}" + (
-            f"; {added.already:,} were there" * (added.already > 0)
-        )
-    else:
-        text = f"Nothing added to {url}: all {added.already:,} texts are already there"
-    return f"{text}; the pool now holds {pool['texts']:,}, {pool['remaining']:,} unused."
+
+    def were(count: int) -> str:
+        return f"{count:,} {'was' if count == 1 else 'were'}"
+
+    left_out = "".join(
+        [
+            f"; {were(added.already)} there already" * (added.already > 0),
+            f"; {were(added.dropped)} dropped before and stay{'s' * (added.dropped == 1)} out" * (added.dropped > 0),
+        ]
+    )
+    text = (
+        f"Added {added.added:,} text{'s' * (added.added != 1)} to {url}" if added.added else f"Nothing added to {url}"
+    )
+    return f"{text}{left_out}; the pool now holds {pool['texts']:,}, {pool['remaining']:,} unused."
 
 
 @command("report", section=READ)
