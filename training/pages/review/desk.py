@@ -185,7 +185,8 @@ class Desk:
         """The text that is in the pool, or would come there: the edited one, if there is one."""
         if STATUS[self.status[number]] == "edit" and (line := self.decisions.decided(text_id(self.texts[number]))):
             return line.edited
-        return self.written.get(number, self.texts[number])
+        text = self.texts[number]
+        return text if text in self.pool.index else self.written.get(number, text)
 
     def look_again(self, id: str) -> None:
         """Note what was decided about a text."""
