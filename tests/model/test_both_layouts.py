@@ -98,7 +98,7 @@ def test_a_llama_is_for_pytorch_alone(tmp_path: Path) -> None:
     found = locate(str(folder), tmp_path / "cache", HF)
     shape = Hparams(12_288, 128, 32, 2, 2, n_head_kv=1, architecture="llama")
     assert (found.folder, found.hparams) == (folder, shape)
-    with pytest.raises(WrongUse, match=r"is no GPT-2, which is all that TensorFlow 1.15 can train; set --trainer to"):
+    with pytest.raises(WrongUse, match=r"is not a GPT-2, which is all that TensorFlow 1.15 can train; set --trainer"):
         locate(str(folder), tmp_path / "cache", OPENAI)
 
 

@@ -125,7 +125,7 @@ def led(*addresses: str) -> requests.Response:
 def test_nobody_is_led_from_https_to_http() -> None:
     start = "https://mirror.example/a"
     for way in ([start, "http://mirror.example/b"], [start, "http://x.example/b", "https://y.example/c"]):
-        with pytest.raises(DeepproverbsError, match=r"leads on to http://.*not encrypted; name another mirror"):
+        with pytest.raises(DeepproverbsError, match=r"redirects to http://.*not encrypted; name another mirror"):
             mirror._check_way(start, led(*way))
     mirror._check_way(start, led(start, "https://cdn.example/b"))
     mirror._check_way(start, led(start))

@@ -1,7 +1,7 @@
 """How new and how varied a pool is, beside real texts and candidates: numbers for the report.
 
 In:  RUN/pool.jsonl, RUN/candidates.jsonl, RUN/corpus.txt and corpus.npz (which texts were held out), RUN/metrics.jsonl.
-Out: RUN/quality.json, and a table. `deepproverbs report --run DIR`
+Out: RUN/quality.json, which `deepproverbs report --json` prints; training/pages/report says what it means.
 
 Three sets are measured against the training texts: the pool, the held-out texts (people who wrote about the same,
 unseen by the model) and the candidates that were written to their end. Formulas, over words of the normal form:
@@ -239,24 +239,3 @@ def _loss(path: Path) -> dict[str, float]:
         return {}
     losses = [record["held_out"] for record in jsonl.records(path) if "held_out" in record]
     return {"before": losses[0], "best": min(losses)} if losses else {}
-
-
-def table(result: dict[str, Any]) -> str:
-    """The numbers for a terminal, a column a set."""
-    sets: dict[str, dict[str, Any]] = result["sets"]
-    rows: list[tuple[str, list[str]]] = [("texts", [f"{s['texts']:,}" for s in sets.values()])]
-    rows += [(f"new runs of {n} words", [f"{s['novelty'][str(n)]:.0%}" for s in sets.values()]) for n in NOVELTY]
-    rows += [(f"distinct-{n}, equal size", [f"{s['distinct'][str(n)]:.3f}" for s in sets.values()]) for n in DISTINCT]
-    rows.append(("compression, equal size", [f"{s['compression']:.2f}" for s in sets.values()]))
-    rows.append(("self-BLEU, equal size", [f"{s['self_bleu']:.1f}" for s in sets.values()]))
-    for name, title in (("nearest", "nearest original"), ("neighbour", "nearest neighbour")):
-        rows += [
-            (f"{title}, {label}", [f"{s[name][q]:.0f}" for s in sets.values()])
-            for q, label in (("0.5", "median"), ("0.99", "99 %"), ("1", "most"))
-        ]
-    rows.append(("near-duplicates", [f"{s['near_duplicates']:.1%}" for s in sets.values()]))
-    lines = [f"{'':<28}" + "".join(f"{name:>21}" for name in sets)]
-    lines += [f"{title:<28}" + "".join(f"{cell:>21}" for cell in cells) for title, cells in rows]
-    if loss := result["held_out_loss"]:
-        lines.append(f"held-out loss {loss['best']:.3f} nats a token (before: {loss['before']:.3f})")
-    return "\n".join(lines)

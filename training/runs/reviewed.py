@@ -96,9 +96,9 @@ class Anew:
         corpus = load_built(built) if built.exists() else load_corpus(bot.corpus_file, bot.corpus)
         self.corpus = corpus
         self.judge = Judge(bot.filter, Reference(corpus, stages.references(bot)), bot.folder)
-        self.posted = {text_id(text): text for text in fill.history(pool)}
+        self.posted = {text_id(text): text for text in fill.filled(pool)}
         """Every text of the pool, posted or not."""
-        self.known = Known(itertools.chain(self.posted.values(), texts_of(run), decisions.gone()))
+        self.known = Known(itertools.chain(self.posted.values(), texts_of(run), fill.dropped(pool), decisions.gone()))
         """Those, the run's own, and what people dropped or wrote."""
 
     def objection(self, text: str, original: str) -> Objection | None:
@@ -201,6 +201,7 @@ class Publishing:
         done, run, started = self.done, self.run, time.monotonic()
         approved = self.approved()
         done.approved = len(approved)
+        self._note_dropped(approved)  # before it looks into the pool, where another run may just be putting them
         self._withdraw({record["text"] for record in approved})
         if approved:
             jsonl.write(run / "approved.jsonl", approved)
@@ -246,6 +247,12 @@ class Publishing:
             return None
         self.anew.known.add(text)
         return dict(self.anew.record(text))
+
+    def _note_dropped(self, approved: Iterable[dict[str, Any]]) -> None:
+        """Have the pool remember what is not to come, from any run; and no longer what this run's people let come."""
+        gone = {*self.decisions.gone()} - {record["text"] for record in approved}
+        spoken_of = {text for line in self.decisions.lines.values() for text in (line.text, line.edited) if text}
+        fill.note_dropped(self.pool, gone, spoken_of - gone)
 
     def _withdraw(self, approved: Collection[str]) -> None:
         """Take out of the pool what is not to be published, and let in again what this took out and is."""

@@ -153,11 +153,11 @@ class Facts:
         found = []
         if self.round > 1:
             found.append(
-                f"Texts were made in {self.round:,} rounds. What became of candidates is told of the newest one alone; "
-                "the texts are those of all, but for what was taken out."
+                f"The texts are from {self.round:,} rounds, without those taken out since. Figures on what the model "
+                "wrote, and on the rules, are from the newest round."
             )
         if self.unread:
-            found.append(f"The texts are those of the newest round alone, as the pool could not be read. {self.unread}")
+            found.append(f"Only the newest round's texts are here, for the pool could not be read. {self.unread}")
         return found
 
     @property
