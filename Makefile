@@ -87,7 +87,7 @@ new: $(PROJECT)  ## a bot of your own texts, with settings that fit them [NAME= 
 train-and-fill:  ## corpus to pool, COUNT more texts each time, on a GPU image if one runs [BOT= MODEL= POOL= COUNT= ENGINE=image|local]
 	@$(call said,BASE CUBLAS ENGINE IMAGE IMAGE_KIND)scripts/train-and-fill $(bot) $(call option,--model,MODEL) $(pool) $(call option,--count,COUNT)
 
-report: $(PROJECT)  ## all about a run on one page, runs/NAME/report.html [BOT=]
+report: $(PROJECT)  ## how a run went, on one page, runs/NAME/report.html [BOT=]
 	@$(BIN)/deepproverbs report $(bot)
 
 review: $(PROJECT)  ## read texts before they are published, in the browser: keep, drop, edit or star each [BOT= POOL= ARGS=--publish]
@@ -132,7 +132,7 @@ build:  ## the GPU image for this GPU and the bot's model [IMAGE_KIND=tensorflow
 run:  ## deepproverbs in the GPU image [ARGS="run --model 355M"]
 	@$(image) run $(args)
 
-run-jupyter:  ## a notebook that goes the whole road, in the GPU image or here, port 8989
+run-jupyter:  ## a notebook from corpus to pool, in the GPU image or here, port 8989
 	@$(image) jupyter
 
 deploy: $(PROJECT) $(SAM)  ## the bot in AWS [SCHEDULE= TIME_ZONE= FLEXIBLE= ENABLE=yes|no EMAIL= LOW_DAYS= DASHBOARD= BOT=]
@@ -172,10 +172,10 @@ cloud-status: $(PROJECT)  ## how far it is [BOT=]
 cloud-destroy: $(PROJECT)  ## delete its image, queue and workspace; the pool stays [YES=1 BOT=]
 	@$(CLOUD) train-destroy $(bot) $(call flag,--yes,YES)
 
-requirements:  ## pin requirements/*.in anew (needs uv)
+requirements:  ## pin requirements/*.in again (needs uv)
 	@scripts/compile-requirements $(args)
 
-nano: $(TORCH) $(PROJECT)  ## train the small base model from nothing: about an hour
+nano: $(TORCH) $(PROJECT)  ## train the small base model from scratch: about an hour
 	@$(BIN)/python -m data.proverbs.prepare data/proverbs
 	@.venvs/torch/bin/python -m data.base.nano.pretrain
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from post_tweet import dropped
 from post_tweet.checks import read_line, said
 from post_tweet.errors import PoolBroken
 from post_tweet.files import BATCHES
@@ -46,6 +47,10 @@ def verify(pool: FilledPool) -> list[str]:
             wrong += check_batch(pool, batch, first, seen, texts, posted)
         first += batch.count
     wrong += check_posts(pool, state, posted, texts)
+    try:
+        dropped.read(pool.store)
+    except PoolBroken as error:
+        wrong.append(str(error))
     known = {batch.key for batch in state.batches}
     replaced = " ".join(batch.run for batch in state.batches if "repair" in batch.run)
     return wrong + [

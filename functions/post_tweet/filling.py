@@ -24,6 +24,8 @@ class Appended:
     batch: str
     added: int
     already: int
+    dropped: int = 0
+    """People dropped them before, so they stay out."""
 
 
 class FilledPool(PoolFiles):

@@ -14,7 +14,8 @@ from post_tweet.checks import SEALED, check_kinds, read_line, read_object, seal,
 from post_tweet.errors import PoolBroken
 from post_tweet.filling import spelling
 from post_tweet.numbers import NONE, Numbers
-from post_tweet.state import Batch, PostRecord, listed, when
+from post_tweet.state import Batch, NewerVersion, PostRecord, State, listed, when
+from post_tweet.store import Missing, Store
 
 Record = dict[str, Any]
 Identify = Callable[[str], str]
@@ -101,6 +102,41 @@ def salvaged(data: bytes) -> tuple[tuple[Batch, ...], Numbers]:
         return tuple(batches), listed(raw["withdrawn"])
     except (ValueError, KeyError, TypeError):
         return tuple(batches), NONE
+
+
+def read_state(store: Store, key: str) -> tuple[State | None, str | None, tuple[Batch, ...], Numbers]:
+    """(the state if it is whole, its etag, the batches that it names, the texts that it says are withdrawn). Where it
+    is gone, and where none of its batches can be read, the states of other places name them.
+
+    Raises:
+        NewerVersion: it is a newer version's.
+    """
+    try:
+        data, etag = store.get(key)
+    except Missing:
+        return None, None, batches_elsewhere(store, key), NONE
+    try:
+        state = State.parse(data, f"{store.url}/{key}", key)
+        return state, etag, state.batches, state.withdrawn
+    except NewerVersion:
+        raise
+    except PoolBroken:
+        batches, withdrawn = salvaged(data)
+        return None, etag, batches or batches_elsewhere(store, key), withdrawn
+
+
+def batches_elsewhere(store: Store, ours: str) -> tuple[Batch, ...]:
+    """What the states of other places say of the batches that all places share; the longest list of one of them.
+    `ours`: the key of the state that is damaged or gone."""
+    found: list[tuple[Batch, ...]] = [()]
+    for key in store.list(""):
+        if key.startswith("state") and key.endswith(".json") and key != ours:
+            data = store.get(key)[0]
+            try:
+                found.append(State.parse(data, key, key).batches)
+            except PoolBroken:
+                found.append(salvaged(data)[0])
+    return max(found, key=len)
 
 
 @dataclass(frozen=True)

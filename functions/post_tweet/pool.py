@@ -6,15 +6,16 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from post_tweet import dropped
 from post_tweet.checking import look_over, verify
-from post_tweet.errors import BadInput, Unreachable
+from post_tweet.errors import BadInput, PoolBroken, Unreachable
 from post_tweet.files import TRIES
-from post_tweet.filling import Appended, FilledPool, pack
+from post_tweet.filling import Appended, FilledPool, pack, spelling
 from post_tweet.numbers import Numbers
 from post_tweet.state import State
 
@@ -32,6 +33,16 @@ class Restored:
     """Withdrawn or not, they lie before the next text or before the one that is claimed: they cannot come back."""
 
 
+class _Gone:
+    """Records whose texts people dropped, under whatever id and spelling."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.keys = {key for id, text in texts.items() for key in (id, spelling(text))}
+
+    def __contains__(self, record: dict[str, Any]) -> bool:
+        return record["id"] in self.keys or spelling(record["text"]) in self.keys
+
+
 class Pool(FilledPool):
     """All that can be done with a pool."""
 
@@ -39,6 +50,11 @@ class Pool(FilledPool):
         """What an owner wants to know, JSON-ready. Lists the batches and the records of posts, and reads none."""
         posted_keys = self.post_keys()  # before the state: what was recorded by then is in it
         state, etag = self.load()
+        damage, gone = look_over(self, state, posted_keys), 0
+        try:
+            gone = len(self.dropped())
+        except PoolBroken as error:
+            damage.append(str(error))
         posted = [entry for entry in state.recent if entry.outcome == "posted"]
         return {
             "pool": self.store.url,
@@ -50,6 +66,7 @@ class Pool(FilledPool):
             "paused": state.paused,
             "account": state.account,
             "withdrawn": len(state.withdrawn),
+            "dropped": gone,
             "batches": len(state.batches),
             "runs": sorted({batch.run for batch in state.batches}),
             "claim": dataclasses.asdict(state.claim) if state.claim else None,
@@ -58,8 +75,26 @@ class Pool(FilledPool):
                 outcome: sum(e.outcome == outcome for e in state.recent)
                 for outcome in ("posted", "refused", "abandoned")
             },
-            "damage": look_over(self, state, posted_keys),
+            "damage": damage,
         }
+
+    def append(self, records: Iterable[dict[str, Any]], run: str) -> Appended:
+        """As `FilledPool.append`, without the texts that people dropped. One that is dropped meanwhile is withdrawn:
+        whoever drops it may have looked for it in the pool before it was there."""
+        records, before = list(records), _Gone(self.dropped())
+        done = super().append((record for record in records if record not in before), run)
+        now = _Gone(self.dropped())
+        if late := {record["id"] for record in records if record in now and record not in before}:
+            self.withdraw([index for index, record in enumerate(self.records()) if record["id"] in late])
+        return replace(done, dropped=sum(record in before for record in records))
+
+    def dropped(self) -> dict[str, str]:
+        """Id → text, of what people dropped or replaced. Raises PoolBroken: the file of them is damaged."""
+        return dropped.read(self.store)[0]
+
+    def drop(self, more: Mapping[str, str], back: Collection[str]) -> None:
+        """Let no text of `more`, id → text, be filled in from now on, and those with the ids `back` again."""
+        dropped.change(self.store, more, back)
 
     def withdraw(self, indexes: Iterable[int]) -> int:
         """Take texts out; returns how many were new. Those already settled are left as they are."""

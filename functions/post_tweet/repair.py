@@ -18,16 +18,16 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
+from post_tweet import dropped
 from post_tweet.checks import SEALED
 from post_tweet.errors import PoolBroken, Unreachable
 from post_tweet.files import BATCHES
 from post_tweet.filling import FilledPool, pack, pack_plain, recorded_ahead, spelling
-from post_tweet.layout import File, Identify, Layout, Piece, Record, agrees, first_numbers, lay_out, salvaged
+from post_tweet.layout import File, Identify, Layout, Piece, Record, agrees, first_numbers, lay_out, read_state
 from post_tweet.numbers import NONE, Numbers
 from post_tweet.place import CannotTell, Found, NotFound
 from post_tweet.recent import MAY_HAVE_POSTED
-from post_tweet.state import RECENT, Batch, NewerVersion, PostRecord, Settled, State, stamp, when
-from post_tweet.store import Missing
+from post_tweet.state import RECENT, Batch, PostRecord, Settled, State, stamp, when
 
 ASKED = 5
 """Texts after the last record that the account is asked about: it shows as many posts."""
@@ -59,6 +59,8 @@ class Plan:
     files: list[tuple[Batch, bytes]] = field(default_factory=list)
     records: list[tuple[str, PostRecord]] = field(default_factory=list)
     """(key, what is written there), of posts that have no record or a damaged one."""
+    dropped: dict[str, str] | None = None
+    """What can be read of dropped.jsonl; None: it stays."""
     given_up: PostRecord | None = None
     state: State | None = None
     """None: it stays."""
@@ -76,7 +78,7 @@ class Repair:
         self.pool, self.helper, self.now = pool, helper, now
         store = pool.store
         keys = pool.post_keys()
-        self.state, self.etag, self.known, self.withdrawn = self._read_state()
+        self.state, self.etag, self.known, self.withdrawn = read_state(pool.store, pool.state_key)
         self.exists = self.etag is not None
         self.posts: dict[int, PostRecord] = {}
         self.damaged: dict[int, str] = {}
@@ -103,34 +105,6 @@ class Repair:
                 takewhile(lambda batch: batch.id in self.files or self._from_texts(batch.id), self.known)
             )
         self.uncertain = self._judge(keys)
-
-    def _read_state(self) -> tuple[State | None, str | None, tuple[Batch, ...], Numbers]:
-        """(the state if it is whole, its etag, the batches that it names, the texts that it says are withdrawn)"""
-        store, key = self.pool.store, self.pool.state_key
-        try:
-            data, etag = store.get(key)
-        except Missing:
-            return None, None, self._of_other_places(), NONE
-        try:
-            state = State.parse(data, f"{store.url}/{key}", key)
-            return state, etag, state.batches, state.withdrawn
-        except NewerVersion:
-            raise
-        except PoolBroken:
-            batches, withdrawn = salvaged(data)
-            return None, etag, batches or self._of_other_places(), withdrawn
-
-    def _of_other_places(self) -> tuple[Batch, ...]:
-        """What the states of other places say of the batches that they share; the longest list of one of them."""
-        found: list[tuple[Batch, ...]] = [()]
-        for key in self.pool.store.list(""):
-            if key.startswith("state") and key.endswith(".json") and key != self.pool.state_key:
-                data = self.pool.store.get(key)[0]
-                try:
-                    found.append(State.parse(data, key, key).batches)
-                except PoolBroken:
-                    found.append(salvaged(data)[0])
-        return max(found, key=len)
 
     def _judge(self, posted: dict[int, list[str]]) -> str:
         """Why what the state says of the posts is not known to be all; empty: it is. Drops `known` if it is not this
@@ -166,6 +140,7 @@ class Repair:
             )
         batches, empty = self._batches(layout, plan)
         self._records(state, plan)
+        self._dropped(plan)
         withdrawn = self.withdrawn | empty
         if self.uncertain:
             plan.said.insert(
@@ -270,6 +245,17 @@ class Repair:
             plan.records.append((key or f"{self.pool.posts}{time[:4]}/{index}.json", post))
             plan.said.append(f"The record of the post of text {index:,} is missing or damaged, and written again.")
 
+    def _dropped(self, plan: Plan) -> None:
+        """The texts that people dropped, if the file of them is damaged."""
+        try:
+            dropped.read(self.pool.store)
+        except PoolBroken:
+            plan.dropped = dropped.salvaged(self.pool.store.get(dropped.FILE)[0])[0]
+            plan.said.append(
+                f"{dropped.FILE} is damaged: {len(plan.dropped):,} of the texts that people dropped are kept; the "
+                "others may come again, unless their runs' reviews are published once more."
+            )
+
     def _rebuilt(self, plan: Plan, state: State, batches: tuple[Batch, ...], withdrawn: Numbers) -> State:
         """The state of a pool whose posts since are known by their records alone."""
         behind = max(state.next, self.last + 1)
@@ -345,6 +331,8 @@ def carry_out(pool: FilledPool, plan: Plan) -> None:
         pool.put_over(batch.key, data)
     for key, post in plan.records:
         pool.put_over(key, post.dump())
+    if plan.dropped is not None:
+        pool.put_over(dropped.FILE, dropped.dump(plan.dropped))
     if plan.state and not pool.save(plan.state, plan.etag):
         raise Unreachable(f"{pool.store.url} was changed during the repair; run it again.")
     if plan.given_up:

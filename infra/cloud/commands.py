@@ -33,7 +33,7 @@ class CloudGroup(Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            put(f"Stopped; what AWS has begun goes on: `{make('status')}` looks.", "stderr")
+            put(f"Stopped; what AWS has begun continues: `{make('status')}` looks.", "stderr")
             raise click.exceptions.Exit(130) from None
 
 
@@ -54,7 +54,7 @@ def _speak_of(ctx: click.Context, param: click.Parameter, bot: Path) -> Path:
 
 
 bot_option = option("--bot", callback=_speak_of, heading=COMMON, **BOT)
-yes_option = option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
+yes_option = option("--yes", is_flag=True, help="Do it; without this, only say what would be done.")
 
 
 def command(name: str, section: str = FUNCTION) -> Callable[[Callable[..., Any]], Any]:
@@ -68,10 +68,10 @@ def yes_or_no(*names: str, help: str) -> Callable[[Callable[..., Any]], Any]:
 
 @command("deploy")
 @option("--schedule", metavar="WHEN", help="When to post: cron(...), rate(...) or at(...) of EventBridge Scheduler.")
-@option("--time-zone", metavar="ZONE", help="Of the schedule, for example Europe/Zurich.")
+@option("--time-zone", metavar="ZONE", help="The schedule's time zone, for example Europe/Zurich.")
 @option("--flexible", type=int, metavar="MINUTES", help="Post at a random moment, up to this long after the time.")
 @yes_or_no("--enable", help="The schedule on or off. [at first: no]")
-@option("--email", metavar="ADDRESS", help="Where alarms go.")
+@option("--email", metavar="ADDRESS", help="The address that alarms are mailed to.")
 @option("--low-days", type=int, metavar="DAYS", help="Send a mail when the pool lasts for fewer days.")
 @yes_or_no("--dashboard", help="A dashboard in CloudWatch; the fourth one of an account costs $3 a month.")
 def deploy_command(bot: Path, **options: Any) -> None:
@@ -159,7 +159,7 @@ def resume_command(bot: Path) -> None:
 
 
 @command("post-now")
-@option("--dry-run", is_flag=True, help="Go through every step but the claim and the post.")
+@option("--dry-run", is_flag=True, help="Do everything but claim and post the text.")
 @option("--slot", metavar="NAME", help="One slot posts once. [default: the time]")
 def post_now_command(bot: Path, dry_run: bool, slot: str | None) -> None:
     """Post one text now, by calling the function as the schedule does.
@@ -213,7 +213,7 @@ def destroy_command(bot: Path, yes: bool) -> None:
 @setting_options("model", "count")
 @option("--shards", type=int, default=4, metavar="N", help="Machines that sample at the same time. [default: 4]")
 @option("--email", metavar="ADDRESS", help="Where the budget's mails go. [default: the bot's]")
-@option("--budget", type=int, metavar="DOLLARS", help="A month's cost that is mailed about.")
+@option("--budget", type=int, metavar="DOLLARS", help="Send a mail when a month costs more dollars than this.")
 @yes_or_no("--refill", help="Let the alarm of a low pool start a job that adds texts. [at first: no]")
 @option("--yes", is_flag=True, help="Send the bot's own code along without asking.")
 def train_command(

@@ -78,7 +78,7 @@ def _times(years: list[int], months: list[int], days: Days, clock: list[time], s
 def _wrong(text: str, field: Field) -> WrongUse:
     names = f" or {field.names[0]} to {field.names[-1]}" if field.names else ""
     return WrongUse(
-        f"{text!r} is no {field.name} of a schedule (numbers {field.lowest} to {field.highest}{names}, and what "
+        f"{text!r} is not a {field.name} of a schedule (numbers {field.lowest} to {field.highest}{names}, and what "
         "EventBridge's cron makes of them); write for example cron(0 9 * * ? *)."
     )
 

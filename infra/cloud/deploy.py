@@ -150,7 +150,7 @@ def upload(stack: str, parameters: dict[str, str], say: Say, template: Path | No
     if result.returncode:
         lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()][-8:]
         raise DeepproverbsError(
-            "AWS did not take the stack, and what was there before is unchanged:\n  " + "\n  ".join(lines)
+            "AWS rejected the stack, and what was there before is unchanged:\n  " + "\n  ".join(lines)
         )
 
 

@@ -24,7 +24,7 @@ def pause(bot: str, say: Say) -> None:
     url = Stack.of(Owner.present(), bot).outputs["PoolUrl"]
     say(f"Pausing {url}: its next texts wait.")
     new = Pool(open_store(url)).pause(datetime.now(UTC))
-    say(f"{'Paused' if new else 'It was already paused'}; nothing is posted, also not by hand. Next: {make('resume')}")
+    say(f"{'Paused' if new else 'It was already paused'}; nothing is posted, not even by hand. Next: {make('resume')}")
 
 
 def resume(bot: str, say: Say) -> None:

@@ -30,6 +30,13 @@ def days(bot: Bot, bots: Stack) -> str:
     return str(max(bot.refill.days, int(bots.parameters["PoolLowDays"])))
 
 
+def command(stack: Stack, bots: Stack) -> list[str]:
+    """What the alarm starts: the rule in the template says the same."""
+    given, work = stack.parameters, f"s3://{stack.outputs['WorkBucketName']}/runs/{stack.parameters['RefillRun']}"
+    where = ["--work", work, "--pool", bots.outputs["PoolUrl"], "--model", given["RefillModel"]]
+    return ["job", "refill", *where, "--count", given["RefillCount"], "--days", given["RefillDays"]]
+
+
 def alarm(bots: Stack) -> str:
     """The name of the alarm that the pool is low."""
     return bots.resources("AWS::CloudWatch::Alarm")["PoolLowAlarm"]
@@ -65,4 +72,4 @@ def switch(owner: Owner, bot: Bot, stack: Stack, on: bool, say: Say) -> None:
 
 
 def told(on: bool) -> str:
-    return f"Refills are {'on: the alarm of a low pool starts one' if on else 'off: a low pool is only mailed about'}."
+    return f"Refills are {'on: the alarm of a low pool starts one' if on else 'off: a low pool only sends a mail'}."

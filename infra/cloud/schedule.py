@@ -35,7 +35,7 @@ def moments(expression: str, zone: str, after: datetime) -> Iterator[datetime]:
     """
     found = re.fullmatch(r"(cron|rate|at)\(([^()]+)\)", expression)
     if not found:
-        raise WrongUse(f"{expression!r} is no schedule; write for example cron(0 9 * * ? *) or rate(12 hours).")
+        raise WrongUse(f"{expression!r} is not a schedule; write for example cron(0 9 * * ? *) or rate(12 hours).")
     kind, inner = found.groups()
     try:
         tz = ZoneInfo(zone)
@@ -67,7 +67,7 @@ def rate(text: str) -> timedelta:
     """`12 hours` → 12 hours."""
     found = re.fullmatch(r"(\d{1,6}) (minute|hour|day)s?", text, re.ASCII)
     if not found or not int(found[1]):
-        raise WrongUse(f"rate({text}) is no schedule; write for example rate(12 hours).")
+        raise WrongUse(f"rate({text}) is not a schedule; write for example rate(12 hours).")
     return int(found[1]) * UNITS[found[2]]
 
 

@@ -39,7 +39,7 @@ def aws_errors(doing: str) -> Iterator[None]:
     except NoRegionError as error:
         raise DeepproverbsError(NO_REGION) from error
     except ClientError as error:
-        code, operation = error.response["Error"]["Code"], error.operation_name
+        code, operation = error.response.get("Error", {}).get("Code", "no reason"), error.operation_name
         if re.search("AccessDenied|Unauthorized|NotAuthorized", code):
             advice = f"your AWS user may not call {operation}; use one that may"
         elif re.search("ExpiredToken|InvalidClientToken|UnrecognizedClient|SignatureDoesNotMatch", code):
@@ -58,12 +58,14 @@ class Owner:
     """The AWS account and region in use."""
 
     session: Any = field(default_factory=boto3.Session)
+    hurried: bool = False
+    """Give up within seconds where AWS does not answer: what is asked is worth no more."""
 
     @classmethod
-    def present(cls) -> Owner:
+    def present(cls, hurried: bool = False) -> Owner:
         """Raises DeepproverbsError: no credentials, no region, or a broken profile."""
         with aws_errors("read your settings"):
-            owner = cls()
+            owner = cls(hurried=hurried)
             if owner.session.get_credentials() is None:
                 raise DeepproverbsError(NO_CREDENTIALS)
             if owner.session.region_name is None:
@@ -72,12 +74,12 @@ class Owner:
 
     def client(self, service: str) -> Any:
         """A boto3 client. Invoking the function may take its 45 seconds and is never retried."""
-        return self.session.client(
-            service,
-            config=Config(
-                read_timeout=90, retries={"mode": "standard", "total_max_attempts": 1 if service == "lambda" else 4}
-            ),
+        connect, read = (3, 5) if self.hurried else (60, 90)
+        tries = 1 if service == "lambda" else 2 if self.hurried else 4
+        config = Config(
+            connect_timeout=connect, read_timeout=read, retries={"mode": "standard", "total_max_attempts": tries}
         )
+        return self.session.client(service, config=config)
 
     @property
     def region(self) -> str:
@@ -96,7 +98,7 @@ class Stack:
         """Raises WrongUse: AWS takes no such name."""
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,40}", bot):
             raise WrongUse(
-                f"A bot in AWS has a name of small letters, digits and hyphens, not {bot!r}; change `name` in its "
+                f"A bot in AWS has a name of lower-case letters, digits and hyphens, not {bot!r}; change `name` in its "
                 "bot.toml."
             )
         return cls(owner, f"deepproverbs-{bot}")

@@ -10,23 +10,13 @@ from typing import Any
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
-from infra.cloud import costs, queues
+from infra.cloud import alarms, costs, queues
 from infra.cloud.make import make
 from infra.cloud.ready import next_step
 from infra.cloud.schedule import moments
 from infra.cloud.stack import NAMESPACE, Owner, Stack, aws_errors
 from training.common.errors import WrongUse
 from training.common.terminal import one_line
-
-ALARMS = {
-    "ErrorAlarm": ("the function fails", "logs"),
-    "MissedPostAlarm": ("no post for too long", ""),
-    "PoolLowAlarm": ("the pool runs low", "train-and-fill POOL="),
-    "PoolEmptyAlarm": ("the pool is empty", "train-and-fill POOL="),
-    "DeliveryAlarm": ("events could not be delivered to the function", ""),
-    "GivenUpAlarm": ("posts were given up after all tries", "logs"),
-}
-"""Alarm → what it means, and the command that helps."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +35,8 @@ class Status:
     """As `Pool.status` has it."""
     alarms: dict[str, str]
     """Alarms of the stack → their state."""
+    to_read: str
+    """Texts of the jobs that wait for a person, for people; empty: there are none."""
     queues: dict[str, int]
     """What the messages are → how many."""
     messages: list[str]
@@ -78,7 +70,8 @@ def look(bot: str, now: datetime) -> Status:
         following, unread = next(moments(expression, zone, now), None), ""
     except WrongUse as error:  # it was changed in AWS's console
         following, unread = None, f"not known here: {error}"
-    states, posts = alarm_states(owner, stack), posts_of_month(owner, bot, now)
+    states, posts = alarms.states_of(owner, stack), posts_of_month(owner, bot, now)
+    to_read = alarms.to_read(owner, bot)
     bill = costs.month(posts, (now - month_of(now)) / timedelta(hours=costs.HOURS))
     left = f"{pool['remaining']:,} of {pool['texts']:,} texts left, {pool['days_left']:,.0f} days at this pace"
     lines = [
@@ -87,7 +80,8 @@ def look(bot: str, now: datetime) -> Status:
         ("pool", left),
         ("pool at", outputs["PoolUrl"]),
         *(("damage", text) for text in pool["damage"]),
-        ("alarms", alarms(stack, states)),
+        ("alarms", alarms.ringing(stack, states)),
+        *((("to read", to_read),) if to_read else ()),
         ("queues", ", ".join(f"{number} {what}" for what, number in counts.items())),
         *(("", text) for text in messages),
         ("mail", mail(owner, stack, parameters["AlarmEmail"])),
@@ -106,6 +100,7 @@ def look(bot: str, now: datetime) -> Status:
         following if stack.is_on else None,
         pool,
         states,
+        to_read,
         counts,
         messages,
         posts,
@@ -133,27 +128,6 @@ def next_slot(parameters: dict[str, str], following: datetime | None, paused: st
     else:
         text = f"{following:%Y-%m-%d %H:%M} UTC ({expression}, {zone})"
     return text + (f", but the pool is paused since {paused}" if paused else "")
-
-
-def alarm_states(owner: Owner, stack: Stack) -> dict[str, str]:
-    """Logical names of the stack's alarms → their states, as far as CloudWatch knows them."""
-    names = stack.resources("AWS::CloudWatch::Alarm")
-    with aws_errors("read the alarms"):
-        found = owner.client("cloudwatch").describe_alarms(AlarmNames=list(names.values()))["MetricAlarms"]
-    states = {alarm["AlarmName"]: str(alarm["StateValue"]) for alarm in found}
-    return {logical: states.get(name, "") for logical, name in names.items()}
-
-
-def alarms(stack: Stack, states: dict[str, str]) -> str:
-    ringing = [logical for logical, state in states.items() if state == "ALARM"]
-    if not ringing:
-        return f"none of {len(states)}"
-    said = []
-    for logical in ringing:
-        what, command = ALARMS.get(logical, (logical, ""))
-        command += stack.outputs["PoolUrl"] if command.endswith("POOL=") else ""
-        said.append(f"{what} ({make(command)})" if command else what)
-    return "; ".join(said)
 
 
 def mail(owner: Owner, stack: Stack, address: str) -> str:

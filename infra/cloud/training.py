@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from infra.cloud import costs, image, refill
+from infra.cloud import alarms, costs, image, refill
 from infra.cloud.deploy import remove, remove_if_failed, upload
 from infra.cloud.make import make
 from infra.cloud.stack import Owner, Stack, aws_errors
@@ -37,6 +37,7 @@ WIDEST = 10_000
 """Batch's largest array."""
 WIDEST_VCPUS = 1024
 """Processors at a time, the template's MaxValue: 256 machines."""
+ENDED = ("SUCCEEDED", "FAILED")
 ENDING = 900.0
 """Seconds in which a job that is ended must have ended; its container has 30, a machine that comes up takes minutes."""
 
@@ -63,6 +64,8 @@ def cloud_train(
     stack = stack_of(owner, bot)
     if options.refill is not None and stack.found and stack.parameters.get("RefillRun"):
         refill.switch(owner, bot, stack, options.refill, say)
+        if options.refill:
+            start_refill(owner, bot, stack, bots, say)
         return
     remove_if_failed(owner, stack, say)
     # At first the bot's address; an address that was given once stays until another is given.
@@ -166,7 +169,7 @@ def default_network(owner: Owner) -> dict[str, str]:
         vpcs = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
         if not vpcs:
             raise DeepproverbsError(
-                f"There is no default network in {owner.region}; `aws ec2 create-default-vpc` makes one for nothing."
+                f"There is no default network in {owner.region}; `aws ec2 create-default-vpc` makes one for free."
             )
         vpc = vpcs[0]["VpcId"]
         # Its own subnets reach the internet; one that somebody has added may not, and a machine in it never joins.
@@ -175,7 +178,7 @@ def default_network(owner: Owner) -> dict[str, str]:
         if not found:
             raise DeepproverbsError(
                 f"The default network in {owner.region} has no default subnet; `aws ec2 create-default-subnet "
-                f"--availability-zone {owner.region}a` makes one for nothing."
+                f"--availability-zone {owner.region}a` makes one for free."
             )
     return {"Vpc": vpc, "Subnets": ",".join(sorted(subnet["SubnetId"] for subnet in found))}
 
@@ -210,6 +213,25 @@ def submit(owner: Owner, outputs: dict[str, str], bot: Bot, work: str, pool: str
             )["jobId"]
 
 
+def start_refill(owner: Owner, bot: Bot, stack: Stack, bots: Stack, say: Say) -> None:
+    """Start a refill if the alarm rings already: it goes off once, and so starts none while it lasts."""
+    if alarms.states_of(owner, bots).get("PoolLowAlarm") != "ALARM":
+        return
+    stack.refresh()
+    outputs = stack.outputs
+    if [job for job in jobs_of(owner, outputs, bot) if job["status"] not in ENDED]:
+        say(f"The pool is low, and a job of {bot.name} is at work. Next: {make('cloud-status')}")
+        return
+    with aws_errors("take the job"):
+        owner.client("batch").submit_job(
+            jobName=f"{bot.name}-refill",
+            jobQueue=outputs["QueueArn"],
+            jobDefinition=outputs["JobArn"],
+            containerOverrides={"command": refill.command(stack, bots)},
+        )
+    say(f"The pool is low: submitted a refill. Next: {make('cloud-status')}")
+
+
 def jobs_of(owner: Owner, outputs: dict[str, str], bot: Bot) -> list[dict[str, Any]]:
     """Batch's summaries, the newest first; an array is one."""
     with aws_errors("list the jobs"):
@@ -227,6 +249,8 @@ def cloud_status(bot: Bot, say: Say) -> None:
     stack = stack_of(owner, bot)
     outputs = stack.outputs
     say(refill.told(refill.is_on(stack)))
+    if left := alarms.to_read(owner, bot.name):
+        say(left)
     say(f"Jobs of {bot.name} in {owner.region}, the newest first:")
     for summary in jobs_of(owner, outputs, bot)[:12]:
         counts = summary.get("arrayProperties", {}).get("statusSummary", {})
@@ -249,7 +273,7 @@ def stop(owner: Owner, outputs: dict[str, str], bot: Bot, say: Say) -> None:
     """
 
     def going() -> list[dict[str, Any]]:
-        return [job for job in jobs_of(owner, outputs, bot) if job["status"] not in ("SUCCEEDED", "FAILED")]
+        return [job for job in jobs_of(owner, outputs, bot) if job["status"] not in ENDED]
 
     jobs = going()
     if not jobs:

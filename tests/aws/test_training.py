@@ -164,6 +164,14 @@ def test_training_in_the_cloud_fills_the_pool(
     assert rule["EventPattern"]["resources"][0].endswith(f":alarm:{alarm}")
     refill = json.loads(rule["Targets"][0]["Input"])["ContainerOverrides"]["Command"]
     assert refill[-2:] == ["--days", str(LOW_DAYS)], "below which the alarm goes off"
+    # An alarm that rings already starts none: to switch on does, where no job is at work.
+    aws.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="a test")
+    assert main(on) == 0 and "a job of proverbs is at work" in capsys.readouterr().out and len(jobs) == 3
+    aws.answers["/v1/listjobs"] = lambda _: {"jobSummaryList": []}
+    assert main(on) == 0 and "The pool is low: submitted a refill." in capsys.readouterr().out
+    assert jobs.pop()["containerOverrides"]["command"] == refill and len(jobs) == 3
+    aws.answers["/v1/listjobs"] = listed
+    aws.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="OK", StateReason="a test")
     run_as(aws, role, refill, tmp_path)
     assert pool.load()[0].remaining == 120 and pool.verify() == [] and aws.denied == []
     assert "120 texts are left, for 120 days" in run_as(aws, role, refill, tmp_path)

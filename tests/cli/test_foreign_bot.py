@@ -179,7 +179,7 @@ def test_keys_that_others_can_see_are_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     keys = tmp_path / "my keys.json"
-    sentence = f"Others on this machine may {told} {keys}: `chmod 600 '{keys}'` mends it."
+    sentence = f"Others on this machine may {told} {keys}: `chmod 600 '{keys}'` fixes it."
     Pool(open_store("pool")).append(records(40), "test")
     with loopback_x() as x:
         keys.write_text(x.twitter_json)

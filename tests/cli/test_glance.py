@@ -42,7 +42,7 @@ def put(pool: Pool, **values: object) -> State:
 def test_what_was_posted_and_what_comes(pool: Pool) -> None:
     put(pool, recent=posts(9), next=9)
     pool.withdraw([10])
-    found = glance.look(pool, NOW)
+    found = glance.look(pool, NOW, "bot", Path("bot.toml"))
     assert [each["index"] for each in found["posted"]] == [8, 7, 6, 5, 4]
     assert (
         found["posted"][0]["link"] == "https://x.com/i/status/508"
@@ -86,7 +86,7 @@ def test_the_calendar_is_that_of_the_days() -> None:
 )
 def test_what_a_person_should_look_after(pool: Pool, values: dict[str, object], said: str | None) -> None:
     put(pool, next=9, **values)
-    found = glance.look(pool, NOW)["alarms"]
+    found = glance.look(pool, NOW, "bot", Path("bot.toml"))["alarms"]
     assert [said in alarm for alarm in found] == [True] if said else found == []
 
 

@@ -71,7 +71,7 @@ def test_the_commands() -> None:
         "account", "repair",
     }  # fmt: skip
     assert {words[1] for words in ALL if words[:1] == ("job",) and words[1:]} == {
-        "place", "train", "sample", "fill", "refill",
+        "place", "train", "sample", "fill", "refill", "review",
     }  # fmt: skip
     assert {words[1] for words in ALL if words[:1] == ("cloud",) and words[1:]} == {
         "deploy", "secrets", "status", "pause", "resume", "post-now", "logs", "clear-queues", "destroy", "train",

@@ -298,7 +298,7 @@ def test_after_a_post_nothing_fails(place: str, program: str, tmp_path: Path) ->
         assert (done.returncode, len(x.published)) == (0, 1), done.stderr
         assert b"Traceback" not in done.stderr
     if place == "a full disk" and program != "post_tweet":
-        assert b"The post is made, but its result cannot be written (No space left on device)" in done.stderr
+        assert b"The text was posted, but the result cannot be written (No space left on device)" in done.stderr
     elif not redirected:
         assert json.loads(done.stdout.decode(place if place == "latin-1" else "utf-8"))["text"] == "ü € 🤿"
     assert Pool(open_store(str(tmp_path / "pool"))).status()["claim"] is None

@@ -82,8 +82,8 @@ def test_a_pool_that_is_full_is_left_alone(daily: Path, capsys: pytest.CaptureFi
     first = held()
     assert refill() == 0
     assert (
-        f"{first} texts are left, for {first} days at the present pace; they are added below 30"
-        in capsys.readouterr().out
+        f"{first} texts are left, for {first} days at the present pace; "
+        "a refill adds more once they last for fewer than 30 days" in capsys.readouterr().out
     )
     assert refill("--json") == 0
     assert json.loads(capsys.readouterr().out)["added"] == 0

@@ -37,7 +37,7 @@ def test_an_archive_of_one_file_is_that_file(tmp_path: Path, name: str) -> None:
 def test_other_archives_are_refused_with_what_is_in_them(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.zip", {"a.txt": "x", "b.txt": "y"})
     with pytest.raises(
-        DeepproverbsError, match=r"a.zip is no export .* holds 2 files of texts \(a.txt, b.txt\); give the"
+        DeepproverbsError, match=r"a.zip is not an export .* holds 2 files of texts \(a.txt, b.txt\); give the"
     ):
         open_corpus(path)
     with pytest.raises(DeepproverbsError, match=r"holds 0 files of texts; give the files"):

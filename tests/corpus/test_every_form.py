@@ -230,7 +230,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "quotes-broken": (
         ("id,text\n" + "".join(f'{n},"{t}"{"x" * (n == 7)}\n' for n, t in numbered())).encode(),
-        "line 9: a quote mark is followed by something else",
+        "line 9: a quote mark is followed by something other",
     ),
     "row-short": (table(numbered(), ["id", "text"]).replace(b"\n9,", b"\n9;"), "line 11: 1 cell where others have 2"),
     "row-cut-in-its-quotes": (
@@ -258,7 +258,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         "can be read in 2 ways; say which:(?s:.*)--delimiter ';'(?s:.*)--delimiter ,",
     ),
     "markers-halved": (lines([*SAYINGS, "<>startoftext|> so"]), "line 31: half of a mark such as"),
-    "get-old-tweets-damaged": ((TWEETS + "anna;2016-01-01 12:00;1;2;no\n").encode(), "line 2: no row of GetOldTweets"),
+    "get-old-tweets-damaged": ((TWEETS + "anna;2016-01-01 12:00;1;2;no\n").encode(), "line 2: not a GetOldTweets row"),
     "blocks-or-lines": (
         lines(["\n".join(SAYINGS[n : n + 1 + n % 4]) for n in range(20)], "\n\n"),
         "can be read in 2 ways; say which:(?s:.*)--form blocks: 20 texts(?s:.*)--form lines: 50 lines",
@@ -273,7 +273,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     ),
     "python-list": (repr(SAYINGS).encode(), "is a list or dictionary as Python prints it: .*json.dump"),
     "page": (f"<!DOCTYPE html>\n<p>{'</p><p>'.join(SAYINGS)}</p></html>".encode(), "is HTML or XML, .*--form lines"),
-    "xml": (f"<qs><q>{'</q><q>'.join(SAYINGS)}</q></qs>".encode(), "is HTML or XML, whose tags are no text"),
+    "xml": (f"<qs><q>{'</q><q>'.join(SAYINGS)}</q></qs>".encode(), "is HTML or XML, whose tags are not text"),
     "sql": (lines([f"INSERT INTO q VALUES ('{t}');" for t in SAYINGS]), "is SQL: export the table as CSV"),
     "pandas": (lines([*SAYINGS, "Name: text, dtype: object"]), "is what pandas prints, .*to_csv"),
     "lyrics": (
@@ -338,7 +338,7 @@ def test_what_is_said_by_hand_is_never_ignored(tmp_path: Path) -> None:
     path.write_bytes(READ["table-semicolon"][0])
     assert said(path, field="date")[:2] == ["2020-01-01"] * 2
     assert said(path, field="2")[0] == "2020-01-01" and said(path, form="lines")[0] == "user;date;text"
-    with pytest.raises(DeepproverbsError, match="no table with commas"):
+    with pytest.raises(DeepproverbsError, match="not a table with commas"):
         said(path, delimiter=",")
     with pytest.raises(DeepproverbsError, match="no column 'tweet' but 'user', 'date', 'text'"):
         said(path, field="tweet")

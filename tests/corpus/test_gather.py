@@ -88,7 +88,7 @@ def test_a_screen_tells_what_was_read_and_how_to_repeat_it(tmp_path: Path, capsy
     assert main(["corpus", str(path)]) == 0
     out = capsys.readouterr().out
     assert "a table; semicolons: all 60 rows have 2 cells; the heading names 'text' (beside id)" in out
-    for line in ("   60 texts read", "  -30 duplicates", "   30 kept", "! 30 of 60 texts (50%) stood there before"):
+    for line in ("   60 texts read", "  -30 duplicates", "   30 kept", "! 30 of 60 texts (50%) repeat an earlier one"):
         assert line in out
     command = out.partition("The same without guessing: deepproverbs ")[2].strip()
     assert command == f"corpus '{path}' --form table --delimiter ';' --field text"

@@ -300,7 +300,7 @@ def test_prose_is_no_json(tmp_path: Path, name: str) -> None:
 
 
 def test_a_name_that_says_json_without_any_is_asked_about(tmp_path: Path) -> None:
-    with pytest.raises(DeepproverbsError, match=r"its name says JSON.*--form lines"):
+    with pytest.raises(DeepproverbsError, match=r"its name says so.*--form lines"):
         opened(tmp_path / "a.json", "A patient kettle\nA patient oven\n")
 
 

@@ -29,7 +29,7 @@ def ask(run: Path, answers: str, refused: str = "") -> str:
     said: list[str] = []
     records = [*jsonl.records(run / "review.jsonl")]
     with open_decisions(run, "anna") as decisions:
-        review(records, decisions, io.StringIO(answers), said.append, lambda text, _: refused and f"No {text}.")
+        review(records, decisions, io.StringIO(answers), said.append, lambda text, _: refused and f"No {text}.", 4)
     return "\n".join(said)
 
 
@@ -42,14 +42,14 @@ def decided(run: Path) -> list[str]:
 def test_answers_are_kept_and_no_text_is_asked_twice(run: Path) -> None:
     said = ask(run, "y\nwhat\nn\nq\n")
     assert decided(run) == ["keep", "drop", "", ""]
-    assert "4 texts to read, 0 read before" in said and "1/4 (israel)\n  the king of israel" in said
+    assert "4 texts to read; 0 read before" in said and "1/4 (israel)\n  the king of israel" in said
     assert "Please answer y" in said and "1 approved, 1 refused" in said
     with (run / "decisions.jsonl").open("a") as file:
         file.write('{"key": "half')  # killed while writing
     said = ask(run, "no\nYES")
-    assert "2 texts to read, 2 read before" in said and TEXTS[0] not in said
+    assert "2 texts to read; 2 read before" in said and TEXTS[0] not in said
     assert decided(run) == ["keep", "drop", "drop", "keep"]
-    assert "0 texts to read, 4 read before" in ask(run, "")
+    assert "0 texts to read; 4 read before" in ask(run, "")
 
 
 def test_star_edit_and_undo(run: Path) -> None:
@@ -114,4 +114,4 @@ def test_the_answers_of_an_older_version_go_on_counting(
     monkeypatch.setattr("sys.stdin", io.StringIO("n\ny\n"))
     assert cli.main(["review", "--run", str(run), "--pool", str(run / "pool")]) == 0
     out = capsys.readouterr().out
-    assert "2 texts to read, 2 read before" in out and "Added 2 texts" in out and "2 approved, 2 refused" in out
+    assert "2 texts to read; 2 read before" in out and "Added 2 texts" in out and "2 approved, 2 refused" in out

@@ -237,7 +237,7 @@ def test_each_rule_can_be_skipped_and_own_ones_asked(tmp_path: Path) -> None:
         found.append(verdicts_of(judge, [text])[0].verdict)
     assert sorted(found) == sorted(asked)
     assert verdicts_of(Judge(replace(settings, skip=tuple(found)), folder=tmp_path), [text])[0].verdict == PASSED
-    with pytest.raises(WrongUse, match=r"skip: 'hashtags' is no rule; rules are unfinished, characters"):
+    with pytest.raises(WrongUse, match=r"skip: 'hashtags' is not a rule; the rules are unfinished, characters"):
         Judge(replace(OPEN, skip=("hashtags",)))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import bundles, hf_llama, nano, tiny
-from tests.helpers.base_models import HPARAMS, Cloud, content, mirrored, refused
+from tests.helpers.base_models import HPARAMS, Cloud, content, refused
 from tests.helpers.loopback_hub import LoopbackHub, Model, loopback_hub
 from training.common.errors import DeepproverbsError, WrongUse
 from training.corpus.tokenizer import load_tokenizer
@@ -98,7 +98,7 @@ def test_a_llama_is_for_pytorch_alone(tmp_path: Path) -> None:
     found = locate(str(folder), tmp_path / "cache", HF)
     shape = Hparams(12_288, 128, 32, 2, 2, n_head_kv=1, architecture="llama")
     assert (found.folder, found.hparams) == (folder, shape)
-    with pytest.raises(WrongUse, match=r"is no GPT-2, which is all that TensorFlow 1.15 can train; set --trainer to"):
+    with pytest.raises(WrongUse, match=r"is not a GPT-2, which is all that TensorFlow 1.15 can train; set --trainer"):
         locate(str(folder), tmp_path / "cache", OPENAI)
 
 
@@ -127,12 +127,6 @@ def test_a_folder_with_something_wrong(
     else:
         path.write_bytes(path.read_bytes()[:body] if isinstance(body, int) else body)
     assert words in refused(str(huggingface), tmp_path / "cache", WrongUse)
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    with mirrored(tmp_path, monkeypatch) as cloud:
-        yield cloud
 
 
 @pytest.fixture

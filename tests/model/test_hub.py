@@ -273,7 +273,7 @@ def test_models_that_cannot_be_had(
 
 @pytest.mark.parametrize("wanted", ["", "a/b/c", "../up", "a b", "owner/model@", "https://huggingface.co/gpt2", "a/.."])
 def test_what_is_no_name(tmp_path: Path, wanted: str) -> None:
-    with pytest.raises(WrongUse, match="is no name of a model on Hugging Face's hub: it is OWNER/MODEL"):
+    with pytest.raises(WrongUse, match="is not the name of a model on Hugging Face's hub: those are OWNER/MODEL"):
         hub.fetch(wanted, tmp_path, TORCH)
     assert not list(tmp_path.iterdir())
 

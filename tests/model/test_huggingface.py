@@ -136,12 +136,12 @@ def test_nanos_vocabulary_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"pre_tokenizer": {"type": "Whitespace"}}, "is no tokenizer like GPT-2's"),
-        ({"normalizer": {"type": "NFC"}}, "is no tokenizer like GPT-2's"),
-        ({"added_tokens": [{"content": "<pad>", "id": 300}]}, "is no tokenizer like GPT-2's"),
+        ({"pre_tokenizer": {"type": "Whitespace"}}, "is not a tokenizer like GPT-2's"),
+        ({"normalizer": {"type": "NFC"}}, "is not a tokenizer like GPT-2's"),
+        ({"added_tokens": [{"content": "<pad>", "id": 300}]}, "is not a tokenizer like GPT-2's"),
         ({"added_tokens": [{"content": "<pad>", "id": 257}]}, "has 258 tokens, more than the model's 257"),
         ({"model": {"type": "Unigram", "vocab": []}}, "cannot be read as a tokenizer"),
-        ({"model": {"type": "WordLevel", "vocab": {"<|endoftext|>": 0}}}, "is no tokenizer like GPT-2's"),
+        ({"model": {"type": "WordLevel", "vocab": {"<|endoftext|>": 0}}}, "is not a tokenizer like GPT-2's"),
     ],
 )
 def test_other_tokenizers(written: Path, tmp_path: Path, changed: dict[str, Any], words: str) -> None:
@@ -187,14 +187,14 @@ def test_halves_become_the_same_numbers_in_float32(written: Path) -> None:
     ("changed", "words"),
     [
         ({"model_type": "llama"}, "holds a model of type 'llama', not a GPT-2"),
-        ({"activation_function": "relu"}, "is no plain GPT-2: activation_function is 'relu'"),
+        ({"activation_function": "relu"}, "is not a plain GPT-2: activation_function is 'relu'"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is True"),
         ({"scale_attn_weights": False}, "scale_attn_weights is False"),
         ({"n_inner": 100}, "n_inner is 100"),
         ({"layer_norm_epsilon": 1e-6}, "layer_norm_epsilon is 1e-06"),
         ({"tie_word_embeddings": False}, "tie_word_embeddings is False"),
         ({"quantization_config": {"bits": 4}}, "quantization_config is"),
-        ({"n_layer": 3}, "lacks h.2.attn.c_attn.bias: it is no plain GPT-2 of 3 layers"),
+        ({"n_layer": 3}, "lacks h.2.attn.c_attn.bias: it is not a plain GPT-2 of 3 layers"),
         ({"n_layer": 1}, "has h.1.attn.c_attn.bias"),
         ({"n_layer": None}, "cannot be read as a GPT-2's description"),
         ({"n_positions": 128}, r"wpe.weight in .* has the shape \(64, 64\), not \(128, 64\)"),

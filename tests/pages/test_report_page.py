@@ -19,7 +19,8 @@ from tests.helpers.browser import axe
 from training.cli.main import main
 from training.common.paths import MODELS
 from training.common.text import DELIMITER
-from training.pages.report import facts, page, plots
+from training.judge.rules import RULES
+from training.pages.report import facts, page, plots, words
 from training.settings import Bot
 
 HOSTILE = "<script>alert(1)</script> & \x1b[31m \u202e </style> \ud800"
@@ -181,17 +182,67 @@ def test_a_run_of_which_little_is_there(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "corpus.txt").write_text(DELIMITER.join(texts))
     record = {"id": "0" * 16, "text": "a wise son", "score": 0.0, "nearest": "", "nearest_ratio": 0.0}
     (tmp_path / "pool.jsonl").write_text(json.dumps(record) + "\n")
-    html = page.render(facts.gather(Bot("small", tmp_path), tmp_path, MODELS))
-    assert "This run was not fine-tuned here" in html and "a wise son" in html
+    html = page.render(facts.gather(Bot("small", tmp_path), tmp_path, MODELS), tmp_path)
+    assert "This run did not fine-tune a model" in html and "a wise son" in html
     (tmp_path / "bot.toml").write_text('name = "small"\n')
     assert main(["report", "--bot", str(tmp_path), "--run", str(tmp_path / "none")]) == 2
     assert "`deepproverbs run --bot " in capsys.readouterr().err
 
 
-def test_many_settings_are_told_apart(found: facts.Facts) -> None:
-    html = page.render(replace(found, chosen=["filter.copy_run"]))
+def test_many_settings_are_told_apart(run: Path, found: facts.Facts) -> None:
+    html = page.render(replace(found, chosen=["filter.copy_run"]), run)
     chosen, others = html.split("The other settings, at their defaults")
     assert "copy_run" in chosen[chosen.index("What this bot chose") :] and "copy_run" not in others
+
+
+def test_a_writer_reads_first_whether_it_worked(run: Path, found: facts.Facts) -> None:
+    """In words, with the figures of the files; and the texts stand before the first number."""
+    learnt, count, new, varied = words.answers(found)
+    assert learnt.short.startswith("Yes: ") and "22\N{NO-BREAK SPACE}% less" in learnt.short  # 3.5 of 4.5 nats
+    assert "1.17 bits a character, before 1.50" in learnt.long and "lower is better" in learnt.long
+    assert count.short.startswith(f"{len(found.pool):,} texts, the best of ") and "wrote 401." in count.short
+    four = found.quality["sets"]["pool"]["novelty"]["4"]
+    assert new.short.startswith(f"{four:.0%}".replace("%", "\N{NO-BREAK SPACE}%")) and "alike" in varied.short
+    worse = [{**line, "bits": 1.5 + line["epoch"] / 10} for line in found.metrics]
+    assert next(words.answers(replace(found, metrics=worse))).short.startswith("No: ")
+    assert next(words.answers(replace(found, metrics=[]))).short == "This run did not fine-tune a model."
+    html = page.render(found, run)
+    assert html.index(">What it writes<") < html.index(">Did it work?<") < html.index(">What next?<")
+    assert html.index(">What next?<") < html.index("<details>") < html.index("<table")
+    lines = words.told(found, run / "report.html", run).splitlines()
+    assert len(lines) <= 6 and lines[0].endswith(str(run / "report.html")) and "--json" in lines[-1]
+
+
+def test_every_rule_is_explained_to_people() -> None:
+    assert set(words.RULES) == {rule.name for rule in RULES}
+
+
+@pytest.mark.parametrize(("days", "told"), [(1, "1 day"), (59, "59 days"), (300, "10 months"), (20_000, "54 years")])
+def test_how_long_a_pool_lasts(found: facts.Facts, days: int, told: str) -> None:
+    answers = list(words.answers(replace(found, pool=found.pool[:1] * days)))
+    assert f"At one a day they last {told}." in answers[1].long
+
+
+def test_options_and_commands_are_set_so_that_they_can_be_copied() -> None:
+    assert page.options("<b> or --epochs 4.") == '&lt;b&gt; or <code class="option">--epochs 4</code>.'
+    spans = page.pieces("deepproverbs review --bot 'a b' --run c")
+    assert (
+        re.sub("<[^>]+>", "", spans) == "deepproverbs review --bot &#39;a b&#39; --run c" and spans.count("<span>") == 3
+    )
+
+
+def test_in_print_all_is_open(run: Path, found: facts.Facts, chromium: Any) -> None:
+    path = page.write(found, run)
+    with chromium.new_context() as context:
+        tab = context.new_page()
+        tab.goto(path.as_uri())
+        seen = "[...document.querySelectorAll('table, .pairs, .settings')].map((e) => e.checkVisibility())"
+        visible = "({contentVisibilityAuto: true, visibilityProperty: true})"
+        shown = seen.replace("checkVisibility()", f"checkVisibility{visible}")
+        assert not any(tab.evaluate(shown))
+        tab.emulate_media(media="print")
+        tab.wait_for_function(f"{shown}.every(Boolean)")  # once it is laid out anew
+        assert len(tab.evaluate(shown)) > 5
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -204,6 +255,8 @@ def test_in_a_browser(run: Path, found: facts.Facts, chromium: Any, scheme: str,
         said: list[str] = []
         tab.on("console", lambda message: said.append(message.text))
         tab.goto(path.as_uri())
-        assert axe(tab) == []
-        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        for _ in ("folded", "open"):
+            assert axe(tab) == []
+            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            tab.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
         assert said == [] and tab.title() == "mybot: a report"

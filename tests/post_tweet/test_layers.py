@@ -11,7 +11,7 @@ FOLDER = Path(post_tweet.__file__).parent
 DECISIONS = ["effects", "recent", "lost_answer", "steps", "protocol"]
 PURE = ["errors", "numbers", "daily", "checks", "state", "place", *DECISIONS]
 STORE = ["telemetry", "address", "git_store", "store"]
-POOL = ["files", "filling", "checking", "pool", "layout", "repair"]
+POOL = ["files", "filling", "dropped", "checking", "pool", "layout", "repair"]
 LAYERS = [*PURE, *STORE, *POOL, "runtime", "xtext", "deadline", "xanswers", "x", "app", "__main__"]
 ADAPTERS = {"boto3", "botocore", "fcntl", "http", "os", "pathlib", "requests", "socket", "time", "tweepy", "urllib3"}
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import json
+import re
+import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 from post_tweet.pool import Pool
 from post_tweet.store import DirectoryStore, open_store
 
@@ -15,8 +22,9 @@ from tests.helpers import tiny_run
 from tests.helpers.fakes import Crash
 from tests.runs.test_damage import KINDS, bytes_of, texts_in
 from training.cli import main as cli
+from training.common import jsonl
 from training.common.errors import DeepproverbsError
-from training.runs import jobs
+from training.runs import jobs, waiting
 from training.runs.shards import Parts
 from training.runs.workspace import Workspace
 from training.sample.candidates import Candidate
@@ -198,25 +206,142 @@ def test_refills_go_on_wherever_one_is_ended(
     assert writes > 10
 
 
+class Reader:
+    """A bot with publish = after-review, its jobs, and a person who reads on another machine."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, work: str, pool: str) -> None:
+        tiny_run.prepare(monkeypatch, folder)
+        monkeypatch.chdir(folder)
+        self.folder, self.work, self.pool, self.monkeypatch = folder, work, pool, monkeypatch
+        self.bot = tiny_run.make(folder)
+        self.place()
+        assert self.job("train") == 0
+
+    def place(self, publish: str = "at-once") -> None:
+        text = self.bot.read_text().removeprefix('publish = "after-review"\n')
+        self.bot.write_text('publish = "after-review"\n' * (publish == "after-review") + text)
+        assert cli.main(["job", "place", "--bot", "bot", "--work", self.work]) == 0
+
+    def job(self, what: str, *more: str) -> int:
+        line = ["job", what, "--work", self.work, "--run", "machine", "--model", str(self.folder / "base")]
+        return cli.main([*line, "--pool", self.pool, *more])
+
+    def read(self, answers: str, command: str) -> int:
+        """The command that was printed, with these answers."""
+        self.monkeypatch.setattr("sys.stdin", io.StringIO(answers))
+        words = shlex.split(command)
+        assert words[0] == "deepproverbs"
+        return cli.main(words[1:])
+
+    def outs(self) -> int:
+        return len([key for key in open_store(self.work).list("out/") if key.endswith("/pool.jsonl")])
+
+    def texts(self) -> list[str]:
+        return [record["text"] for record in Pool(open_store(self.pool)).records()]
+
+
+def command_in(said: str) -> str:
+    (command,) = {*re.findall(r"`(deepproverbs job review [^`]*)`", said)}
+    return str(command)
+
+
 def test_a_refill_waits_for_a_person_if_the_bot_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tiny_run.prepare(monkeypatch, tmp_path)
-    bot, work, pool = tiny_run.make(tmp_path), tmp_path / "work", tmp_path / "pool"
+    """One refill at a time, until all of it was decided: kept, dropped, or every text of it dropped."""
+    at = Reader(tmp_path, monkeypatch, "work", "pool")
+    count = tiny_run.COUNT
+    assert at.job("fill") == 0 and len(at.texts()) == count and at.outs() == 1
+    at.place("after-review")
+    capsys.readouterr()
+    for _ in range(3):  # the same, however often the alarm goes off
+        assert at.job("refill") == 0
+        said = capsys.readouterr().out
+        assert f"Nothing was added yet. {count} texts wait in work/out/" in said and at.outs() == 2
+    assert command_in(said) == "deepproverbs job review --work work --bot bot"
+    assert at.read("n\n" * 5 + "q\n", command_in(said)) == 0, "some of them, dropped"
+    assert at.job("refill") == 0 and at.outs() == 2
+    (left,) = re.findall(r"(\d+) texts wait", capsys.readouterr().out)
+    assert count - 5 <= int(left) < count, "those that were set apart are asked about first"
+    # All are dropped: the next refill brings others.
+    assert at.read("n\n" * 100, command_in(said)) == 0
+    waits = {*jsonl_texts(next((tmp_path / "runs").glob("job-*-review/pool.jsonl")))}
+    assert at.job("refill") == 0 and at.outs() == 3
+    said = capsys.readouterr().out
+    assert "All of those were read." in said and f"{count} texts wait in work/out/" in said
+    assert len(at.texts()) == count and len(waits) == count
+    assert at.read("y\nn\n" * 100, command_in(said)) == 0
+    kept = {*at.texts()[count:]}
+    assert kept and not kept & waits, "what was dropped did not come again"
+    assert at.job("refill", "--days", "500") == 0 and at.outs() == 4
+    assert at.read("q\n", command_in(capsys.readouterr().out)) == 0
+    third = {*jsonl_texts(next((tmp_path / "runs").glob("job-*-review/pool.jsonl")))}
+    assert len(third) == count and not third & (waits | {*at.texts()})
+    # The bot publishes at once again: what waited comes in.
+    at.place()
+    assert at.job("refill", "--days", "500") == 0 and third <= {*at.texts()}
 
-    def job(what: str) -> int:
-        line = ["job", what, "--work", str(work), "--run", str(tmp_path / "run"), "--model", str(tmp_path / "base")]
-        return cli.main([*line, "--pool", str(pool)])
 
-    assert (cli.main(["job", "place", "--bot", str(bot), "--work", str(work)]), job("train")) == (0, 0)
-    assert job("fill") == 0
-    bot.write_text('publish = "after-review"\n' + bot.read_text())
-    assert cli.main(["job", "place", "--bot", str(bot), "--work", str(work)]) == 0
-    there = set(work.glob("out/*/pool.jsonl"))
-    for _ in range(2):  # the same, until somebody has read them
-        assert job("refill") == 0 and "A person reads them first" in capsys.readouterr().out
-        (waiting,) = set(work.glob("out/*/pool.jsonl")) - there
-        assert len(texts_in(pool)) == tiny_run.COUNT
-    assert cli.main(["fill", str(waiting), "--pool", str(pool)]) == 0
-    assert job("refill") == 0 and len(set(work.glob("out/*/pool.jsonl")) - there) == 2
-    assert len(texts_in(pool)) == 2 * tiny_run.COUNT
+def jsonl_texts(path: Path) -> list[str]:
+    return [record["text"] for record in jsonl.records(path)]
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A bucket."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket="my-bucket")
+        yield "my-bucket"
+
+
+def test_the_first_filling_waits_for_a_person_in_s3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], s3: str
+) -> None:
+    """`job fill` prints one command; given on another machine it shows the texts and publishes what is kept."""
+    at = Reader(tmp_path, monkeypatch, f"s3://{s3}/work", f"s3://{s3}/tiny")
+    at.place("after-review")
+    capsys.readouterr()
+    assert at.job("fill") == 0 and at.texts() == []
+    said = capsys.readouterr().out
+    count = tiny_run.COUNT
+    assert f"Nothing was added yet. {count} texts wait in s3://{s3}/work/out/" in said
+    assert at.job("fill", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["waiting"] == count and facts["review"] == command_in(said)
+    # No code or rule of the workspace is needed: the person has the bot.
+    shutil.rmtree(tmp_path / "machine")
+    assert at.read("q\n", command_in(said).replace("--bot bot", "")) == 2
+    assert "is of the bot tiny, not proverbs; name its folder with --bot." in capsys.readouterr().err
+    assert at.read("y\n" * 4 + "n\n" * 100, command_in(said)) == 0
+    said = capsys.readouterr().out
+    assert "Fetched into runs/job-" in said and f"Added 4 texts to s3://{s3}/tiny" in said
+    assert len(at.texts()) == 4 and Pool(open_store(at.pool)).verify() == []
+    assert at.job("fill") == 0 and "All of them were read" in capsys.readouterr().out
+    assert cli.main(["job", "review", "--work", at.work, "--bot", "bot"]) == 0
+    assert "Nothing waits in" in capsys.readouterr().out
+    assert at.job("refill") == 0 and f"{count} texts wait" in capsys.readouterr().out and len(at.texts()) == 4
+
+
+def test_a_note_of_what_waits_that_is_damaged_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = Reader(tmp_path, monkeypatch, "work", "pool")
+    assert at.job("fill") == 0
+    at.place("after-review")
+    assert at.job("refill") == 0
+    note = tmp_path / "work" / waiting.FILE
+    whole = note.read_bytes()
+    for kind, damage in KINDS.items():
+        damaged = damage(whole)
+        capsys.readouterr()
+        if damaged is None:
+            note.unlink()
+        else:
+            note.write_bytes(damaged)
+            assert at.job("refill") == 1 and "delete waiting.json there" in capsys.readouterr().err, kind
+            note.unlink()
+        assert at.job("refill") == 0 and f"{tiny_run.COUNT} texts wait" in capsys.readouterr().out
+        assert note.read_bytes() == whole and at.outs() == 2, kind

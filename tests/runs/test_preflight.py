@@ -93,7 +93,7 @@ def test_texts_that_are_all_alike_leave_little() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"skip": ("hashtags",)}, "skip: 'hashtags' is no rule"),
+        ({"skip": ("hashtags",)}, "skip: 'hashtags' is not a rule"),
         ({"own": ("rules.py:nothing",)}, "no such file"),
         ({"closed_vocabulary": True, "language": "eo", "common_words": 100}, "no common words for the language 'eo'"),
     ],
@@ -136,5 +136,5 @@ def test_a_run_does_not_start_in_vain(force: bool, tmp_path: Path) -> None:
 
 def test_a_wrong_setting_is_told_before_a_base_is_fetched(tmp_path: Path) -> None:
     wrong = replace(bot(skip=("hashtags",)), folder=tmp_path, model="hf:nobody/nothing")
-    with pytest.raises(WrongUse, match="'hashtags' is no rule"):
+    with pytest.raises(WrongUse, match="'hashtags' is not a rule"):
         stages.finetune_model(wrong, tmp_path / "run")

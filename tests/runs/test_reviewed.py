@@ -99,7 +99,7 @@ def test_what_was_posted_is_too_late(tmp_path: Path) -> None:
     decide(run, (run.texts[0], "drop"), (run.texts[2], "drop"))
     done = publish(run)
     assert (done.late, done.withdrawn) == (1, 1)
-    assert any("too late" in sentence for sentence in reviewed.sentences(done, "pool"))
+    assert any("Too late" in sentence for sentence in reviewed.sentences(done, "pool"))
 
 
 def test_an_edited_text_replaces_the_one_before_it(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_the_command_tells_what_it_did(tmp_path: Path, capsys: pytest.CaptureFix
     decide(run, (run.texts[0], "drop"), (made.NAMES[0], "keep"))
     assert main(["review", *run.options(), "--publish"]) == 0
     out = capsys.readouterr().out
-    assert "Added 1 text to" in out and "1 text taken out of" in out and "3 texts nobody has read yet." in out
+    assert "Added 1 text to" in out and "1 text taken out of" in out and "Nobody has read 3 texts yet." in out
     assert main(["review", *run.options(), "--unread"]) == 2 and "give both" in capsys.readouterr().err
 
 
@@ -260,3 +260,41 @@ def test_a_run_that_a_person_reads_first_fills_nothing_until_they_have(
     assert [record["text"] for record in Pool(open_store(str(pool))).records()] == first[3:]
     second = chosen()
     assert second and not {*first} & {*second}, "another round, and what was dropped is not in it"
+
+
+def test_what_was_dropped_comes_from_no_other_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither what was dropped before it was ever published, nor the original of an edit: the pool remembers."""
+    one, other = made.run(tmp_path, publish="after-review"), made.run(tmp_path / "other")
+    a, b, c, d, *rest = one.texts
+    assert other.texts == one.texts
+    decide(one, (a, "keep"), (b, "drop"), (c, "edit", NEW), (made.NAMES[0], "drop"), (d, "drop"))
+    publish(one)
+    gone = {b, c, d, made.NAMES[0]}
+    assert gone <= {*fill.history(str(one.pool))} and not gone & {*fill.filled(str(one.pool))}
+    assert main(["fill", str(other.folder / "pool.jsonl"), "--pool", str(one.pool)]) == 0
+    assert "1 was there already; 3 were dropped before and stay out" in capsys.readouterr().out
+    assert waiting(one) == [a, NEW, *rest]
+    assert main(["pool", "status", "--pool", str(one.pool)]) == 0
+    assert "4 dropped by people" in capsys.readouterr().out
+    # Undone here it may come; kept there it does.
+    with open_decisions(one.folder, "anna") as log:
+        log.undo()
+        assert not log.decided(text_id(d))
+    publish(one)
+    assert d not in fill.dropped(str(one.pool)) and b in fill.dropped(str(one.pool))
+    decide(other, (b, "keep"))
+    publish(other, unread=True, pool=one.pool)  # what nobody has read here cannot bring back c
+    assert not {b, d} - {*waiting(one)} and not {c, made.NAMES[0]} & {*waiting(one)}
+    assert {*fill.dropped(str(one.pool))} == {c, made.NAMES[0]}
+
+
+def test_an_edit_is_not_refused_for_what_it_replaces(tmp_path: Path) -> None:
+    """Its id may be the original's, which was dropped: a text that is to come is not one that is not."""
+    run = made.run(tmp_path, publish="after-review")
+    text = run.texts[0]
+    decide(run, (text, "drop"))
+    publish(run)
+    assert fill.dropped(str(run.pool)) == [text] and waiting(run) == []
+    decide(run, (text, "edit", text.title()))
+    publish(run)
+    assert waiting(run) == [text.title()] and fill.dropped(str(run.pool)) == []

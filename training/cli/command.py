@@ -75,7 +75,7 @@ def common_options() -> list[click.Parameter]:
         return Option(names, is_flag=True, expose_value=False, callback=note, heading=COMMON, help=help)
 
     return [
-        flag("-q", "--quiet", help="Print results and errors alone."),
+        flag("-q", "--quiet", help="Print only results and errors."),
         flag("-v", "--verbose", help="Print more: paths, times, and what the function logs."),
         flag("--debug", help="Show the traceback of an error."),
     ]

@@ -16,7 +16,7 @@ PROGRAM = "deepproverbs"
     "shell",
     type=click.Choice(["bash", "zsh", "fish"]),
     metavar="SHELL",
-    help="bash, zsh or fish: the shell that is to complete.",
+    help="The shell to complete in: bash, zsh or fish.",
 )
 def completion(shell: str) -> None:
     """Print a script by which bash, zsh or fish completes commands.

@@ -22,7 +22,7 @@ NAMES = {int: "whole number", float: "number", str: "text", bool: "true or false
 
 @command("settings", section=ABOUT)
 @option("--bot", type=BotFile(), metavar="FILE", help="Show this bot's values. [default: the program's own]")
-@option("--table", is_flag=True, help="The tables of docs/settings.md instead.")
+@option("--table", is_flag=True, help="Print the tables of docs/settings.md instead.")
 @json_option
 def settings_(bot: Path | None, table: bool) -> None:
     """Print every setting as a commented bot.toml.

@@ -11,7 +11,6 @@ from training.cli.options import bot_option, load_bot, run_folder, run_option, s
 from training.cli.pool import low
 from training.cli.stages import PATH, ROAD
 from training.common.errors import WrongUse
-from training.common.progress import say
 
 if TYPE_CHECKING:
     from post_tweet.pool import Appended
@@ -48,20 +47,27 @@ def show_added(url: str, added: Appended) -> None:
     from post_tweet.store import open_store
 
     pool = Pool(open_store(url)).status()
-    facts = {"pool": url, "added": added.added, "already": added.already}
+    facts = {"pool": url, "added": added.added, "already": added.already, "dropped": added.dropped}
     show({**facts, "texts": pool["texts"], "unused": pool["remaining"]}, told_added(url, added, pool))
     warn(low(pool))
 
 
 def told_added(url: str, added: Appended, pool: dict[str, Any]) -> str:
     """The same as a sentence. `pool`: its status."""
-    if added.added:
-        text = f"Added {added.added:,} text{'s' * (added.added != 1)} to {url}" + (
-            f"; {added.already:,} were there" * (added.already > 0)
-        )
-    else:
-        text = f"Nothing added to {url}: all {added.already:,} texts are already there"
-    return f"{text}; the pool now holds {pool['texts']:,}, {pool['remaining']:,} unused."
+
+    def were(count: int) -> str:
+        return f"{count:,} {'was' if count == 1 else 'were'}"
+
+    left_out = "".join(
+        [
+            f"; {were(added.already)} there already" * (added.already > 0),
+            f"; {were(added.dropped)} dropped before and stay{'s' * (added.dropped == 1)} out" * (added.dropped > 0),
+        ]
+    )
+    text = (
+        f"Added {added.added:,} text{'s' * (added.added != 1)} to {url}" if added.added else f"Nothing added to {url}"
+    )
+    return f"{text}{left_out}; the pool now holds {pool['texts']:,}, {pool['remaining']:,} unused."
 
 
 @command("report", section=READ)
@@ -71,15 +77,14 @@ def told_added(url: str, added: Appended, pool: dict[str, Any]) -> str:
 def report(bot: Path, run: Path | None) -> None:
     """Tell all about a run on one page: RUN/report.html.
 
-    The corpus, what was learnt, what each rule did, how new and how varied the pool is beside people's texts, each with
-    its numbers; the table of them is printed, too.
+    It opens with the texts, whether it worked and what to do next; every number comes after, each explained. --json
+    prints the numbers of the pool, beside people's texts.
 
     $ deepproverbs report
     $ deepproverbs report --run runs/demo --json
     """
     from training.common.paths import MODELS
-    from training.curate.report import table
-    from training.pages.report import facts, page
+    from training.pages.report import facts, page, words
     from training.runs import owner
 
     settings = load_bot(bot)
@@ -88,5 +93,4 @@ def report(bot: Path, run: Path | None) -> None:
     if not (folder / "pool.jsonl").exists():
         raise WrongUse(f"No pool.jsonl in {folder}; `{owner.first_command('run', bot)}` makes one.")
     found = facts.gather(settings, folder, MODELS)
-    show(found.quality, table(found.quality))
-    say(f"Written: {page.write(found, folder)}, and its numbers: {folder / 'quality.json'}")
+    show(found.quality, words.told(found, page.write(found, folder), folder))

@@ -10,9 +10,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.cli.console import clear_screen, warn
+from training.common.errors import DeepproverbsError
 from training.common.terminal import one_line
 
 if TYPE_CHECKING:
@@ -29,17 +31,18 @@ LATE = 3
 """Waits, as long as the usual one, after which a post is missed."""
 
 
-def look(pool: Pool, now: datetime) -> dict[str, Any]:
-    """`Pool.status`, JSON-ready, and beside it:
+def look(pool: Pool, now: datetime, bot: str, file: Path) -> dict[str, Any]:
+    """`Pool.status`, JSON-ready, and beside it (`bot` and `file`: of the bot that the command line names):
 
     posted   the latest posts, the newest first: time, slot, index, tweet_id, link, text
     coming   the next texts: index, text
     days     day, UTC → posts, of the weeks that the pool remembers
     alarms   what a person should look after, a sentence each
+    aws      of the bot in AWS that posts from this pool, what `in_aws` finds; null: the pool is not in S3
     """
     status = pool.status()
     if status["damage"]:
-        return {**status, "posted": [], "coming": [], "days": {}, "alarms": []}
+        return {**status, "posted": [], "coming": [], "days": {}, "alarms": [], "aws": None}
     state = pool.load()[0]
     posts = [entry for entry in state.recent if entry.outcome == "posted"]
     posted = [
@@ -59,7 +62,27 @@ def look(pool: Pool, now: datetime) -> dict[str, Any]:
         following.append({"index": index, "text": pool.record(state, index)["text"]})
         index = state.withdrawn.after(index + 1)
     days = Counter(entry.time[:10] for entry in posts)
-    return {**status, "posted": posted, "coming": following, "days": dict(days), "alarms": alarms(state, now)}
+    looked = {"posted": posted, "coming": following, "days": dict(days), "alarms": alarms(state, now)}
+    return {**status, **looked, "aws": in_aws(pool.store.url, bot, file)}
+
+
+def in_aws(url: str, bot: str, file: Path) -> dict[str, Any] | None:
+    """The alarms of the bot's stack and what waits to be read there, as infra/cloud/alarms.py has it; where that cannot
+    be said, `unknown` says why: a pool in S3 needs no stack. None: the pool is not in S3."""
+    from post_tweet.address import scheme_of
+    from post_tweet.errors import PostError
+
+    if scheme_of(url) != "s3":
+        return None
+    try:
+        from infra.cloud.alarms import of_pool
+
+        return of_pool(url, bot, file)
+    except (DeepproverbsError, PostError) as error:
+        why = str(error)
+    except ModuleNotFoundError:
+        why = "infra/ is missing here, as in the GPU image."
+    return {"alarms": {}, "ringing": "", "to_read": "", "unknown": why}
 
 
 def alarms(state: State, now: datetime) -> list[str]:
@@ -110,6 +133,9 @@ def text(found: dict[str, Any], today: date) -> str:
         parts.append("\n".join(["next:", *rows]))
     if found["alarms"]:
         parts.append("\n".join(["to look after:", *(f"  {one_line(alarm)}" for alarm in found["alarms"])]))
+    if aws := found["aws"]:
+        parts.append(one_line(f"alarms in AWS: {aws['ringing'] or 'not known. ' + aws['unknown']}"))
+        parts += [one_line(aws["to_read"])] if aws["to_read"] else []
     return "\n".join(parts)
 
 

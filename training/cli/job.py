@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from training.cli.command import ELSEWHERE, Group, json_option, option
-from training.cli.console import show
+from training.cli.console import result, show
 from training.cli.fill import fill_pool, show_added
 from training.cli.options import (
     JUDGED,
@@ -20,14 +22,19 @@ from training.cli.options import (
     with_options,
 )
 from training.cli.refill import enough
+from training.cli.review import review as read_texts
 from training.common.errors import WrongUse
 from training.common.files import locked
 from training.common.progress import say
 
+if TYPE_CHECKING:
+    from training.runs.waiting import Waiting
+
 HELP = """Do one job of many machines.
 
 The machines share a workspace, a prefix in S3 or a directory: place, train, then sample in shards, then fill; later
-refill, as often as the pool is low. Any of the jobs may be killed and started again, on another machine too.
+refill, as often as the pool is low; review shows a person what waits to be read first. Any of the jobs may be killed
+and started again, on another machine too.
 
 $ deepproverbs job place --work work
 $ deepproverbs job sample --work work --shard 2/3
@@ -114,21 +121,25 @@ def sample(work: str, bot: Path, run: Path | None, shard: str) -> None:
 def fill(work: str, bot: Path, run: Path | None, shard: str) -> None:
     """Filter the candidates of all shards and fill the pool.
 
-    Where they do not suffice, it draws more.
+    Where they do not suffice, it draws more. With publish = "after-review" the texts wait in the workspace, and it
+    prints the command that shows them to you.
 
     $ deepproverbs job fill --work s3://my-bucket/work --pool s3://my-bucket/mybot
     """
-    from training.runs import jobs
+    from training.runs import jobs, waiting
     from training.runs.workspace import Workspace
 
     place, folder = Workspace(work), folder_of(run, work)
     with locked(folder):
         settings = with_options(jobs.fetch_bot(place, folder))
         texts = jobs.pool(settings, folder, place, say)
-        if settings.publish == "after-review":
-            say_read_first(work)
-        else:
+        if settings.publish != "after-review":
             fill_pool(texts, settings.pool, settings.name)
+        elif left := waiting.look(place):
+            show_waiting(left)
+        else:
+            text = "All of them were read, and what was kept is in the pool; `deepproverbs job refill` adds more."
+            show({"pool": settings.pool, "added": 0}, text)
 
 
 @job("refill")
@@ -147,6 +158,7 @@ def refill(work: str, bot: Path, run: Path | None, shard: str) -> None:
     from post_tweet.store import open_store
 
     from training.runs import jobs
+    from training.runs.waiting import Waiting
     from training.runs.workspace import Workspace
 
     place, folder = Workspace(work), folder_of(run, work)
@@ -160,13 +172,44 @@ def refill(work: str, bot: Path, run: Path | None, shard: str) -> None:
         if enough(pool.status(), settings.refill.days):
             return
         added = jobs.refill(settings, folder, place, say)
-    if added is None:
-        say_read_first(work)
-        show({"pool": settings.pool, "added": 0}, "Nothing was added yet.")
+    if isinstance(added, Waiting):
+        show_waiting(added)
     else:
         show_added(settings.pool, added)
 
 
-def say_read_first(work: str) -> None:
-    say(f"A person reads them first: fetch pool.jsonl and review.jsonl from {work}/out into a run's folder.")
-    say("There `deepproverbs review` shows them, and puts what is kept into the pool.")
+def show_waiting(left: Waiting) -> None:
+    facts = {"pool": left.pool, "added": 0, "waiting": left.count, "review": left.command}
+    show(facts, f"Nothing was added yet. {left}")
+
+
+@group.command("review")
+@work_option
+@bot_option
+@run_option
+@option("--terminal", is_flag=True, help="Ask line by line here.")
+@option("--no-browser", is_flag=True, help="Print the page's address and open no browser.")
+def review(work: str, bot: Path, run: Path | None, terminal: bool, no_browser: bool) -> None:
+    """Read what waits: fetch it, and keep, drop, edit or star each text.
+
+    It is published from here, into the pool that the texts are for. --bot names the bot's folder on this machine: its
+    rules judge what you write. No code of the workspace is run.
+
+    $ deepproverbs job review --work s3://my-bucket/work --bot data/mybot
+    """
+    from training.runs import waiting
+    from training.runs.workspace import Workspace
+
+    place, folder = Workspace(work), folder_of(run, work, "review")
+    left = waiting.look(place)
+    if left is None:
+        result(f"Nothing waits in {work}.")
+        return
+    if left.bot != (name := load_bot(bot).name):
+        raise WrongUse(f"What waits in {work} is of the bot {left.bot}, not {name}; name its folder with --bot.")
+    with locked(folder):
+        waiting.fetch(place, left, folder)
+    say(f"Fetched into {folder}; what is kept goes into {left.pool}.")
+    given().update(pool=left.pool, publish="after-review")
+    ctx = click.get_current_context()
+    ctx.invoke(read_texts, bot=bot, run=folder, terminal=terminal, no_browser=no_browser)

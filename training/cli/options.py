@@ -79,7 +79,7 @@ def run_option_in(folder: str) -> Callable[[F], F]:
 
 
 run_option = run_option_in("runs/NAME")
-force_option = option("--force", is_flag=True, help="Start even where the corpus or the settings promise little.")
+force_option = option("--force", is_flag=True, help="Start even if the corpus or the settings look unlikely to work.")
 
 
 def setting_option(key: str, default: str | None = None) -> Option:
@@ -160,7 +160,7 @@ def keys_of(file: Path) -> Path:
         mode = file.stat().st_mode if os.name == "posix" else 0
         verbs = [verb for bits, verb in ((0o044, "read"), (0o022, "change")) if mode & bits]
         if verbs:
-            mend = f"`chmod 600 {shlex.quote(str(file))}` mends it."
+            mend = f"`chmod 600 {shlex.quote(str(file))}` fixes it."
             warn(f"Others on this machine may {' and '.join(verbs)} {file}: {mend}")
     return file
 

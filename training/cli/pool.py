@@ -85,16 +85,18 @@ def low(status: dict[str, Any]) -> str | None:
 def status(every: float | None, bot: Path) -> None:
     """Show what was posted when, what comes next, how long the pool lasts, and what is wrong.
 
+    Of a pool in S3 that a bot in AWS posts from it shows the alarms of that bot, too.
+
     $ deepproverbs pool status --pool s3://my-bucket/mybot
     $ deepproverbs pool status --watch 60
     """
     from training.cli import glance
 
-    pool = open_pool(bot)
+    pool, name = open_pool(bot), load_bot(bot).name
 
     def once() -> None:
         now = datetime.now(UTC)
-        found = glance.look(pool, now)
+        found = glance.look(pool, now, name, bot)
         show(found, "\n".join(filter(None, [status_text(found), glance.text(found, now.date())])))
         if found["damage"]:
             raise DeepproverbsError(f"{found['pool']}: {' '.join(found['damage'])}")
@@ -112,7 +114,9 @@ def status_text(status: dict[str, Any]) -> str:
     lines = [
         f"{status['pool']}: {status['remaining']:,} of {status['texts']:,} text{'s' * (status['texts'] != 1)} left, "
         f"for {days:,.0f} day{'s' * (round(days) != 1)} at the present pace, "
-        f"{status['batches']} batch{'es' * (status['batches'] != 1)}, {status['withdrawn']:,} withdrawn",
+        f"{status['batches']} batch{'es' * (status['batches'] != 1)}, {status['withdrawn']:,} withdrawn"
+        + f", {status['dropped']:,} dropped by people"
+        * (status["dropped"] > 0),
         f"last post: {last['time']} for {last['slot']} (id {last['tweet_id']})" if last else "no post yet",
     ]
     if status["runs"]:

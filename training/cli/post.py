@@ -27,7 +27,7 @@ from training.common.terminal import put
 
 @command("post", section=POOL)
 @option("--creds", type=PATH, metavar="FILE", help="twitter.json with the four X keys.")
-@option("--dry-run", is_flag=True, help="Go through every step but the claim and the post.")
+@option("--dry-run", is_flag=True, help="Do everything but claim and post the text.")
 @option("--slot", metavar="NAME", help="One slot posts once. [default: the time]")
 @at_option
 @option("--checkpoint", type=PATH, metavar="DIR", help="Sample from this gpt-2-simple checkpoint instead of a pool.")
@@ -86,12 +86,12 @@ def post(
     except OSError as error:
         if dry_run:
             raise
-        warn(f"The post is made, but its result cannot be written ({error.strerror}): {json.dumps(outcome)}")
+        warn(f"The text was posted, but the result cannot be written ({error.strerror}): {json.dumps(outcome)}")
     if not checkpoint:  # its pool is filled up when it is used up
         try:
             warn(low(pool.status()))
         except (DeepproverbsError, PostError, OSError) as error:
-            warn(f"How many texts are left cannot be told: {error}")
+            warn(f"Cannot tell how many texts are left: {error}")
 
 
 def post_once(url: str, credentials: Path | None, slot: str, dry_run: bool = False) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def enough(status: dict[str, Any], wanted: int) -> bool:
     if days < wanted:
         return False
     text = (
-        f"{status['pool']}: {status['remaining']:,} texts are left, for {days:,.0f} days at the present pace; they "
-        f"are added below {wanted:,}."
+        f"{status['pool']}: {status['remaining']:,} texts are left, for {days:,.0f} days at the present pace; "
+        f"a refill adds more once they last for fewer than {wanted:,} days."
     )
     show({"pool": status["pool"], "added": 0, "unused": status["remaining"], "days_left": days}, text)
     return True

@@ -13,9 +13,9 @@ from training.cli.stages import PATH
 
 
 @command("repair")
-@option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
+@option("--yes", is_flag=True, help="Do it; without this, only say what would be done.")
 @option("--creds", type=PATH, metavar="FILE", help="twitter.json: ask the account about its latest posts as well.")
-@option("--from", "source", type=PATH, metavar="FILE", help="The pool.jsonl that a lost batch was filled in from.")
+@option("--from", "source", type=PATH, metavar="FILE", help="The pool.jsonl that a lost batch was filled from.")
 @bot_option
 @setting_options("pool")
 @json_option
@@ -55,6 +55,6 @@ def repair(yes: bool, creds: Path | None, source: Path | None, bot: Path) -> Non
         if not plan.said
         else [f"{url} is repaired; `{verify}` reads every file."]
         if yes
-        else ["Nothing was changed; the same with --yes does it. Copy the pool before, if you can."]
+        else ["Nothing was changed; add --yes to do it. Copy the pool first, if you can."]
     )
     show({"pool": url, "found": plan.said, "repaired": bool(plan.said and yes)}, "\n".join([*plan.said, *end]))

@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from training.cli.command import command, option
-from training.cli.console import result
+from training.cli.console import result, warn
 from training.cli.fill import READ, show_added, told_added
 from training.cli.options import bot_option, given, load_bot, run_folder, run_option, setting_options
 from training.cli.stages import PATH
 from training.common.errors import WrongUse
-from training.common.files import locked, part_file
+from training.common.files import lock, locked, part_file
 from training.common.text import indented
 
 if TYPE_CHECKING:
     from training.curate.decisions import Decisions
+    from training.pages.review.desk import Desk
     from training.pages.review.guard import Guard
+    from training.runs.in_pool import Pending
     from training.runs.reviewed import Anew
     from training.settings import Bot
 
@@ -55,8 +57,8 @@ def review(
 ) -> None:
     """Read texts before they are published: keep, drop, edit or star each.
 
-    It shows a page in the browser: the texts that were set apart, as they name a people or a religion, and the pool's.
-    What you decide is kept in the run's decisions.jsonl until you publish it.
+    It shows a page in the browser: the texts that were set apart, as they name a people or a religion, and the pool's
+    that are not yet posted. What you decide is kept in the run's decisions.jsonl until you publish it.
 
     $ deepproverbs review
     $ deepproverbs review --publish
@@ -117,12 +119,9 @@ class Reviewed:
     def ask(self, decisions: Decisions) -> None:
         """Line by line."""
         from training.curate.review import review
+        from training.pages.review.desk import Asked
         from training.runs import reviewed
 
-        held = reviewed.held(self.run, self.bot)
-        if not held and not (self.run / reviewed.APART).exists():
-            raise WrongUse(f"There is nothing to review in {self.run}; `deepproverbs run` sets such texts apart.")
-        found = reviewed.records_of(self.run, [reviewed.APART, reviewed.POOL] if held else [reviewed.APART])
         anew: list[Anew] = []
 
         def objection(text: str, original: str) -> object | None:
@@ -130,14 +129,36 @@ class Reviewed:
                 anew.append(self.anew(decisions))
             return anew[0].objection(text, original)
 
-        records = [{**record, "id": id} for id, record in found.items()]
-        review(records, decisions, sys.stdin, result, objection)
+        with closing(self.desk(decisions)) as desk:
+            numbers = desk.window(Asked("all", count=len(desk.texts))).texts
+            records = [{**desk.record(n), **desk.known(n)} for n in numbers]
+        held = reviewed.held(self.run, self.bot)
+        first = sum("names" in record or (held and not record["fate"]) for record in records)
+        review(records, decisions, sys.stdin, result, objection, first)
         self.publish(decisions)
+
+    def desk(self, decisions: Decisions) -> Desk:
+        """The texts to read: the pool's, too, unless it cannot be read, which is then said."""
+        from post_tweet.errors import PostError
+
+        from training.pages.review.desk import Desk
+        from training.runs import reviewed
+
+        try:
+            return Desk(self.run, decisions, partial(reviewed.in_pool, self.pool, self.bot), self.ours())
+        except PostError as error:
+            warn(f"Here are the texts of {self.run} alone, as its pool cannot be read. {error}")
+            return Desk(self.run, decisions)
+
+    def ours(self) -> list[str]:
+        """The texts that reviews took out of the pool."""
+        from training.runs import reviewed
+
+        return reviewed.withdrawn(self.run, self.pool)
 
     def show(self, decisions: Decisions, port: int, no_browser: bool) -> None:
         """In the browser, until Ctrl-C."""
         from training.pages.review.app import Review
-        from training.pages.review.desk import Desk
         from training.pages.review.serve import open_browser, serve
         from training.runs import reviewed
 
@@ -153,23 +174,30 @@ class Reviewed:
                 result(f"From your own machine: `ssh -L {tunnel}` to this one, then open it there.")
             result("It is for this machine alone. Ctrl-C ends it; every decision is kept at once.")
 
-        with closing(Desk(self.run, decisions)) as desk:
-            page = Review(desk, decisions, self.bot, held, anew, partial(self._publish, decisions))
+        with closing(self.desk(decisions)) as desk:
+            page = Review(desk, decisions, self.bot, held, anew, partial(self._publish, decisions), self.ours)
             serve(page.app, port, on_start)
-        result(self._farewell(decisions, len(decisions.lines) - before))
+            result(self._farewell(decisions, len(decisions.lines) - before, desk.pending()))
 
-    def _farewell(self, decisions: Decisions, lines: int) -> str:
+    def _farewell(self, decisions: Decisions, lines: int, left: Pending) -> str:
         from training.curate.decisions import FILE
 
         counts = decisions.counts()
         words = {"keep": "kept", "star": "starred", "edit": "edited", "drop": "dropped"}
-        if not any(counts.values()):
-            return "\nNothing was decided."
         told = ", ".join(f"{counts[what]:,} {word}" for what, word in words.items() if counts[what]) or "nothing"
-        text = f"\n{'Decided' if lines else 'Nothing new; decided before'}: {told}. All of it is in {self.run / FILE}."
+        if any(counts.values()):
+            what = "Decided" if lines else "Nothing new; decided before"
+            text = f"{what}: {told}. All of it is in {self.run / FILE}."
+        else:
+            text = "No decision stands: all were taken back." if decisions.lines else "Nothing was decided."
         if counts["conflict"]:
-            text += f" About {counts['conflict']:,} people differ: they wait for a decision."
-        return f"{text}\nNext: `{self.command('review --publish')}` puts it into {self.pool}."
+            conflicts = f"{counts['conflict']:,} text{'s' * (counts['conflict'] != 1)}"
+            text += f" People differ about {conflicts}; not published until somebody decides."
+        if left:
+            text += f"\nNext: `{self.command('review --publish')}` brings {self.pool} to what you decided."
+        elif any(counts.values()):
+            text += f" {self.pool} has it already."
+        return f"\n{text}"
 
     def anew(self, decisions: Decisions) -> Anew:
         from training.runs.reviewed import Anew
@@ -188,17 +216,17 @@ class Reviewed:
             result(sentence)
 
     def _publish(self, decisions: Decisions, unread: bool) -> list[str]:
-        """The same for the page."""
+        """The same for the page. Raises BlockingIOError: the run is at work."""
         from post_tweet.pool import Pool
         from post_tweet.store import open_store
 
         from training.runs import reviewed
 
-        with locked(self.run):
+        with lock(self.run / ".lock"):
             done = reviewed.publish(self.run, self.bot, self.pool, decisions, unread)
         status = Pool(open_store(self.pool)).status()
-        first = told_added(self.pool, done.added, status) if done.approved else "There was nothing to publish."
-        return [first, *reviewed.sentences(done, self.pool)]
+        first = [told_added("the pool", done.added, status)] if done.approved else []
+        return [*first, *reviewed.sentences(done, "the pool", on_page=True)] or ["There was nothing to publish."]
 
     def merge(self, file: Path, decisions: Decisions) -> None:
         """Take over another person's decisions and tell where people differ."""

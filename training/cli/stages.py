@@ -41,7 +41,7 @@ PATH = click.Path(path_type=Path)
     metavar="FILE…",
     help="Texts in any form: lines, tables, JSON, fortune files … (docs/corpora.md). - reads standard input.",
 )
-@option("--out", type=PATH, metavar="DIR", help="Folder for corpus.txt and corpus.npz. Without it, only look.")
+@option("--out", type=PATH, metavar="DIR", help="Folder for corpus.txt and corpus.npz. Without it, nothing is written.")
 @bot_option
 @setting_options(*READ, "corpus.style", "model")
 @json_option
@@ -213,14 +213,14 @@ def sample(bot: Path, run: Path | None) -> None:
     type=PATH,
     multiple=True,
     metavar="FILE",
-    help="The corpus, then what else nothing may copy, besides the references of --bot. [may be repeated; default: the "
-    "bot's corpus and its references]",
+    help="The corpus, then more texts that nothing may copy, besides the references of --bot. [may be repeated; "
+    "default: the bot's corpus and its references]",
 )
 @option("--out", type=PATH, metavar="FILE", help="The pool file to write; texts to be read first go beside it.")
 @option("--verdicts", type=PATH, metavar="FILE", help="Every verdict. [default: verdicts.jsonl beside --out]")
 @option("--history", metavar="URL", help="A pool whose texts nothing may repeat: s3://bucket/prefix or a directory.")
-@option("--run", type=PATH, metavar="DIR", help="A run whose model ranks the candidates and knows the real texts.")
-@option("--workers", type=int, default=0, metavar="N", help="Processes that judge. [default: 0, as many as pay]")
+@option("--run", type=PATH, metavar="DIR", help="A run whose model scores the candidates and has seen the real texts.")
+@option("--workers", type=int, default=0, metavar="N", help="Processes that judge. [default: 0, as many as help]")
 @option("--calibrate", is_flag=True, help="Print how often each rule rejects real texts, and the candidates.")
 @bot_option
 @setting_options("count", *READ)

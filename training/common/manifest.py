@@ -70,7 +70,7 @@ class Manifest:
         except (OSError, ValueError) as error:
             raise DeepproverbsError(
                 f"{self.path} cannot be read ({error}), and neither can its copy {copy_of(self.path)}; delete both and "
-                "start again: finished stages are then done anew."
+                "start again: finished stages are then done again."
             ) from error
 
     def done(self, stage: str, key: str, *outputs: Path) -> bool:

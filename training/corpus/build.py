@@ -134,7 +134,7 @@ def _too_few(texts: int, gathered: Gathered) -> str:
     return (
         f"Only {texts} different text{'s' * (texts != 1)} in {names}; at least "
         f"{FEWEST_TEXTS} are needed and some hundreds make a bot: add texts. ({read}; left out: {gone or 'nothing'}. "
-        "Is that not what it is? Say it with --form.)"
+        "If that is not what it is, name its form with --form.)"
     )
 
 

@@ -89,9 +89,9 @@ _STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("halves of characters joined or taken out", _pairs_joined),
     ("soft hyphens taken out", _replaced("\xad")),
     ("invisible characters taken out", _replaced(_INVISIBLE)),
-    ("marks of direction taken out", _directions),
-    ("control characters made spaces", _replaced(_CONTROLS, " ")),
-    ("numbers that are no characters taken out", _replaced(_NONCHARACTERS)),
+    ("direction marks taken out", _directions),
+    ("control characters turned into spaces", _replaced(_CONTROLS, " ")),
+    ("numbers that stand for no characters taken out", _replaced(_NONCHARACTERS)),
 )
 
 

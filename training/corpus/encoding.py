@@ -308,7 +308,7 @@ def _not_utf8(file: BinaryIO, bad: _Fault, called: str) -> str:
             f"{bad.position:,}): it was cut short. Fetch or copy it again, or delete that character."
         )
     detail = f" (byte {bad.byte:#04x} at position {bad.position:,})" if other else ""
-    advice = "Look which is right and say so:" if read else "Save it again as UTF-8, or say its --encoding."
+    advice = "See which reading is right, and name it:" if read else "Save it again as UTF-8, or name its --encoding."
     return f"{called} does not say how it is encoded: {several}{detail}. {advice}{''.join(read)}"
 
 

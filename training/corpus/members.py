@@ -125,7 +125,7 @@ def only_text(path: Path) -> Plain:
     if len(found) != 1:
         few = ", ".join(found[:8]) + (" …" if len(found) > 8 else "")
         raise DeepproverbsError(
-            f"{path} is no export of a network that is known here and holds {len(found):,} files of texts"
+            f"{path} is not an export of a network that is known here, and holds {len(found):,} files of texts"
             + (f" ({few}); " if found else "; ")
             + "give the files that you mean."
         )
@@ -165,7 +165,7 @@ class _Limited(io.RawIOBase):
         self._left -= len(data)
         if self._left < 0:
             raise DeepproverbsError(
-                f"{self._path}: {self._name} unpacks to more than {TIMES} times its size, as no texts do; "
+                f"{self._path}: {self._name} unpacks to more than {TIMES} times its size, which texts never do; "
                 "unpack it yourself, if you trust it, and give the file."
             )
         buffer[: len(data)] = data

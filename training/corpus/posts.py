@@ -72,7 +72,7 @@ def learnable(raw: Raw, settings: CorpusSettings, ledger: Ledger) -> Raw | None:
         what = "only a link" if not (name or mail) else "only links and names" if link else "only names"
         ledger.drop(what, raw.text, raw.line)
         return None
-    for what, gone in (("links", link), ("names", name), ("addresses of e-mail", mail)):
+    for what, gone in (("links", link), ("names", name), ("e-mail addresses", mail)):
         if gone:
             ledger.alter(f"with {what} taken out", raw.text, raw.line)
     return replace(raw, text=text)

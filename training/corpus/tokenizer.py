@@ -41,7 +41,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises plain Exceptions
-            raise DeepproverbsError(f"{path} is no tokenizer ({brief(error)}); copy it again.") from error
+            raise DeepproverbsError(f"{path} is not a tokenizer ({brief(error)}); copy it again.") from error
         tokenizer.no_padding()
         tokenizer.no_truncation()
         tokenizer.post_processor = processors.TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])

@@ -94,7 +94,7 @@ class Watch:
         """Of `read` texts so many were duplicates."""
         found = []
         if duplicates > 0.1 * max(1, read):
-            share = f"{duplicates:,} of {read:,} texts ({duplicates / read:.0%}) stood there before"
+            share = f"{duplicates:,} of {read:,} texts ({duplicates / read:.0%}) repeat an earlier one"
             found.append(Warning(share, "", "the file may hold another one twice; duplicates are left out anyway"))
         main = max(self.scripts.values(), key=lambda each: each.count, default=Count())
         others = [each for name, each in self.scripts.items() if each is not main and name]

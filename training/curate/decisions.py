@@ -304,12 +304,12 @@ def _whole(data: bytes) -> bool:
 def _decision(raw: Any) -> Decision:
     names = set(Decision.__slots__)
     if not isinstance(raw, dict) or not isinstance(raw.get("key"), str) or raw.keys() - names:
-        raise ValueError("it has not the fields of one")
+        raise ValueError("it lacks the fields of one")
     facts = {**raw, "over": tuple(raw.get("over", ()))}
     if not all(isinstance(value, str) for name, value in facts.items() if name != "over"):
         raise TypeError("a field is no text")
     if not all(isinstance(key, str) for key in facts["over"]):
-        raise TypeError("`over` names something else than keys")
+        raise TypeError("`over` names something other than keys")
     what = facts.get("decision")
     if "undo" not in facts and (what not in WHAT or (what == "edit") != bool(facts.get("edited"))):
         raise ValueError("it decides nothing")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def records_of(path: Path) -> list[dict[str, Any]]:
     return [{**record, "id": text_id(record["text"])} for record in records]
 
 
-def history(url: str) -> list[str]:
+def filled(url: str) -> list[str]:
     """Every text ever put into the pool, posted or not, that is not lost.
 
     Raises:
@@ -96,3 +96,26 @@ def history(url: str) -> list[str]:
     if damage := pool.status()["damage"]:
         raise PoolBroken(f"{url}: {' '.join(damage)}")
     return [record["text"] for record in pool.records() if record["text"]]
+
+
+def dropped(url: str) -> list[str]:
+    """Every text that people dropped or replaced, whichever run had made it. Raises PoolBroken as `filled`."""
+    return [*Pool(open_store(url)).dropped().values()]
+
+
+def history(url: str) -> list[str]:
+    """What no new text may repeat: `filled`, and `dropped`."""
+    return [*filled(url), *dropped(url)]
+
+
+def note_dropped(url: str, gone: Iterable[str], back: Iterable[str]) -> None:
+    """Have the pool remember texts that people dropped, and forget those of `back`. Of capitals and marks alone no text
+    differs from another."""
+    ids = {text_id(text) for text in back}
+    more = {text_id(text): text for text in gone if _is_whole(text)}
+    Pool(open_store(url)).drop({id: text for id, text in more.items() if id not in ids}, ids)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it has no half of a surrogate pair, which no pool can hold."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)

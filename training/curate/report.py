@@ -1,7 +1,7 @@
 """How new and how varied a pool is, beside real texts and candidates: numbers for the report.
 
 In:  RUN/pool.jsonl, RUN/candidates.jsonl, RUN/corpus.txt and corpus.npz (which texts were held out), RUN/metrics.jsonl.
-Out: RUN/quality.json, and a table. `deepproverbs report --run DIR`
+Out: RUN/quality.json, which `deepproverbs report --json` prints; training/pages/report says what it means.
 
 Three sets are measured against the training texts: the pool, the held-out texts (people who wrote about the same,
 unseen by the model) and the candidates that were written to their end. Formulas, over words of the normal form:
@@ -182,11 +182,12 @@ def openings(texts: Iterable[Sequence[str]], length: int = 2) -> Counter[str]:
     return Counter(text_of_units(words[:length]) for words in texts)
 
 
-def report(bot: Bot, run: Path) -> dict[str, Any]:
-    """Measure a run's pool; write and return quality.json.
+def check(run: Path) -> None:
+    """Before a run's files are read.
 
     Raises:
         WrongUse: the run has no pool yet.
+        DeepproverbsError: one of them is damaged.
     """
     if not (run / "pool.jsonl").exists():
         raise WrongUse(f"No pool.jsonl in {run}; `deepproverbs run` makes one.")
@@ -194,13 +195,23 @@ def report(bot: Bot, run: Path) -> dict[str, Any]:
     files = [run / name for name in names]
     Manifest(run).rely(*files, cure="`deepproverbs run` makes it again")
     check_candidates(run)
+
+
+def report(bot: Bot, run: Path, pool: Iterable[str] | None = None) -> dict[str, Any]:
+    """Measure a run's pool; write and return quality.json. `pool`: its texts, after `check`; None: those of pool.jsonl.
+
+    Raises:
+        WrongUse, DeepproverbsError: as `check`.
+    """
+    if pool is None:
+        check(run)
     texts = load_built(run / "corpus.txt")
     training, held_out = corpus.split(texts, bot.corpus.hold_out, bot.corpus.seed)
     rng = random.Random(bot.sample.seed)
-    pool = [record["text"] for record in jsonl.records(run / "pool.jsonl")]
-    rng.shuffle(pool)
+    ours = [record["text"] for record in jsonl.records(run / "pool.jsonl")] if pool is None else [*pool]
+    rng.shuffle(ours)
     sets = {
-        "pool": pool[:MOST],
+        "pool": ours[:MOST],
         "held-out texts": held_out,
         "finished candidates": _candidates(run / "candidates.jsonl"),
     }
@@ -228,24 +239,3 @@ def _loss(path: Path) -> dict[str, float]:
         return {}
     losses = [record["held_out"] for record in jsonl.records(path) if "held_out" in record]
     return {"before": losses[0], "best": min(losses)} if losses else {}
-
-
-def table(result: dict[str, Any]) -> str:
-    """The numbers for a terminal, a column a set."""
-    sets: dict[str, dict[str, Any]] = result["sets"]
-    rows: list[tuple[str, list[str]]] = [("texts", [f"{s['texts']:,}" for s in sets.values()])]
-    rows += [(f"new runs of {n} words", [f"{s['novelty'][str(n)]:.0%}" for s in sets.values()]) for n in NOVELTY]
-    rows += [(f"distinct-{n}, equal size", [f"{s['distinct'][str(n)]:.3f}" for s in sets.values()]) for n in DISTINCT]
-    rows.append(("compression, equal size", [f"{s['compression']:.2f}" for s in sets.values()]))
-    rows.append(("self-BLEU, equal size", [f"{s['self_bleu']:.1f}" for s in sets.values()]))
-    for name, title in (("nearest", "nearest original"), ("neighbour", "nearest neighbour")):
-        rows += [
-            (f"{title}, {label}", [f"{s[name][q]:.0f}" for s in sets.values()])
-            for q, label in (("0.5", "median"), ("0.99", "99 %"), ("1", "most"))
-        ]
-    rows.append(("near-duplicates", [f"{s['near_duplicates']:.1%}" for s in sets.values()]))
-    lines = [f"{'':<28}" + "".join(f"{name:>21}" for name in sets)]
-    lines += [f"{title:<28}" + "".join(f"{cell:>21}" for cell in cells) for title, cells in rows]
-    if loss := result["held_out_loss"]:
-        lines.append(f"held-out loss {loss['best']:.3f} nats a token (before: {loss['before']:.3f})")
-    return "\n".join(lines)

@@ -92,7 +92,7 @@ class Judge:
         self.names = [rule.name for rule in rules]
         """Of all rules, in the order in which they are asked."""
         if unknown := set(settings.skip) - set(self.names):
-            raise WrongUse(f"[filter] skip: {min(unknown)!r} is no rule; rules are {', '.join(self.names)}.")
+            raise WrongUse(f"[filter] skip: {min(unknown)!r} is not a rule; the rules are {', '.join(self.names)}.")
         self.rules = [rule for rule in rules if rule.name not in settings.skip]
         self._questions = [(rule, rule.question) for rule in self.rules if rule.question and rule.rejects]
         self._comparisons = [(rule, rule.comparison) for rule in self.rules if rule.comparison]

@@ -80,8 +80,8 @@ class Names:
         if not self.unread:
             return ""
         return (
-            f"There is {self.unread}, neither of blocked words nor of peoples: English ones are looked for, and every "
-            "text is set apart for you to read. If that is enough to publish them unread, set [filter] unlisted = "
+            f"There is {self.unread}, neither of blocked words nor of peoples: only English ones are found, and every "
+            "text is set apart for you to read. If the English ones will do, set [filter] unlisted = "
             '"publish".'
         )
 

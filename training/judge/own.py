@@ -46,7 +46,7 @@ def own_rules(settings: FilterSettings, folder: Path, taken: Collection[str]) ->
             raise WrongUse(f"[filter] own: {path} has no function {function!r}.")
         if title in taken or title in rules:
             raise WrongUse(
-                f"[filter] own: {name!r} is called like a rule or verdict that is there; rename the function."
+                f"[filter] own: {name!r} has the name of a rule or verdict that exists; rename the function."
             )
         rules[title] = Rule(title, _question(name, found))
     return list(rules.values())

@@ -41,7 +41,7 @@ def characters(text: Text, context: Context) -> str | None:
     if allowed:
         return None if allowed.issuperset(found) else f"holds {next(c for c in found if c not in allowed)!r}"
     if "\ufffd" in found:
-        return "holds bytes that are no character"  # half an emoji
+        return "holds bytes that are not a character"  # half an emoji
     if context.emoji is not None and (strange := emoji_in(found) - context.emoji):
         return f"holds {min(strange)}, which no text of the corpus holds"
     if found.isprintable():

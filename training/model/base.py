@@ -126,7 +126,7 @@ def locate(
     if found.layout in layouts:
         return found
     if found.hparams.architecture != "gpt2":
-        raise WrongUse(f"{name} is no GPT-2, which is all that TensorFlow 1.15 can train; set --trainer to torch.")
+        raise WrongUse(f"{name} is not a GPT-2, which is all that TensorFlow 1.15 can train; set --trainer to torch.")
     return _for_torch(found, cache) if HF_LAYOUT in layouts else _for_tensorflow(found, cache)
 
 

@@ -138,5 +138,5 @@ def _written(path: Path) -> str:
     ]
     nearest = "likeness to the nearest training text, median and greatest (0 to 100)"
     rows.append([nearest, *(f"{each['nearest']['0.5']:.0f}, {each['nearest']['1']:.0f}" for each in shown.values())])
-    told = "The pool is what the bot's rules chose of the texts; people are the texts that were held out."
+    told = "The pool is what the bot's rules chose; the held-out texts are people's, and the model never saw them."
     return told + "\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)

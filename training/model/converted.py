@@ -71,7 +71,7 @@ class Converted:
             """The highest temperature for which the rows suffice."""
             self.row = {int(token): row for row, token in enumerate(self.ids)}
             if len(self.row) < len(self.ids) or not 0 <= min(self.row) <= max(self.row) < len(self.names):
-                raise ValueError("it names rows twice, or some that the model has not")
+                raise ValueError("it names rows twice, or some that the model does not have")
             self.end_name = end_of_text(folder)
             """The token before and after every text."""
             self.end = self.row[self.names.index(self.end_name)]
@@ -139,8 +139,8 @@ def held_out(converted: Converted, corpus: Path, part: str = "held_out") -> list
         return [[names[end], *(names[int(t)] for t in tokens[a:b])] for a, b in pairwise(offsets)]
     except KeyError as error:
         raise DeepproverbsError(
-            f"{corpus} has the token {error}, which the model in {converted.folder} lacks: they are not of one run; "
-            "make both again with `deepproverbs run`."
+            f"{corpus} has the token {error}, which the model in {converted.folder} lacks: they are from different "
+            "runs; make both again with `deepproverbs run`."
         ) from error
 
 

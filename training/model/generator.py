@@ -24,6 +24,6 @@ def generator(folder: Path, **settings: Any) -> Any:
         if any(word in reason.lower() for word in ("memory", "cuda", "cublas", "device")):
             raise
         raise DeepproverbsError(
-            f"{folder / 'model.bin'} is no converted model, or a file beside it is damaged ({reason[:200]}); delete it "
-            "and convert again, which the next run does by itself."
+            f"{folder / 'model.bin'} is not a converted model, or a file beside it is damaged ({reason[:200]}); delete "
+            "it and convert again, which the next run does by itself."
         ) from error

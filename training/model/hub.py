@@ -55,7 +55,8 @@ def place(wanted: str, cache: Path) -> Path:
     """
     if not NAME.fullmatch(wanted) or ".." in wanted:
         raise WrongUse(
-            f"{wanted!r} is no name of a model on Hugging Face's hub: it is OWNER/MODEL or OWNER/MODEL@REVISION."
+            f"{wanted!r} is not the name of a model on Hugging Face's hub: those are OWNER/MODEL or "
+            "OWNER/MODEL@REVISION."
         )
     return cache / FOLDER / wanted.replace("/", "--")
 

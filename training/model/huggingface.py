@@ -147,7 +147,7 @@ def _read_vocabulary(folder: Path, hparams: Hparams) -> tuple[dict[str, int], li
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DeepproverbsError(f"{path} cannot be read as a tokenizer ({error}); copy it again.") from error
     if not plain or END_OF_TEXT not in encoder or sorted(encoder.values()) != [*range(len(encoder))]:
-        raise WrongUse(f"{path} is no tokenizer like GPT-2's, which encoder.json and vocab.bpe can describe.")
+        raise WrongUse(f"{path} is not a tokenizer like GPT-2's, which encoder.json and vocab.bpe can describe.")
     if len(encoder) > hparams.n_vocab:
         raise WrongUse(f"{path} has {len(encoder):,} tokens, more than the model's {hparams.n_vocab:,}.")
     return encoder, merges
@@ -195,9 +195,9 @@ def read_gpt2(folder: Path) -> tuple[dict[str, NDArray[np.float32]], Hparams]:
     names = hf_names(hparams.n_layer)
     for name in sorted({*names.values()} ^ {*tensors}):
         is_there = "has" if name in tensors else "lacks"
-        raise WrongUse(f"The model in {folder} {is_there} {name}: it is no plain GPT-2 of {hparams.n_layer} layers.")
+        raise WrongUse(f"The model in {folder} {is_there} {name}: it is not a plain GPT-2 of {hparams.n_layer} layers.")
     if head is not None and not np.array_equal(head, tensors["wte.weight"]):
-        raise WrongUse(f"The model in {folder} has an output layer of its own, lm_head.weight: it is no plain GPT-2.")
+        raise WrongUse(f"The model in {folder} has its own output layer, lm_head.weight: it is not a plain GPT-2.")
     arrays = {name: tensors[known][None] if name.endswith("/w") else tensors[known] for name, known in names.items()}
     for name, shape in shapes(hparams).items():
         if arrays[name].shape != shape:
@@ -215,13 +215,13 @@ def _read_config(path: Path) -> Hparams:
             raise WrongUse(f"{path.parent} holds a model of type {config.get('model_type')!r}, not a GPT-2.")
         for name, values in PLAIN.items():
             if config.get(name, values[0]) not in values:
-                raise WrongUse(f"The model in {path.parent} is no plain GPT-2: {name} is {config[name]!r}.")
+                raise WrongUse(f"The model in {path.parent} is not a plain GPT-2: {name} is {config[name]!r}.")
         shape = [config[name] for name in ("vocab_size", "n_positions", "n_embd", "n_head", "n_layer")]
         if any(type(value) is not int or value < 1 for value in shape):
             raise ValueError("its numbers must be whole")
         hparams = Hparams(*shape)
         if config.get("n_inner") not in (None, 4 * hparams.n_embd):
-            raise WrongUse(f"The model in {path.parent} is no plain GPT-2: n_inner is {config['n_inner']!r}.")
+            raise WrongUse(f"The model in {path.parent} is not a plain GPT-2: n_inner is {config['n_inner']!r}.")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WrongUse(f"{path} cannot be read as a GPT-2's description ({error}); copy it again.") from error
     return hparams

@@ -94,7 +94,7 @@ def check_layout(folder: Path) -> Hparams:
             raise ValueError
     except (OSError, ValueError, RecursionError) as error:
         raise WrongUse(
-            f"encoder.json and vocab.bpe in {folder} are no vocabulary of at most {hparams.n_vocab:,} "
+            f"encoder.json and vocab.bpe in {folder} are not a vocabulary of at most {hparams.n_vocab:,} "
             f"tokens with {END_OF_TEXT}; copy them again."
         ) from error
     have, need = sum((folder / shard).stat().st_size for shard in shards), 4 * hparams.parameters

@@ -101,7 +101,7 @@ def _check_way(url: str, response: requests.Response) -> None:
         to = urlsplit(hop.url)
         if url.startswith("https:") and to.scheme != "https":
             raise Unreachable(
-                f"{url} leads on to {to.scheme}://{to.hostname}, which is not encrypted; name another mirror in "
+                f"{url} redirects to {to.scheme}://{to.hostname}, which is not encrypted; name another mirror in "
                 "DEEPPROVERBS_MIRROR."
             )
         warn_if_open(f"{to.scheme}://{to.hostname}", "DEEPPROVERBS_MIRROR")
@@ -161,7 +161,7 @@ def _ask_http(url: str, have: int, mark: Mark) -> Iterator[Answer]:
     except requests.exceptions.Timeout as error:
         raise Dropped("no answer in time", answered=False) from error
     except (requests.RequestException, ValueError) as error:
-        raise WrongUse(f"{url} cannot be asked for ({_reason(error)}); correct DEEPPROVERBS_MIRROR.") from error
+        raise WrongUse(f"{url} cannot be requested ({_reason(error)}); correct DEEPPROVERBS_MIRROR.") from error
     with response:
         _check_way(url, response)
         status = response.status_code

@@ -188,7 +188,7 @@ def main(a):
         for other in set(os.listdir(folder)) - {file.rfilename for file in files}:
             os.remove(os.path.join(folder, other))
     except HFValidationError:
-        raise SystemExit(f"{name!r} is no name of a model on {where}; it must be OWNER/MODEL.") from None
+        raise SystemExit(f"{name!r} is not the name of a model on {where}; it must be OWNER/MODEL.") from None
     except GatedRepoError:
         raise SystemExit(
             f"{name} is only for those who have accepted its terms: do so on its page at {where}, and put your token "

@@ -79,8 +79,8 @@ def summary(filtered: Filtered, options: FilterOptions) -> list[str]:
     lines = []
     if filtered.left_out:
         lines.append(
-            f"{filtered.left_out:,} candidates were given up under other [filter] settings or originals and are left "
-            "out; `deepproverbs sample`, or run with --no-early-stop, writes whole texts, to be judged under any."
+            f"{filtered.left_out:,} candidates were cut short under other [filter] settings or originals and are left "
+            "out; `deepproverbs sample`, or run with --no-early-stop, writes whole texts, which any settings can judge."
         )
     lines.append(f"{filtered.kept:,} texts in {options.pool_file}, every verdict in {options.verdicts_file}.")
     if filtered.set_apart:

@@ -7,6 +7,7 @@ The workspace is a prefix in S3 or a directory:
     shards/   candidates                                            `sample`, any number at a time
     out/KEY/  verdicts.jsonl, review.jsonl, chosen.json, pool.jsonl `fill`, which puts the texts into the pool, too
     refills.json                                                    `refill`, which samples and fills on
+    waiting.json  what a person reads first (waiting.py)            `fill` and `refill`
 
 In run/ and out/ the last file is put last: if it is there, all are. trained.json has a key of the texts and settings
 behind the model; it, placed.json and chosen.json have the digests of the files beside them. KEY is one of all that the
@@ -35,8 +36,9 @@ from training.common.manifest import MEASURED, key_of
 from training.common.progress import Say
 from training.curate import fill
 from training.judge.own import own_files
-from training.runs import shards, stages
+from training.runs import owner, shards, stages, waiting
 from training.runs.until_enough import budget_of, sample_and_filter
+from training.runs.waiting import Waiting
 from training.runs.workspace import Workspace
 from training.sample.candidates import Candidates
 from training.sample.engine import seed_of
@@ -65,7 +67,9 @@ def place(bot: Bot, file: Path, work: Workspace, say: Say) -> None:
     work.put_all(files, bot.folder, "bot")
     work.put(file, "bot/bot.toml")
     digests = {path.relative_to(bot.folder).as_posix(): digest(path) for path in files} | {"bot.toml": digest(file)}
-    work.store.put(f"bot/{PLACED}", note_bytes({"files": digests}))  # last: a job that finds it finds all
+    work.store.put(
+        f"bot/{PLACED}", note_bytes({"files": digests, "bot": owner.shown(file)})
+    )  # last: a job that finds it finds all
     say(f"Placed {bot.name}: {len(digests)} files in {work.url}/bot.")
 
 
@@ -202,7 +206,21 @@ def total(bot: Bot) -> int:
 
 def pool(bot: Bot, folder: Path, work: Workspace, say: Say) -> Path:
     """Filter all shards into one pool.jsonl, drawing more if too few texts pass. Nothing repeats a text of the pool in
-    the store."""
+    the store. Where a person reads first, waiting.json then tells of it."""
+    out, texts = _chosen(bot, folder, work, say)
+    if bot.publish == "after-review":
+        waiting.note(work, out, bot.pool, bot.name, placed_at(folder))
+    return texts
+
+
+def placed_at(folder: Path) -> str:
+    """Where whoever placed the bot has it; empty where an older version placed it. `folder`: of `fetch_bot`."""
+    path = folder / "bot" / PLACED
+    return str(note_of(path.read_bytes()).get("bot", "")) if path.exists() else ""
+
+
+def _chosen(bot: Bot, folder: Path, work: Workspace, say: Say) -> tuple[str, Path]:
+    """(the folder of the workspace, pool.jsonl here)"""
     model = fetch_model(work, folder, say)
     settings = [Candidates(folder, model, bot.sample).key, plain(bot.filter), bot.count, bot.sample.budget, bot.pool]
     out = f"out/{key_of(settings, folder / 'corpus.txt', *bot.reference_files)}"
@@ -210,8 +228,9 @@ def pool(bot: Bot, folder: Path, work: Workspace, say: Say) -> Path:
     if f"{out}/pool.jsonl" in there:
         before = work.get(f"{out}/pool.jsonl", folder, "pool.jsonl")
         if f"{out}/{CHOSEN}" not in there or _is_chosen(work.store.get(f"{out}/{CHOSEN}")[0], before):
-            say(f"The pool was chosen before, {work.url}/{out}; `deepproverbs job refill` adds more texts.")
-            return before
+            more = "" if bot.publish == "after-review" else "; `deepproverbs job refill` adds more texts"
+            say(f"The pool was chosen before, {work.url}/{out}{more}.")
+            return out, before
         say(f"{work.url}/{out}/pool.jsonl is not what was chosen: it is chosen again.")
     shards.merge(bot, folder, model, work.store, say)
     base = folder / "base"
@@ -219,7 +238,7 @@ def pool(bot: Bot, folder: Path, work: Workspace, say: Say) -> Path:
     write_note(folder / CHOSEN, {"pool": digest(made)})
     for path in (folder / "verdicts.jsonl", folder / "review.jsonl", folder / CHOSEN, made):
         work.put(path, f"{out}/{path.name}")  # for people, and for this job if it is ended before the texts are in
-    return made
+    return out, made
 
 
 def _is_chosen(note: bytes, pool: Path) -> bool:
@@ -230,13 +249,17 @@ def _is_chosen(note: bytes, pool: Path) -> bool:
         return False
 
 
-def refill(bot: Bot, folder: Path, work: Workspace, say: Say) -> Appended | None:
-    """Sample and filter `bot.count` more texts and fill them in. None: a person reads them first.
+def refill(bot: Bot, folder: Path, work: Workspace, say: Say) -> Appended | Waiting:
+    """Sample and filter `bot.count` more texts and fill them in. Where a person reads them first: what waits now, and
+    while it does nothing more is sampled.
 
     Each refill has a seed of its own, so that its candidates are none that a fill or another refill has chosen from,
     and a new machine draws none of those again. refills.json says how many are in the pool: one that was ended, at
     whatever moment, goes on from the parts of its shard and the texts that it has chosen.
     """
+    reads = bot.publish == "after-review"
+    if reads and (left := _waits(bot, work)):
+        return left
     done = refills_done(work)
     while True:
         seed = seed_of(bot.sample.seed, done + 1)
@@ -244,18 +267,20 @@ def refill(bot: Bot, folder: Path, work: Workspace, say: Say) -> Appended | None
         say(f"Refill {done + 1} of {work.url}: {bot.count:,} texts, with seed {seed}.")
         sample(this, folder, work, "1/1", say)
         texts = pool(this, folder, work, say)
-        if bot.publish == "after-review":
-            chosen = {record["text"] for record in fill.read_pool(texts)}
-            if chosen.isdisjoint(fill.history(bot.pool)):
-                return None
-            added = None  # somebody has read them, and put into the pool what was to be kept
-        else:
-            added = fill.fill(texts, bot.pool, bot.name)
+        if reads and (left := _waits(bot, work)):
+            return left
+        added = None if reads else fill.fill(texts, bot.pool, bot.name)  # what a person has kept is in the pool
         done += 1
         work.store.put(REFILLS, note_bytes({"done": done}))
         if added and added.added:
             return added
-        say("Those are in the pool already: the next ones.")
+        say("All of those were read." if reads else "Those are in the pool already: the next ones.")
+
+
+def _waits(bot: Bot, work: Workspace) -> Waiting | None:
+    """What waits for a person before it may come into this pool."""
+    found = waiting.look(work)
+    return found if found and owner.place_of(found.pool) == owner.place_of(bot.pool) else None
 
 
 def refills_done(work: Workspace) -> int:

@@ -52,8 +52,8 @@ def check(bot: Bot, run: Path, tokenizer_folder: Path, say: Say, force: bool) ->
     instead = [f"{name} (about {minutes(name, size)} to fine-tune here)" for name in INSTEAD]
     raise WrongUse(
         "nano has read nothing but the King James Bible in lower case, and these texts are something else (its tokens "
-        f"hold {held:.1f} characters of them, 4.2 of the Bible): take --model {' or '.join(instead)}, for another "
-        "language than English a base of it (hf:NAME); or give --force, and expect gibberish."
+        f"hold {held:.1f} characters of them, 4.2 of the Bible): take --model {' or '.join(instead)}, for a "
+        "language other than English a base that has read it (hf:NAME); or give --force, and expect gibberish."
     )
 
 

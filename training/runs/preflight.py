@@ -122,7 +122,7 @@ def tell(found: Preflight, bot: Bot, say: Say, force: bool) -> None:
     if found.possible < LEAST * bot.count:
         text = f"At most {found.possible:,} of the {bot.count:,} wanted texts can come of this: {found.hindrance}"
         if not force:
-            raise WrongUse(f"{text} To start all the same: --force.")
+            raise WrongUse(f"{text} To start anyway: --force.")
         say(text)
 
 

@@ -35,6 +35,7 @@ from training.judge.judge import Judge, Reference
 from training.judge.likeness import LikenessIndex
 from training.judge.rules import PASSED
 from training.runs import owner, stages
+from training.runs.in_pool import InPool, See, unwanted
 from training.runs.rounds import STAGE
 from training.sample.candidates import Candidate
 from training.settings import Bot
@@ -60,6 +61,8 @@ class Known:
 
     def like(self, text: str, cutoff: float, but: Iterable[str] = ()) -> list[tuple[str, float]]:
         """Texts at least so similar (rapidfuzz's ratio), the most similar first, but for some and the text itself."""
+        if cutoff > 100:  # a bot that asks nothing of likeness
+            return []
         normal, left_out = normal_form(text), {normal_form(other) for other in but}
         _, numbers, ratios = self.index.likenesses([normal], cutoff)
         found = zip(map(self.index.texts.__getitem__, numbers.tolist()), ratios.tolist(), strict=True)
@@ -93,9 +96,9 @@ class Anew:
         corpus = load_built(built) if built.exists() else load_corpus(bot.corpus_file, bot.corpus)
         self.corpus = corpus
         self.judge = Judge(bot.filter, Reference(corpus, stages.references(bot)), bot.folder)
-        self.posted = {text_id(text): text for text in fill.history(pool)}
+        self.posted = {text_id(text): text for text in fill.filled(pool)}
         """Every text of the pool, posted or not."""
-        self.known = Known(itertools.chain(self.posted.values(), texts_of(run), decisions.gone()))
+        self.known = Known(itertools.chain(self.posted.values(), texts_of(run), fill.dropped(pool), decisions.gone()))
         """Those, the run's own, and what people dropped or wrote."""
 
     def objection(self, text: str, original: str) -> Objection | None:
@@ -130,7 +133,7 @@ class Published:
     added: Appended = field(default_factory=lambda: Appended("", 0, 0))
     approved: int = 0
     withdrawn: int = 0
-    """Texts taken out of the pool, as they were dropped or edited."""
+    """Texts taken out of the pool, as they were dropped or edited, or no decision stands for them any more."""
     restored: int = 0
     late: int = 0
     """Dropped or edited texts that the pool has already posted, or passed."""
@@ -179,6 +182,15 @@ class Publishing:
         self.run, self.bot, self.pool, self.decisions, self.unread = run, bot, pool, decisions, unread
         self.done = Published()
         self.records = records_of(run)
+        self.placed: dict[str, dict[str, Any]] = {}
+        """Text → record, of those in the pool that somebody kept or wrote: they may be of any round."""
+        wanted = {text for line in decisions.lines.values() for text in (line.text, line.edited) if text}
+
+        def see(_: int, record: dict[str, Any]) -> None:
+            if record["text"] in wanted and record.keys() >= fill.FIELDS:
+                self.placed[record["text"]] = {name: value for name, value in record.items() if name != "check"}
+
+        self.there = in_pool(pool, bot, see)
 
     @cached_property
     def anew(self) -> Anew:
@@ -189,12 +201,13 @@ class Publishing:
         done, run, started = self.done, self.run, time.monotonic()
         approved = self.approved()
         done.approved = len(approved)
+        self._note_dropped(approved)  # before it looks into the pool, where another run may just be putting them
         self._withdraw({record["text"] for record in approved})
         if approved:
             jsonl.write(run / "approved.jsonl", approved)
             if (manifest := Manifest(run)).stages:
                 manifest.record("review", "", {}, started, [run / "approved.jsonl"])
-            done.added = fill.fill(run / "approved.jsonl", self.pool, f"{self.bot.name} review")
+            done.added = fill.fill(run / "approved.jsonl", self.pool, reviews_of(self.bot))
         counts = self.decisions.counts()
         done.conflicts = counts["conflict"]
         mine = held(run, self.bot)
@@ -217,13 +230,14 @@ class Publishing:
                 if self.unread and record and "names" not in record and not self.decisions.standing(id):
                     kept.append(_plain(record))
             elif decided.decision != "drop":
-                made = self._record(decided.edited or decided.text, decided.text, record)
+                text = decided.edited or decided.text
+                made = self._record(text, decided.text, self.placed.get(text, record))
                 if made:
                     (starred if decided.decision == "star" else kept).append(made)
         return [*starred, *kept]
 
     def _record(self, text: str, original: str, record: dict[str, Any] | None) -> dict[str, Any] | None:
-        """None: the rules refuse the text. One that stands in the run's files has passed them."""
+        """None: the rules refuse the text. One that stands in the run's files, or in the pool, has passed them."""
         if record and text == record["text"]:
             return _plain(record)
         if self.anew.posted.get(text_id(text)) == text:
@@ -234,18 +248,23 @@ class Publishing:
         self.anew.known.add(text)
         return dict(self.anew.record(text))
 
+    def _note_dropped(self, approved: Iterable[dict[str, Any]]) -> None:
+        """Have the pool remember what is not to come, from any run; and no longer what this run's people let come."""
+        gone = {*self.decisions.gone()} - {record["text"] for record in approved}
+        spoken_of = {text for line in self.decisions.lines.values() for text in (line.text, line.edited) if text}
+        fill.note_dropped(self.pool, gone, spoken_of - gone)
+
     def _withdraw(self, approved: Collection[str]) -> None:
         """Take out of the pool what is not to be published, and let in again what this took out and is."""
-        gone = {text for text in self.decisions.gone() if text not in approved}
-        before = _withdrawn(self.run).get(owner.from_run(self.run, self.pool), [])
+        there, before = self.there, withdrawn(self.run, self.pool)
+        gone = unwanted(there, self.decisions, approved)
         if not gone and not before:
             return
-        pool = Pool(open_store(self.pool))
-        state, _ = pool.load()
-        at = {record["text"]: index for index, record in enumerate(pool.records(state))}
+        pool, state, at = Pool(open_store(self.pool)), there.state, there.index
         out = [at[text] for text in gone if text in at]
         new = [index for index in out if index >= state.next and index not in state.withdrawn]
-        self.done.late = sum(index < state.next and index not in state.withdrawn for index in out)
+        late = [at[text] for text in self.decisions.gone() if text in at and text in gone]
+        self.done.late = sum(index < state.next and index not in state.withdrawn for index in late)
         back = [at[text] for text in before if text not in gone and text in at]
         texts = {index: text for text, index in at.items()}
         ours = {*(text for text in before if text in gone), *(texts[index] for index in new)}
@@ -256,6 +275,21 @@ class Publishing:
         self.done.restored = pool.restore(back).restored if back else 0
         if ours != noted:
             _note_withdrawn(self.run, self.pool, ours)
+
+
+def reviews_of(bot: Bot) -> str:
+    """What the batches are called that reviews fill in."""
+    return f"{bot.name} review"
+
+
+def in_pool(pool: str, bot: Bot, see: See = lambda *_: None) -> InPool:
+    """What the pool holds now. Raises PostError: it cannot be read."""
+    return InPool(pool, reviews_of(bot), see)
+
+
+def withdrawn(run: Path, pool: str) -> list[str]:
+    """The texts that reviews of this run took out of the pool."""
+    return _withdrawn(run).get(owner.from_run(run, pool), [])
 
 
 def publish(run: Path, bot: Bot, pool: str, decisions: Decisions, unread: bool = False) -> Published:
@@ -290,21 +324,21 @@ def _note_withdrawn(run: Path, pool: str, texts: Iterable[str]) -> None:
     write_note(run / WITHDRAWN, {**_withdrawn(run), owner.from_run(run, pool): sorted(texts)}, twice=True)
 
 
-def sentences(done: Published, pool: str) -> Iterator[str]:
-    """What a person should know of it beside what was added."""
+def sentences(done: Published, pool: str, on_page: bool = False) -> Iterator[str]:
+    """What a person should know of it beside what was added. `on_page`: it is shown where texts are edited."""
 
     def some(count: int) -> str:
         return f"{count:,} text{'s' * (count != 1)}"
 
     if done.withdrawn:
-        yield f"{some(done.withdrawn)} taken out of {pool}: dropped or edited."
+        yield f"{some(done.withdrawn)} taken out of {pool}: dropped, edited, or no longer kept."
     if done.restored:
-        yield f"{some(done.restored)} of {pool} let in again."
+        yield f"{some(done.restored)} may be posted from {pool} again."
     if done.late:
-        yield f"{some(done.late)} of {pool} you dropped or edited too late: posted already, or passed over."
+        yield f"Too late for {some(done.late)} of {pool} that you dropped or edited: posted already, or passed over."
     for text, objection in done.refused:
-        yield f"Not published: {text!r}. {objection} Edit it in `deepproverbs review`."
+        yield f"Not published: {text!r}. {objection} Edit it{'' if on_page else ' in `deepproverbs review`'}."
     if done.conflicts:
-        yield f"About {some(done.conflicts)} people differ; not published until somebody decides."
+        yield f"People differ about {some(done.conflicts)}; not published until somebody decides."
     if done.waiting:
-        yield f"{some(done.waiting)} nobody has read yet."
+        yield f"Nobody has read {some(done.waiting)} yet."

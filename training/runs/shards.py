@@ -58,7 +58,7 @@ class Shard:
         """
         found = re.fullmatch(r"(\d+)/(\d+)", text)
         if not found or not 1 <= int(found[1]) <= int(found[2]):
-            raise WrongUse(f"--shard {text} is no shard; write 3/8 for the third of eight.")
+            raise WrongUse(f"--shard {text} is not a shard; write 3/8 for the third of eight.")
         return cls(int(found[1]), int(found[2]), total)
 
     @property

@@ -93,8 +93,8 @@ def _named(name: str, where: Path) -> str:
     length = len(name.encode())
     if name in ("", ".", "..") or set(name) & set("/\\") or one_line(name) != name or length > LONGEST_NAME:
         raise WrongUse(
-            f"{where}: a bot cannot be called {name!r}; its name is that of a folder, of letters, digits, spaces and "
-            f"marks but / and \\, at most {LONGEST_NAME} bytes: write another as name = … there."
+            f"{where}: a bot cannot be called {name!r}; its name is that of a folder: letters, digits, spaces and "
+            f"marks other than / and \\, at most {LONGEST_NAME} bytes: write another as name = … there."
         )
     return name
 

@@ -39,15 +39,15 @@ class CorpusSettings:
         "The file's encoding, such as cp1252. utf-8+cp1252: what is not UTF-8 is cp1252. utf-8+repair: texts that were "
         "encoded twice are mended. Empty: UTF-8, or UTF-16 where that is certain.",
     )
-    author: str = setting("", 'Whose messages of a chat are the texts. Empty: of the only one who writes. "*": all.')
+    author: str = setting("", 'Whose messages in a chat are the texts. Empty: the only one who writes. "*": all.')
     drop: tuple[Literal["reposts", "replies", "damaged"], ...] = setting(
         ("reposts", "replies"),
-        "What to leave out, where the file tells it: reposts, replies; damaged: rows of a table with too many or few "
-        "cells, which stop it else.",
+        "What to leave out, where the file says so: reposts, replies; damaged: rows of a table with too many or too "
+        "few cells, which otherwise stop the reading.",
     )
     links: Literal["drop", "keep"] = setting("drop", "Links in texts: drop takes them out, the rest of the text stays.")
     mentions: Literal["drop", "keep"] = setting(
-        "drop", "@names and addresses of e-mail in texts: drop takes them out, the rest stays."
+        "drop", "@names and e-mail addresses in texts: drop takes them out, the rest stays."
     )
     style: Literal["keep", "plain"] = setting(
         "keep", "keep: as written. plain: lower case, no marks but , . ' and -, one full stop at the end."
@@ -72,8 +72,8 @@ class FinetuneSettings:
     )
     epochs: int = setting(
         0,
-        "Most passes over the training texts; too many copy the corpus. 0: 4 for GPT-2, 2 for other models, at least "
-        "48 steps, and more while each lowers the loss by a twentieth.",
+        "The most passes over the training texts; too many copy the corpus. 0: 4 for GPT-2, 2 for other models, at "
+        "least 48 steps, and more while each lowers the loss by a twentieth.",
         (0, 1000),
     )
     batch_size: int = setting(
@@ -150,7 +150,7 @@ class FilterSettings:
         (1, 100),
     )
     lines: tuple[int, ...] = setting(
-        (), "Fewest and most lines of a text. Empty: as many as the corpus's texts have, but for 1 in 100.", (1, 1000)
+        (), "Fewest and most lines of a text. Empty: as many as the corpus's texts have, all but 1 in 100.", (1, 1000)
     )
     repetition: tuple[float, ...] = setting(
         (0.36, 0.28, 0.22),
@@ -197,15 +197,16 @@ class FilterSettings:
         (0, 1),
     )
     ratio: bool = setting(
-        True, "Ask the base model too: a text it finds as probable is not of this corpus. For smollm2-135m: false."
+        True,
+        "Compare with the base: a text as probable there has nothing of this corpus. For smollm2-135m: false.",
     )
     choose_from: float = setting(
         2.0,
-        "Texts that must pass for each one that is chosen; the worse stay out of the pool. For smollm2-135m: 3.",
+        "Texts that must pass for each one that is chosen; the worse ones stay out of the pool. For smollm2-135m: 3.",
         (1, 100),
     )
     near_ratio: float = setting(
-        75.0, "Of two texts in the pool this similar only the better one stays: rapidfuzz's ratio.", (1, 101)
+        75.0, "Of two texts this similar, only the better one comes into the pool: rapidfuzz's ratio.", (1, 101)
     )
     opening_words: int = setting(2, "How many words make up a text's opening.", (1, 10))
     opening_share: float = setting(
@@ -217,7 +218,7 @@ class FilterSettings:
 class RefillSettings:
     """When `deepproverbs refill` adds texts, and how many."""
 
-    days: int = setting(30, "Add texts when those of the pool last for fewer days than this.", (1, 3650))
+    days: int = setting(30, "Add texts when those in the pool last for fewer days than this.", (1, 3650))
     count: int = setting(0, "How many texts a refill adds. 0: the bot's count.", (0, 10_000_000))
 
 

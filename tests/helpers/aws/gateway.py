@@ -187,6 +187,8 @@ def _refused(environ: dict[str, Any], respond: Respond, status: str, code: str) 
         kind = "application/x-amz-json-1.1"
     else:
         body = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+        if environ["PATH_INFO"] == "/":  # the query protocol, as CloudFormation's
+            body = b"<ErrorResponse>" + body + b"</ErrorResponse>"
         kind = "application/xml"
     respond(status, [("Content-Type", kind), ("Content-Length", str(len(body))), ("x-amzn-ErrorType", code)])
     return [body]

@@ -94,7 +94,7 @@ def _parsed(lines: Iterator[str], dialect: Dialect) -> Iterator[tuple[int, list[
             if "field larger" in str(error) or "unexpected end" in str(error):
                 raise BrokenRow(line, f"a quote mark that opens there is not closed before line {last:,}") from error
             begun = f" in the row that begins in line {line:,}" * (line != last)
-            raise BrokenRow(last, f"a quote mark is followed by something else than the delimiter{begun}") from error
+            raise BrokenRow(last, f"a quote mark is followed by something other than the delimiter{begun}") from error
         if row:
             if quote in "".join(row) and sum(cell.count(quote) % 2 for cell in row) > 1:
                 raise BrokenRow(before + 1, "quote marks that begin in one cell and end in another")

@@ -34,7 +34,7 @@ def read(source: Source, found: Found, ledger: Ledger) -> Iterator[Raw]:
             continue
         row = ROW.fullmatch(line.strip())
         if not row:
-            raise DeepproverbsError(f"{source.name}, line {number:,}: no row of GetOldTweets: {line[:60]!r}; mend it.")
+            raise DeepproverbsError(f"{source.name}, line {number:,}: not a GetOldTweets row: {line[:60]!r}; fix it.")
         if row[1].strip():
             yield Raw(row[1], number)
         else:

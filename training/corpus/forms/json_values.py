@@ -46,7 +46,7 @@ def recognise(source: Source) -> Found | None:
     if not begins_as_json(source):
         if source.settings.form == JSON.name or source.path.suffix.lower() == ".json":
             raise DeepproverbsError(
-                f"{source.name} is no JSON, though its name says JSON: it begins with neither a list nor an object of "
+                f"{source.name} is not JSON, though its name says so: it begins with neither a list nor an object of "
                 "JSON; mend it, or say what it is: --form lines for one text a line."
             )
         return None

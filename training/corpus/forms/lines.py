@@ -43,7 +43,7 @@ def _refuse_printed(source: Source) -> None:
     # Lines that each are an element are texts, with markup to be warned of.
     if PAGE.match(first) or (last.endswith(end) and (source.shape.filled == 1 or not first.endswith(end))):
         raise DeepproverbsError(
-            f"{source.name} is HTML or XML, whose tags are no text: copy the texts out of it, one a line, or give a "
+            f"{source.name} is HTML or XML, whose tags are not text: copy the texts out of it, one a line, or give a "
             "table or JSON of them. (--form lines reads it as it is.)"
         )
     if SQL.match(first) and last.endswith((";", "*/")):

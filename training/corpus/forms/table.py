@@ -67,10 +67,10 @@ def _found(source: Source, said: bool) -> Found | None:
     if column:
         return _one(source, column)
     if broken:
-        raise DeepproverbsError(f"{source.name}, {broken[0]}. Mend that row, or say --form lines if it is no table.")
+        raise DeepproverbsError(f"{source.name}, {broken[0]}. Mend that row, or say --form lines if it is not a table.")
     if said:
         raise DeepproverbsError(
-            f"{source.name} is no table with {NAMES.get(named, named) or 'any delimiter'}: "
+            f"{source.name} is not a table with {NAMES.get(named, named) or 'any delimiter'}: "
             "no two columns in every row; say another --delimiter or --form."
         )
     return None

@@ -1,8 +1,10 @@
 """All that the page tells of a run, read from the run's own files. Nothing is sampled or trained for it.
 
 In:  RUN/{corpus.json, corpus.txt, manifest.json, metrics.jsonl, candidates.jsonl, verdicts.jsonl, pool.jsonl,
-     review.jsonl}; quality.json's numbers come from curate/report.py. What is missing is left out.
-Out: Facts.
+     review.jsonl, decisions.jsonl}, the run's pool; quality.json's numbers come from curate/report.py. What is missing
+     is left out.
+Out: Facts. The texts are those of all rounds; what became of candidates is told of the newest round alone, for
+     verdicts.jsonl holds no other.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,12 @@ from rapidfuzz import fuzz, process
 
 from training.common import jsonl
 from training.common.manifest import Manifest
-from training.common.text import count_words, normal_form, units_of, words_of
+from training.common.text import count_words, normal_form, text_id, units_of, words_of
 from training.corpus import build
 from training.corpus.read import load_built, load_corpus
 from training.curate import report
-from training.curate.fill import read_pool
+from training.curate.decisions import Decisions
+from training.curate.fill import pool_records
 from training.curate.write import review_file
 from training.judge import rates
 from training.judge.blocks import read_candidates
@@ -31,6 +35,7 @@ from training.judge.judge import Judge, Reference
 from training.judge.rates import Rates
 from training.judge.rules import names_of
 from training.model.card import Origin, origin_of
+from training.runs.in_pool import texts_of
 from training.sample.candidates import Candidate
 from training.settings import Bot, plain
 
@@ -108,15 +113,17 @@ class Facts:
     """A line an epoch, 0 the base model."""
     best_epoch: int | None
     counts: dict[str, int]
-    """Verdict → candidates."""
+    """Verdict → candidates of the newest round."""
     rules: list[RuleShare]
     people: int
     machine: int
-    """How many texts of the corpus and candidates the shares are of."""
+    """How many texts of the corpus and candidates of the newest round the shares are of."""
     heats: list[Heat]
     pool: list[Beside]
-    """Every text of pool.jsonl."""
+    """Every text of pool.jsonl, then those of earlier rounds and of reviews that the run's pool holds; none that was
+    taken out or dropped."""
     set_apart: int
+    """Texts of any round that wait for a person."""
     lengths: dict[str, list[int]]
     """Words of each text, by set."""
     quality: dict[str, Any]
@@ -129,12 +136,29 @@ class Facts:
     versions: dict[str, str]
     missing: list[str]
     """References of the bot that are not there now, so that the rules could not compare with them."""
+    round: int = 1
+    """The newest round's number."""
+    unread: str = ""
+    """Why the run's pool could not be read: then `pool` has the newest round's texts alone."""
     openings: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
     """Set → (opening, share of its texts), the commonest ones of the pool and of the corpus."""
 
     @property
     def candidates(self) -> int:
         return sum(self.counts.values())
+
+    @property
+    def notes(self) -> list[str]:
+        """Which rounds the figures are of, where there is more than one to tell of."""
+        found = []
+        if self.round > 1:
+            found.append(
+                f"The texts are from {self.round:,} rounds, without those taken out since. Figures on what the model "
+                "wrote, and on the rules, are from the newest round."
+            )
+        if self.unread:
+            found.append(f"Only the newest round's texts are here, for the pool could not be read. {self.unread}")
+        return found
 
     @property
     def seconds(self) -> float:
@@ -152,15 +176,18 @@ def gather(bot: Bot, run: Path, models: Path) -> Facts:
         WrongUse: the run has no pool yet.
         DeepproverbsError: one of its files cannot be read.
     """
-    quality = report.report(bot, run)  # first: it tells when there is no pool
-    stages = Manifest(run).stages
+    report.check(run)
+    decisions, stages = Decisions(run), Manifest(run).stages
+    records, unread = texts_of(run, decisions)
+    pool = [Beside(r["text"], r.get("score", 0.0), r.get("nearest", ""), r.get("nearest_ratio", 0.0)) for r in records]
+    quality = report.report(bot, run, [each.text for each in pool])
     judge = Judge(bot.filter, _reference(bot, run), bot.folder)
-    corpus, pool = load_built(run / "corpus.txt"), _pool(run / "pool.jsonl")
-    counts, heats = _verdicts(run)
+    corpus = load_built(run / "corpus.txt")
+    counts, heats, judged = _verdicts(run, stages.get("filter", {}).get("first", 0))
     tuned = stages.get("finetune", {})
     rng = random.Random(bot.sample.seed)
     people = rates.people(judge, corpus[:PEOPLE])
-    machine = rates.machine(judge, _candidates(run), MACHINE)
+    machine = rates.machine(judge, judged, MACHINE)
     # The band is asked where the model is at hand; here it is not.
     asked = {rule.name for rule in judge.rules if (rule.question or rule.comparison) and rule.name != "band"}
     asked = asked if machine.texts else set()
@@ -189,7 +216,7 @@ def gather(bot: Bot, run: Path, models: Path) -> Facts:
         machine=machine.texts,
         heats=heats,
         pool=pool,
-        set_apart=len(read_pool(waiting)) if waiting.exists() and waiting.stat().st_size else 0,
+        set_apart=sum(not decisions.decided(text_id(record["text"])) for record in _records(waiting)),
         lengths={
             "pool": [length(each.text) for each in pool],
             "corpus": [length(text) for text in corpus],
@@ -200,6 +227,8 @@ def gather(bot: Bot, run: Path, models: Path) -> Facts:
         settings=_settings(bot),
         chosen=sorted(bot.chosen),
         versions=_versions(stages),
+        round=stages.get("filter", {}).get("round", 1),
+        unread=unread,
         missing=[path.name for path in bot.reference_files if not path.exists()],
         openings=_openings({"pool": [each.text for each in pool], "corpus": corpus, "held-out": held_out}),
     )
@@ -228,29 +257,39 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _pool(path: Path) -> list[Beside]:
-    return [Beside(r["text"], r["score"], r["nearest"], r["nearest_ratio"]) for r in read_pool(path)]
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    return (record for _, record in pool_records(path)) if path.exists() else iter(())
 
 
-def _verdicts(run: Path) -> tuple[dict[str, int], list[Heat]]:
-    """How many candidates have each verdict, and what came of each temperature. Verdicts stand in another order than
-    candidates, so a text finds its temperature by its words."""
+def _verdicts(run: Path, first: int) -> tuple[dict[str, int], list[Heat], Iterator[Candidate]]:
+    """How many candidates of the newest round have each verdict, what came of each temperature, and those candidates,
+    in their order; a few more may have been sampled than were judged. Verdicts stand in another order, so they are
+    brought together by their words. `first`: the number of the round's first candidate."""
     heats: dict[str, float] = {}
-    for candidate in _candidates(run):
+    for candidate in islice(_candidates(run), first, None):
         heats.setdefault(candidate.text.strip(), candidate.temperature)
     counts: Counter[str] = Counter()
+    judged: Counter[str] = Counter()
     by_heat: defaultdict[float, Counter[str]] = defaultdict(Counter)
     path = run / "verdicts.jsonl"
     for record in jsonl.records(path) if path.exists() else ():
         counts[record["verdict"]] += 1
-        if (heat := heats.get(record["text"].strip())) is not None:
+        judged[text := record["text"].strip()] += 1
+        if (heat := heats.get(text)) is not None:
             by_heat[heat][record["verdict"]] += 1
     found = [
         Heat(heat, total, sum(some[verdict] for verdict in PASSED) / total, some[PASSED[0]] / total)
         for heat, some in sorted(by_heat.items())
         if (total := some.total())
     ]
-    return dict(counts), found
+
+    def candidates() -> Iterator[Candidate]:
+        for candidate in islice(_candidates(run), first, None):
+            if judged[text := candidate.text.strip()] > 0:
+                judged[text] -= 1
+                yield candidate
+
+    return dict(counts), found, candidates()
 
 
 def _candidates(run: Path) -> Iterator[Candidate]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -12,20 +13,21 @@ from markupsafe import Markup, escape
 
 from training.common.files import write_whole
 from training.common.terminal import visible
-from training.pages.report import plots
+from training.pages.report import plots, words
 from training.pages.report.facts import Facts
 
 HOURLY = 0.25
 """Dollars an hour of a machine with a small GPU (a spot g4dn.xlarge, or any laptop with its power and age)."""
 
 
-def render(facts: Facts) -> str:
-    """The page."""
+def render(facts: Facts, run: Path) -> str:
+    """The page. `run`: the run's folder, which commands on the page name."""
     environment = Environment(
         loader=PackageLoader("training.pages", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"share": share, "span": span, "shared_words": shared_words, "cents": cents, "shown": shown}
+    environment.filters |= {"options": options, "pieces": pieces}
     drawn = {
         "losses": facts.metrics and plots.losses(facts.metrics, facts.best_epoch),
         "lengths": plots.lengths(facts.lengths),
@@ -33,6 +35,12 @@ def render(facts: Facts) -> str:
     }
     return environment.get_template("report/report.html").render(
         facts=facts,
+        answers=list(words.answers(facts)),
+        steps=list(words.steps(facts, run)),
+        meaning=words.RULES,
+        chosen=_settings(facts, True),
+        defaults=_settings(facts, False),
+        sets={plots.SETS[name]: numbers for name, numbers in facts.quality["sets"].items()},
         plots={name: svg and Markup(svg) for name, svg in drawn.items()},
         hourly=HOURLY,
         widest=max((rule.first for rule in facts.rules), default=1) or 1,
@@ -42,8 +50,21 @@ def render(facts: Facts) -> str:
 def write(facts: Facts, run: Path) -> Path:
     """Write RUN/report.html."""
     path = run / "report.html"
-    write_whole(path, visible(render(facts)))
+    write_whole(path, visible(render(facts, run)))
     return path
+
+
+def _settings(facts: Facts, chosen: bool) -> dict[str, dict[str, Any]]:
+    """Section → setting → value of those that the bot chose, or of the others; no section without any."""
+    sections = {
+        section: {
+            name: value
+            for name, value in values.items()
+            if ((f"{section}.{name}" if section else name) in facts.chosen) == chosen
+        }
+        for section, values in facts.settings.items()
+    }
+    return {section: values for section, values in sections.items() if values}
 
 
 def share(value: float | None, digits: int = 1) -> str:
@@ -72,6 +93,16 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         value = ", ".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) else str(value) or "–"
+
+
+def options(sentence: str) -> Markup:
+    """The sentence with its --options set as code."""
+    return Markup(re.sub(r"(?<!\w)(--[\w-]+(?: [\w.-]*\w)?)", r'<code class="option">\1</code>', str(escape(sentence))))
+
+
+def pieces(command: str) -> Markup:
+    """A command that breaks between its options, not inside them."""
+    return Markup(" ").join(Markup("<span>{}</span>").format(piece) for piece in re.split(r" (?=--)", command))
 
 
 def shared_words(text: str, nearest: str) -> Markup:

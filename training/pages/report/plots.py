@@ -17,6 +17,7 @@ import matplotlib
 
 matplotlib.use("svg")
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 COLOURS = {"ink": "#010203", "soft": "#020304", "rule": "#030405", "accent": "#040506", "second": "#050607"}
 """Custom property of the page → its stand-in."""
@@ -34,23 +35,25 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
 }
 LINES: dict[str, dict[str, Any]] = {
-    "pool": {"color": COLOURS["accent"], "linewidth": 2.2, "marker": "o", "markersize": 5},
-    "held-out texts": {"color": COLOURS["second"], "linewidth": 2.2, "marker": "s", "markersize": 5},
+    "pool": {"color": COLOURS["accent"], "linewidth": 1.8, "marker": "o", "markersize": 5},
+    "held-out texts": {"color": COLOURS["second"], "linewidth": 1.8, "marker": "s", "markersize": 5},
     "finished candidates": {"color": COLOURS["soft"], "linewidth": 1.2, "linestyle": "--"},
 }
 """How each set of texts is drawn: told apart by mark and dash as well as by colour."""
+SETS = {"pool": "pool", "held-out texts": "corpus, unseen", "finished candidates": "all it wrote"}
+"""Sets of quality.json → what a reader calls them."""
 WIDE = (4.8, 2.9)
 """Inches; the page scales it to its column."""
 
 
 def losses(metrics: Sequence[Mapping[str, Any]], best: int | None) -> str:
-    """Held-out loss by epoch, in bits a character where they are known, else nats a token."""
+    """Loss on held-out texts by epoch, in bits a character where they are known, else nats a token."""
     unit, key = (
         ("bits a character", "bits") if all("bits" in line for line in metrics) else ("nats a token", "held_out")
     )
     epochs, values = [line["epoch"] for line in metrics], [line[key] for line in metrics]
     with matplotlib.rc_context(STYLE):
-        figure, axis = _axis("epoch (0: the base model)", f"held-out loss, {unit}")
+        figure, axis = _axis("epoch (0: before training)", f"surprise, {unit}")
         axis.plot(epochs, values, **LINES["pool"])
         axis.set_xticks(epochs)
         chosen = next((value for epoch, value in zip(epochs, values, strict=True) if epoch == best), None)
@@ -59,7 +62,7 @@ def losses(metrics: Sequence[Mapping[str, Any]], best: int | None) -> str:
             axis.annotate(f"chosen: {chosen:.3f}", (best, chosen), (0, 14), textcoords="offset points", ha="center")
         axis.margins(y=0.25)
     told = "; ".join(f"{epoch}: {value:.3f}" for epoch, value in zip(epochs, values, strict=True))
-    return _svg(figure, "losses", "Held-out loss by epoch", f"{unit} after each epoch, {told}.")
+    return _svg(figure, "losses", "How surprising unseen texts are, by epoch", f"{unit} after each epoch, {told}.")
 
 
 def lengths(sets: Mapping[str, Sequence[int]]) -> str:
@@ -71,9 +74,11 @@ def lengths(sets: Mapping[str, Sequence[int]]) -> str:
             counts = Counter(min(words, longest) for words in sets[name])
             xs = range(min(counts), longest + 1)
             ys = [100 * counts[x] / len(sets[name]) for x in xs]
-            axis.plot(xs, ys, label=name, drawstyle="steps-mid", color=style["color"], linewidth=2)
+            dash = "--" if name == "corpus" else "-"
+            axis.plot(xs, ys, label=name, drawstyle="steps-mid", color=style["color"], linewidth=1.8, linestyle=dash)
         axis.legend()
         axis.set_ylim(bottom=0)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     told = " ".join(f"{name}: median {sorted(each)[len(each) // 2]} words." for name, each in sets.items())
     return _svg(figure, "lengths", "Lengths of the texts", f"{told} Longer than {longest} words counts as {longest}.")
 
@@ -86,8 +91,8 @@ def novelty(sets: Mapping[str, Mapping[str, Any]]) -> str:
         for name, style in LINES.items():
             if name in sets:
                 curve = {int(n): 100 * share for n, share in sets[name]["novelty"].items()}
-                axis.plot(list(curve), list(curve.values()), label=name, **style)
-                told.append(f"{name}: " + ", ".join(f"{share:.0f} % of {n}" for n, share in curve.items()) + ".")
+                axis.plot(list(curve), list(curve.values()), label=SETS[name], **style)
+                told.append(f"{SETS[name]}: " + ", ".join(f"{share:.0f} % of {n}" for n, share in curve.items()) + ".")
         axis.set_xticks([int(n) for n in next(iter(sets.values()))["novelty"]])
         axis.set_ylim(0, 104)
         axis.legend(loc="lower right")

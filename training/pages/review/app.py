@@ -7,6 +7,7 @@ GET  /like?n=               its nearest relatives
 POST /decide {n, id, decision, edited?}      written to the disk before it is answered
 POST /undo
 POST /check {n, text}       would the rules take it, and how would it look
+GET  /pending               what publishing would do
 POST /publish {unread}
 GET  /decisions.jsonl, /decisions.csv        the log, and a table for people
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -45,11 +46,17 @@ FILES = {
     "review.css": (HERE / "review.css", "text/css"),
     "review.js": (HERE / "review.js", "text/javascript"),
     "show.js": (HERE / "show.js", "text/javascript"),
+    "publish.js": (HERE / "publish.js", "text/javascript"),
 }
 MOST = 1 << 16
 """Bytes of a request."""
-LIKE, LIKE_FROM = 5, 50.0
-"""How many relatives of a text are shown, and from which ratio on."""
+LIKE, LIKE_FROM = 5, 60.0
+"""How many relatives of a text are shown, and from which ratio on: below it two texts have hardly more in common than
+any two of a kind."""
+AT_WORK = (
+    "New texts are being made for this bot at this moment, so nothing was published. All that you decided is kept: try "
+    "again when they are done."
+)
 ORDERS = {
     "file": "as they came",
     "score": "how probable",
@@ -74,7 +81,9 @@ class Review:
         anew: makes what judges an edited text; seconds for a large corpus, so a thread makes it while the first texts
             are read.
         held: do the pool's texts wait for a person?
-        publish: puts what was decided into the pool, and says so; `unread`: what nobody has read, too.
+        publish: puts what was decided into the pool, and says so; `unread`: what nobody has read, too. Raises
+            BlockingIOError: the run is at work.
+        ours: the texts that reviews took out of the pool.
     """
 
     def __init__(
@@ -85,9 +94,10 @@ class Review:
         held: Callable[[], bool],
         anew: Callable[[], Anew],
         publish: Callable[[bool], list[str]],
+        ours: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self.desk, self.decisions, self.bot = desk, decisions, bot
-        self.held, self._make_anew, self._publish = held, anew, publish
+        self.held, self._make_anew, self._publish, self._ours = held, anew, publish, ours
         self._anew: asyncio.Future[Anew] | None = None
         self._publishing = False
         self.page_token = ""
@@ -105,6 +115,7 @@ class Review:
                 Route("/decide", self.decide, methods=["POST"]),
                 Route("/undo", self.undo, methods=["POST"]),
                 Route("/check", self.check, methods=["POST"]),
+                Route("/pending", self.pending),
                 Route("/publish", self.publish, methods=["POST"]),
                 Route("/decisions.jsonl", self.log),
                 Route("/decisions.csv", self.table),
@@ -202,7 +213,7 @@ class Review:
             raise HTTPException(404, "There is nothing to undo.")
         self.desk.look_again(undone.id)
         number = self.desk.at.get(undone.id)
-        text = None if number is None else self.desk.shown(number)
+        text = None if number is None or self.desk.gone[number] else self.desk.shown(number)
         return Answer({"text": text, "undone": undone.decision, "counts": self.desk.counts()})
 
     async def check(self, request: Request) -> Response:
@@ -218,6 +229,9 @@ class Review:
         said = "" if same or not objection else f"{objection} {objection.reason}".strip()
         return Answer({"objection": said if new else "Nothing is written here.", "looks": looked})
 
+    async def pending(self, _: Request) -> Response:
+        return Answer({**asdict(self.desk.pending()), "held": self.held(), "counts": self.desk.counts()})
+
     async def publish(self, request: Request) -> Response:
         asked = await _json(request)
         if self._publishing:
@@ -225,10 +239,13 @@ class Review:
         self._publishing = True
         try:
             said = await run_in_threadpool(self._publish, asked.get("unread") is True)
+            await run_in_threadpool(self.desk.read_pool_again, self._ours())
+        except BlockingIOError:
+            raise HTTPException(409, AT_WORK) from None
         finally:
             self._publishing = False
         self._anew = None  # the pool holds more now
-        return Answer({"said": said})
+        return Answer({"said": said, "counts": self.desk.counts()})
 
     async def log(self, _: Request) -> Response:
         data = b"".join(line.line() for line in self.decisions.lines.values())

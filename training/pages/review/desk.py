@@ -1,18 +1,24 @@
-"""The texts that a person reads, in memory: what the page asks of them, without the network.
+"""The texts that a person reads, in memory: what the page and the terminal ask of them, without the network.
 
-In:  RUN/review.jsonl, RUN/pool.jsonl, the decisions.
+In:  RUN/review.jsonl, the pool, RUN/pool.jsonl, the decisions.
 Out: windows of texts in an order, counts. Of each text only the id, the text and its numbers are held; the rest of its
      record is read from the file when it is shown, 100,000 texts take 60 MB.
+
+First come all that were set apart, then those that wait to come into the pool, then those that are in it, of whatever
+round, in the order in which they will be posted. Of an edited text that is in the pool the original stands here, as it
+is what was decided about. What is posted, and what somebody else took out of the pool, is not shown.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +31,7 @@ from training.curate import fill
 from training.curate.decisions import WHAT, Decisions, conflict
 from training.judge.rules import set_apart
 from training.pages.places import looks
+from training.runs.in_pool import InPool, Pending, See, pending
 from training.runs.reviewed import APART, NOTED, POOL
 
 OPEN, DIFFER = 0, len(WHAT) + 1
@@ -37,8 +44,8 @@ VIEWS = {
     "all": tuple(range(len(STATUS))),
 }
 """What a view shows, by the numbers of STATUS."""
-SOURCES = {"all": (0, 1), "apart": (0,), "pool": (1,)}
-FILES = (APART, POOL)
+SOURCES = {"all": (0, 1, 2), "apart": (0,), "pool": (1, 2)}
+"""By the files that texts are read from: review.jsonl, pool.jsonl, and a copy of the pool's."""
 
 
 @dataclass(frozen=True)
@@ -68,41 +75,63 @@ class Window:
 
 
 class Desk:
-    """The texts of a run that wait for a person, or have been decided about.
+    """The texts of a run and its pool that wait for a person, or have been decided about.
+
+    Args:
+        pool: reads the pool, and shows each of its texts to what it is given; None: there is none.
+        ours: the texts that reviews took out of the pool.
 
     Raises:
         WrongUse: there is no text, or a line is not a pool record.
+        PostError: the pool cannot be read.
     """
 
-    def __init__(self, run: Path, decisions: Decisions) -> None:
-        self.run, self.decisions = run, decisions
-        self.files = [(run / name).open("rb") if (run / name).exists() else None for name in FILES]
+    def __init__(
+        self, run: Path, decisions: Decisions, pool: Callable[[See], InPool] | None = None, ours: Collection[str] = ()
+    ) -> None:
+        self.run, self.decisions, self.ours = run, decisions, ours
+        self._make_pool = pool or (lambda see: InPool("", see=see))
+        self.files: list[BinaryIO | None] = []
         try:
+            self.files += ((run / name).open("rb") if (run / name).exists() else None for name in (APART, POOL))
+            self.copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115, closed with the others
+            self.files.append(self.copy)  # the pool may be far away
             self._read()
         except BaseException:
             self.close()
             raise
 
     def _read(self) -> None:
+        copied: list[tuple[int, int]] = []
+
+        def see(number: int, record: dict[str, Any]) -> None:
+            copied.append((number, self.copy.tell()))
+            self.copy.write(json.dumps(record).encode() + b"\n")
+
+        self.pool = self._make_pool(see)
         self.texts: list[str] = []
         self.at: dict[str, int] = {}
         """Id → number."""
+        self.written: dict[int, str] = {}
+        """Number → the text of its record, where that is an edited one that stands in the pool."""
         source, offsets, numbers = [], [], dict[str, list[float]]()
-        for which, offset, record in self._records():
-            id = text_id(record["text"])
+        originals = {line.edited: line.text for line in self.decisions.lines.values() if line.edited}
+        for which, offset, record in self._records(copied):
+            text = originals.get(record["text"], record["text"]) if which == 2 else record["text"]
+            id = text_id(text)
             if id in self.at:
                 continue
-            self.at[id] = len(self.texts)
+            number = self.at[id] = len(self.texts)
+            if text != record["text"]:
+                self.written[number] = record["text"]
             for name, value in record.items():
                 if name not in NOTED and isinstance(value, int | float) and not isinstance(value, bool):
                     column = numbers.setdefault(name, [])
-                    column += [np.nan] * (len(self.texts) - len(column))
+                    column += [np.nan] * (number - len(column))
                     column.append(value)
-            self.texts.append(record["text"])
+            self.texts.append(text)
             source.append(which)
             offsets.append(offset)
-        if not self.texts:
-            raise WrongUse(f"There is nothing to review in {self.run}; `deepproverbs run` makes texts.")
         self.source, self.offsets = np.array(source, np.uint8), np.array(offsets, np.int64)
         count = len(self.texts)
         self.scores: dict[str, NDArray[np.float64]] = {
@@ -114,17 +143,50 @@ class Desk:
         self.status = np.zeros(count, np.uint8)
         for id in self.decisions:
             self.look_again(id)
+        self._note_gone()
+        if self.gone.all():
+            raise WrongUse(f"There is nothing to review in {self.run}; `deepproverbs run` makes texts.")
         self._orders: dict[tuple[str, bool], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         folded = [_folded(text).encode("utf-8", "surrogatepass") for text in self.texts]
         self._starts = np.cumsum([0, *(len(text) + 1 for text in folded)])
         self._all = b"\n".join([*folded, b""])
 
-    def _records(self) -> Iterator[tuple[int, int, dict[str, Any]]]:
-        """(file, offset, record) of each line."""
-        for which, name in enumerate(FILES):
-            if self.files[which]:
-                for offset, record in fill.pool_records(self.run / name):
+    def _records(self, copied: list[tuple[int, int]]) -> Iterator[tuple[int, int, dict[str, Any]]]:
+        """(file, offset, record) of each text. `copied`: the numbers and offsets of the pool's."""
+        for which, name in enumerate((APART, POOL)):
+            for offset, record in fill.pool_records(self.run / name) if self.files[which] else ():
+                if which == 0 or record["text"] not in self.pool.index:
                     yield which, offset, record
+        ours = set(self.ours)
+        for number, offset in copied:
+            if (fate := self.pool.fate_of(number)) != "past":
+                record = jsonl.value_at(self.copy, offset)
+                if fate == "waiting" or record["text"] in ours:
+                    yield 2, offset, record
+
+    def _note_gone(self) -> None:
+        """Note which texts are not to be shown."""
+        self.gone, ours = np.zeros(len(self.texts), bool), set(self.ours)
+        for number in range(len(self.texts)) if self.pool.index else ():
+            stands = self._stands(number)
+            fate = self.pool.fate(stands)
+            self.gone[number] = fate == "past" or (fate == "withdrawn" and stands not in ours)
+
+    def read_pool_again(self, ours: Collection[str]) -> None:
+        """After it has changed: what has come into it, and what is posted now."""
+        self.ours, self.pool = ours, self._make_pool(lambda *_: None)
+        self._note_gone()
+
+    def pending(self) -> Pending:
+        """What publishing would do."""
+        return pending(self.pool, self.decisions, self.ours)
+
+    def _stands(self, number: int) -> str:
+        """The text that is in the pool, or would come there: the edited one, if there is one."""
+        if STATUS[self.status[number]] == "edit" and (line := self.decisions.decided(text_id(self.texts[number]))):
+            return line.edited
+        text = self.texts[number]
+        return text if text in self.pool.index else self.written.get(number, text)
 
     def look_again(self, id: str) -> None:
         """Note what was decided about a text."""
@@ -137,7 +199,7 @@ class Desk:
     def window(self, asked: Asked) -> Window:
         """The texts to show."""
         order, place = self._order(asked.sort, asked.down)
-        wanted = np.isin(self.status, VIEWS[asked.view]) & np.isin(self.source, SOURCES[asked.source])
+        wanted = np.isin(self.status, VIEWS[asked.view]) & np.isin(self.source, SOURCES[asked.source]) & ~self.gone
         if asked.query.strip():
             wanted &= self.find(asked.query)
         shown = order[wanted[order]]
@@ -169,11 +231,13 @@ class Desk:
         return found
 
     def counts(self) -> dict[str, Any]:
-        """How many texts have which status, in all and by source."""
+        """How many texts have which status, in all and by source; of the pool's also how many "unread" ones are not
+        there yet."""
         found: dict[str, Any] = {}
         for name, which in SOURCES.items():
-            counted = np.bincount(self.status[np.isin(self.source, which)], minlength=len(STATUS)).tolist()
+            counted = np.bincount(self.status[np.isin(self.source, which) & ~self.gone], minlength=len(STATUS)).tolist()
             found[name] = {**dict(zip(STATUS, counted, strict=True)), "total": sum(counted)}
+        found["pool"]["unread"] = int(((self.source == 1) & (self.status == OPEN) & ~self.gone).sum())
         return found
 
     def record(self, number: int) -> dict[str, Any]:
@@ -181,9 +245,14 @@ class Desk:
         file = self.files[self.source[number]]
         assert file is not None
         found: dict[str, Any] = jsonl.value_at(file, int(self.offsets[number]))
-        if found["text"] != self.texts[number]:
+        if found["text"] != self.written.get(number, self.texts[number]):
             raise DeepproverbsError(f"The texts of {self.run} changed while they were read; start the review again.")
         return found
+
+    def known(self, number: int) -> dict[str, Any]:
+        """What is known of a text beside its record: its id, its words before anybody edited them, its fate."""
+        text = self.texts[number]
+        return {"id": text_id(text), "text": text, "fate": self.pool.fate(self._stands(number))}
 
     def shown(self, number: int) -> dict[str, Any]:
         """All that the page shows of a text."""
@@ -197,12 +266,14 @@ class Desk:
             "id": id,
             "text": text,
             "now": now,
-            "source": ("apart", "pool")[self.source[number]],
+            "source": ("apart", "pool", "pool")[self.source[number]],
+            "fate": self.pool.fate(now),
+            "gone": bool(self.gone[number]),
             "names": names,
             "why": " ".join((set_apart.__doc__ or "").split()) if names else "",
             "scores": {name: _or_none(scores[number]) for name, scores in self.scores.items() if name != "file"},
-            "nearest": record["nearest"],
-            "ratio": record["nearest_ratio"],
+            "nearest": record.get("nearest", ""),
+            "ratio": record.get("nearest_ratio", 0.0),
             "status": STATUS[self.status[number]],
             "said": [
                 {"by": line.by, "decision": line.decision, "edited": line.edited}

@@ -1,8 +1,8 @@
 // The page of `deepproverbs review`. A key is answered when the server has the decision on its disk: until then the text
 // stays where it is, and further keys do nothing.
-import { $, DECIDED, node, relative, showLooks, showNotes } from "./show.js";
+import { prepare } from "./publish.js";
+import { $, DECIDED, PLACES, facts, node, relative, send, showLooks, showNotes, some } from "./show.js";
 
-const facts = JSON.parse(document.getElementById("facts").textContent);
 const AHEAD = 12; // texts that are held, so that the next one is there at once
 const FEW = 5;
 
@@ -18,23 +18,6 @@ let round = 0; // counts questions, so that a late answer to an old one is left 
 
 for (const id of ["text", "new", "coming", "looks", "nearest", "like"]) $(id).lang = facts.language;
 
-async function send(path, body) {
-  const options = body === undefined ? {} : {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "X-Review-Token": facts.token },
-    body: JSON.stringify(body),
-  };
-  let answer;
-  try {
-    answer = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
-  } catch {
-    throw new Error("Not saved: the program has ended. Start `deepproverbs review` again and open the address that it prints; what you decided before is kept.");
-  }
-  const said = answer.headers.get("Content-Type").startsWith("application/json") ? await answer.json() : { error: await answer.text() };
-  if (!answer.ok) throw new Error(said.error);
-  return said;
-}
-
 function windowPath(after) {
   const query = new URLSearchParams({ view: ask.view, source: ask.source, sort: ask.sort, down: ask.down ? "1" : "0", q: ask.query, after, count: AHEAD });
   return `texts?${query}`;
@@ -44,26 +27,22 @@ function windowPath(after) {
 
 function show() {
   const text = queue[0];
-  $("problem").textContent = "";
+  $("problem").textContent = $("told").textContent = "";
   $("text").classList.toggle("none", !text);
   for (const id of ["drop", "start-edit", "star", "keep", "next"]) $(id).disabled = !text;
   $("back").disabled = !trail.length;
-  $("places").hidden = $("notes").hidden = !text;
+  $("places").hidden = $("notes").hidden = $("keys").hidden = !text;
   showCounts();
   showComing();
+  $("go-on").hidden = true;
   if (!text) {
-    const left = counts[ask.source].open + counts[ask.source].conflict;
-    $("text").textContent = ask.query ? "No text here holds these words." : left && trail.length
-      ? `That was the last one. ${left.toLocaleString("en")} that you skipped are still to be read.`
-      : ask.view === "open" ? "All are read. Publish puts what you kept into the pool." : "There is none.";
-    $("where").textContent = "";
-    $("marks").hidden = true;
-    announce($("text").textContent);
+    showEnd();
     return;
   }
   $("text").textContent = text.now;
   const state = DECIDED[text.status];
-  $("where").textContent = [text.source === "apart" ? `set apart for “${text.names}”` : "of the pool", state].filter(Boolean).join(" · ");
+  const place = text.source === "pool" || text.fate ? PLACES[text.fate] : "";
+  $("where").textContent = [text.names ? `set apart for “${text.names}”` : "", place, state].filter(Boolean).join(" · ");
   $("marks").hidden = !text.hidden.length;
   $("marks").textContent = text.hidden.length ? `It holds characters that nobody sees: ${text.hidden.join(", ")}.` : "";
   for (const [id, what] of [["drop", "drop"], ["start-edit", "edit"], ["star", "star"], ["keep", "keep"]])
@@ -75,6 +54,19 @@ function show() {
   announce([text.now, text.names ? `Set apart for ${text.names}` : "", state].filter(Boolean).join(". "));
 }
 
+function showEnd() {
+  const of = counts[ask.source], skipped = trail.length ? of.open + of.conflict : 0, pool = counts.pool.open + counts.pool.conflict;
+  const on = ask.view === "open" && ask.source === "apart" && !ask.query && !skipped && pool > 0;
+  $("text").textContent = ask.query ? "No text here holds these words."
+    : skipped ? `That was the last one. ${some(skipped, "that you skipped is", "that you skipped are")} still to be read.`
+    : on ? `All that was set apart is read. Of the pool, ${some(pool, "text is", "texts are")} still to be read.`
+    : ask.view === "open" ? "All are read. What you decided counts when you publish it." : "There is none.";
+  $("go-on").hidden = !on;
+  $("where").textContent = "";
+  $("marks").hidden = true;
+  announce($("text").textContent);
+}
+
 function showCounts() {
   const of = counts[ask.source];
   const read = of.total - of.open - of.conflict;
@@ -84,7 +76,7 @@ function showCounts() {
 }
 
 function showComing() {
-  $("matches").textContent = matches ? `${matches.toLocaleString("en")} text${matches === 1 ? "" : "s"}` : "No texts";
+  $("matches").textContent = matches ? some(matches, "text", "texts") : "No texts";
   $("coming").replaceChildren(...queue.slice(0, AHEAD).map((text, place) => {
     const button = node("button"), words = node("span", text.now);
     button.type = "button";
@@ -112,11 +104,15 @@ async function showLike(text) {
     const item = node("li");
     item.append(...relative(other.text, other.ratio));
     return item;
-  }) : [node("li", "none", "soft")]));
+  }) : [node("li", "nothing like it", "soft")]));
 }
 
 function announce(words) {
   $("live").textContent = words;
+}
+
+function told(words) {
+  $("told").textContent = words;
 }
 
 function tell(error) {
@@ -190,12 +186,17 @@ async function decide(what, edited) {
   counts = answer.counts;
   if (ask.view === "open") matches -= text.status === "open" || text.status === "conflict" ? 1 : 0;
   await forward();
+  if (what === "star" && text.fate === "waiting") told("Starred. It is in the pool already and keeps its turn there.");
 }
 
 async function undo() {
   const answer = await send("undo", {});
   counts = answer.counts;
-  if (!answer.text) return show();
+  if (!answer.text) {
+    show();
+    told(`Taken back: “${DECIDED[answer.undone]}”, of a text that is not shown here any more.`);
+    return;
+  }
   if (ask.view === "open" && answer.text.status === "open") matches += 1;
   trail = trail.filter((number) => number !== answer.text.n);
   queue = [answer.text, ...queue.filter((text) => text.n !== answer.text.n)];
@@ -220,7 +221,8 @@ function endEdit() {
   editing = false;
   clearTimeout(waiting);
   $("edit").hidden = true;
-  $("text").hidden = $("keys").hidden = $("turn").hidden = false;
+  $("text").hidden = $("turn").hidden = false;
+  $("keys").hidden = !queue.length;
   if (queue.length) showLooks(queue[0].looks);
   $("text").focus();
 }
@@ -254,36 +256,6 @@ async function save() {
     return;
   }
   endEdit();
-}
-
-// Publishing
-
-function askPublish() {
-  const all = counts.all, good = all.keep + all.star + all.edit;
-  const dropped = `${all.drop.toLocaleString("en")} dropped never do, and are taken out if they are there.`;
-  $("publish-what").textContent = !good && !all.drop ? "Nothing has been decided yet."
-    : `${good.toLocaleString("en")} kept, starred or edited go into the pool${all.drop ? `; ${dropped}` : "."}`;
-  $("publish-rest").hidden = !facts.held || !counts.pool.open;
-  $("publish-rest").querySelector("span").textContent = `and the ${counts.pool.open.toLocaleString("en")} of the pool that nobody has read`;
-  $("publish-said").replaceChildren();
-  $("publish-now").hidden = false;
-  $("publish-box").showModal();
-}
-
-async function publish() {
-  $("publish-now").disabled = true;
-  $("publish-said").replaceChildren(node("p", "A moment …", "soft"));
-  try {
-    const { said } = await send("publish", { unread: $("unread").checked });
-    $("publish-said").replaceChildren(...said.map((sentence) => node("p", sentence)));
-    $("publish-what").textContent = "Done.";
-    $("publish-now").hidden = $("publish-rest").hidden = true;
-    for (const text of queue) delete text.like;
-  } catch (error) {
-    $("publish-said").replaceChildren(node("p", error.message, "bad"));
-  } finally {
-    $("publish-now").disabled = false;
-  }
 }
 
 // Keys and buttons
@@ -326,11 +298,11 @@ $("new").addEventListener("keydown", (event) => {
   if (event.key === "Escape") endEdit();
   else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); alone(save); }
 });
-$("publish").addEventListener("click", askPublish);
+$("go-on").addEventListener("click", () => { $("source").value = "pool"; asked(); $("text").focus(); });
 $("filter").addEventListener("click", () => {
   $("filter").setAttribute("aria-expanded", String(document.body.classList.toggle("asking")));
 });
-$("publish-now").addEventListener("click", publish);
+prepare((now) => { counts = now; again().catch(tell); });
 
 function asked() {
   ask = { ...ask, view: $("view").value, source: $("source")?.value ?? ask.source, sort: $("sort").value, down: $("down").checked, query: $("q").value.trim() };

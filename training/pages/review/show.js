@@ -1,8 +1,36 @@
-// How a text and what is known of it are put on the page. Whatever comes from a text is set as text, never as HTML.
+// How a text and what is known of it are put on the page, and how its server is asked. Whatever comes from a text is set
+// as text, never as HTML.
 
 export const $ = (id) => document.getElementById(id);
 
+export const facts = JSON.parse($("facts").textContent);
+
 export const DECIDED = { keep: "kept", drop: "dropped", edit: "edited", star: "starred", conflict: "people differ", open: "" };
+
+// Where a text of the pool stands.
+export const PLACES = { waiting: "in the pool", withdrawn: "taken out of the pool", "": "not in the pool yet" };
+
+export async function send(path, body) {
+  const options = body === undefined ? {} : {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-Review-Token": facts.token },
+    body: JSON.stringify(body),
+  };
+  let answer;
+  try {
+    answer = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
+  } catch {
+    throw new Error("Not saved: the program has ended. Start `deepproverbs review` again and open the address that it prints; what you decided before is kept.");
+  }
+  const said = answer.headers.get("Content-Type").startsWith("application/json") ? await answer.json() : { error: await answer.text() };
+  if (!answer.ok) throw new Error(said.error);
+  return said;
+}
+
+// "1 text", "2,000 texts"
+export function some(count, one, many) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
 
 export function node(name, text, className) {
   const made = document.createElement(name);
@@ -37,7 +65,7 @@ export function showNotes(text) {
   $("said").querySelector("ul").replaceChildren(...text.said.map((line) =>
     node("li", `${DECIDED[line.decision]}${line.by ? ` by ${line.by}` : ""}${line.edited ? `: ${line.edited}` : ""}`)));
   if (text.now !== text.text) $("said").querySelector("ul").append(node("li", `It was: ${text.text}`));
-  $("nearest").replaceChildren(...(text.nearest ? relative(text.nearest, text.ratio) : [node("span", "none that is like it", "soft")]));
+  $("nearest").replaceChildren(...(text.nearest ? relative(text.nearest, text.ratio) : [node("span", "nothing like it", "soft")]));
   $("scores").replaceChildren(...Object.entries(text.scores).flatMap(([name, value]) =>
     [node("dt", NAMES[name] ?? name.replaceAll("_", " ")), node("dd", value === null ? "unknown" : name === "nearest_ratio" ? `${value} %` : name === "score" ? value.toFixed(2) : value.toLocaleString("en"))]));
 }

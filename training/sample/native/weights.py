@@ -38,7 +38,7 @@ def read_weights(path: Path) -> dict[str, Array]:
 
 def damaged(path: Path, reason: str) -> DeepproverbsError:
     return DeepproverbsError(
-        f"{path} is no converted model ({reason}); delete it and convert again, which the next run does by itself."
+        f"{path} is not a converted model ({reason}); delete it and convert again, which the next run does by itself."
     )
 
 

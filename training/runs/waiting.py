@@ -1,0 +1,95 @@
+"""Texts of the jobs that a person reads before they come into the pool: WORK/waiting.json tells of them.
+
+    out    the folder in the workspace that has their pool.jsonl and review.jsonl
+    pool   the pool that they are for
+    bot    the bot's name
+    file   where whoever placed the bot has it
+
+They wait until each of pool.jsonl is in the pool, or the pool knows that people dropped or replaced it; until then no
+refill makes more. `deepproverbs job review` fetches them and shows them.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from post_tweet.store import Missing
+
+from training.common import jsonl
+from training.common.errors import DeepproverbsError
+from training.common.files import note_bytes, note_of
+from training.common.text import text_id
+from training.curate import fill
+from training.runs.workspace import Workspace
+
+FILE = "waiting.json"
+FETCHED = ("pool.jsonl", "review.jsonl")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Texts that nobody has decided about."""
+
+    work: str
+    out: str
+    pool: str
+    bot: str
+    file: str
+    count: int
+    """Of pool.jsonl; those set apart are not counted."""
+
+    @property
+    def command(self) -> str:
+        """Shows them to a person, on the machine that has the bot."""
+        bot = ["--bot", self.file] if self.file else []
+        return shlex.join(["deepproverbs", "job", "review", "--work", self.work, *bot])
+
+    def __str__(self) -> str:
+        some = "1 text waits" if self.count == 1 else f"{self.count:,} texts wait"
+        return (
+            f"{some} in {self.work}/{self.out} for a person to read: `{self.command}` shows them, on a machine that "
+            "has the bot's folder, and publishes what is kept."
+        )
+
+
+def note(work: Workspace, out: str, pool: str, bot: str, file: str) -> None:
+    """Say that the texts in this folder wait. They are there."""
+    work.store.put(FILE, note_bytes({"out": out, "pool": pool, "bot": bot, "file": file}))
+
+
+def look(work: Workspace) -> Waiting | None:
+    """What waits there; None: nothing, or all of it was decided and that was published.
+
+    Raises:
+        DeepproverbsError: the note of it is damaged.
+        PoolBroken: the pool is.
+    """
+    try:
+        said = note_of(work.store.get(FILE)[0], summed=True)
+        out, pool, bot, file = (str(said[name]) for name in ("out", "pool", "bot", "file"))
+        lines = work.store.get(f"{out}/pool.jsonl")[0].splitlines()
+        ids = {text_id(json.loads(line)["text"]) for line in lines}
+    except Missing:  # never, or a month ago
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DeepproverbsError(
+            f"What waits in {work.url} cannot be read ({error}); delete {FILE} there: the next `deepproverbs job fill` "
+            "or `job refill` writes it again."
+        ) from error
+    left = ids - {text_id(text) for text in fill.history(pool)}
+    return Waiting(work.url, out, pool, bot, file, len(left)) if left else None
+
+
+def fetch(work: Workspace, what: Waiting, folder: Path) -> None:
+    """Get the texts into a run's folder. Those set apart before, which were fetched here, stay."""
+    apart, there = folder / "review.jsonl", set(work.store.list(f"{what.out}/"))
+    before = list(jsonl.records(apart)) if apart.exists() else []
+    for name in FETCHED:
+        if f"{what.out}/{name}" in there:
+            work.get(f"{what.out}/{name}", folder, name)
+    new = list(jsonl.records(apart)) if apart.exists() else []
+    texts = {record["text"] for record in new}
+    jsonl.write(apart, [*(record for record in before if record["text"] not in texts), *new])
