@@ -40,6 +40,10 @@ BATCH = 256
 """New candidates that are judged at a time."""
 
 
+class AllApart(DeepproverbsError):
+    """Every text is to be read first: pool.jsonl is empty, review.jsonl is not."""
+
+
 def sample_and_filter(
     bot: Bot,
     run: Path,
@@ -57,6 +61,7 @@ def sample_and_filter(
 
     Raises:
         DeepproverbsError: no text passed.
+        AllApart: those that did are to be read first.
     """
     manifest, pool, verdicts = Manifest(run, say), run / "pool.jsonl", run / "verdicts.jsonl"
     review = review_file(pool)
@@ -119,7 +124,7 @@ def sample_and_filter(
     if filtered.set_apart:
         say(f"{filtered.set_apart:,} more are to be read first: `{owner.command('review', run)}` shows them to you.")
     if not filtered.kept:
-        raise DeepproverbsError("Every text of this run is to be read first: those that you approve go into the pool.")
+        raise AllApart("Every text of this run is to be read first: those that you approve go into the pool.")
     return pool
 
 
