@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from tests.helpers import reviewed as made
 from tests.helpers.browser import DESK, PHONE, axe, page
 from training.common import jsonl
+from training.common.files import locked
+from training.curate import fill
 from training.curate.decisions import Decisions
 
 
@@ -193,9 +196,52 @@ def test_publishing_from_the_page(chromium: Any, tmp_path: Path) -> None:
         press(opened, "k")
         press(opened, "d")
         opened.locator("#publish").click()
-        assert "1 kept, starred or edited" in opened.locator("#publish-what").text_content()
+        opened.locator("#publish-what", has_text="1 text comes into the pool.").wait_for()
         opened.locator("#unread").check()
         opened.locator("#publish-now").click()
         opened.locator("#publish-said", has_text="Added 39 texts").wait_for()
     state = json.loads((run.pool / "state.json").read_text())
     assert sum(batch["count"] for batch in state["batches"]) == 39
+
+
+def test_what_a_person_meets_who_reads_on_and_publishes_twice(chromium: Any, tmp_path: Path) -> None:
+    run = made.run(tmp_path, count=12)
+    fill.fill(run.folder / "pool.jsonl", str(run.pool), "plain")
+    with made.server(run) as server, page(chromium, errors="409") as opened:  # the browser notes a refusal
+        start(opened, server)
+        where, told, what, said = map(opened.locator, ("#where", "#told", "#publish-what", "#publish-said"))
+        for _ in made.NAMES:
+            press(opened, "k")
+        assert text_of(opened) == "All that was set apart is read. Of the pool, 12 texts are still to be read."
+        opened.locator("#go-on").click()
+        opened.locator("#text", has_text=run.texts[0]).wait_for()
+        assert where.text_content() == "in the pool" and not opened.locator("#go-on").is_visible()
+        press(opened, "s")
+        assert told.text_content() == "Starred. It is in the pool already and keeps its turn there."
+        press(opened, "d")
+        assert told.text_content() == ""
+        opened.locator("#publish").click()
+        what.get_by_text("4 texts come into the pool.").wait_for()
+        assert (
+            "1 text is taken out of it.1 text that you kept, starred or edited is there already." in what.text_content()
+        )
+        with locked(run.folder):
+            opened.locator("#publish-now").click()
+            said.get_by_text("New texts are being made for this bot at this moment").wait_for()
+            assert "--" not in said.text_content() and opened.locator("#publish-now").text_content() == "Try again"
+        opened.locator("#publish-now").click()
+        said.get_by_text("Added 4 texts to the pool").wait_for()
+        assert "1 text taken out of the pool" in said.text_content()
+        opened.keyboard.press("Escape")
+        opened.locator("#view").select_option("drop")
+        opened.locator("#text", has_text=run.texts[1]).wait_for()
+        assert where.text_content() == "taken out of the pool · dropped"
+        opened.locator("#publish").click()
+        what.get_by_text("Nothing is left to publish: the pool has all that you decided.").wait_for()
+        assert not opened.locator("#publish-now").is_visible()
+        opened.keyboard.press("Escape")
+        opened.keyboard.press("u")
+        opened.locator("#where", has_text=re.compile("^taken out of the pool$")).wait_for()
+        opened.locator("#publish").click()
+        what.get_by_text("1 text taken out before may be posted again.").wait_for()
+        assert "Next: " in server.end()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import webbrowser
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -31,6 +32,14 @@ def opened(server: made.Server) -> tuple[requests.Session, dict[str, str], dict[
     text = session.get(server.base).text
     facts = json.loads(text.partition('type="application/json">')[2].partition("</script>")[0])
     return session, {PAGE_TOKEN: facts["token"], "Origin": server.base}, facts
+
+
+def post(server: made.Server, path: str) -> dict[str, Any]:
+    """Ask for something, as the page's buttons do."""
+    session, headers, _ = opened(server)
+    answer = session.post(f"{server.base}/{path}", json={}, headers=headers)
+    assert answer.status_code == 200
+    return dict(answer.json())
 
 
 def keep(server: made.Server) -> str:
@@ -59,6 +68,26 @@ def test_it_listens_on_loopback_alone_and_ends_with_a_sentence(run: made.Run) ->
 def test_nothing_decided_is_said_too(run: made.Run) -> None:
     with made.server(run) as server:
         assert "Nothing was decided." in server.end()
+
+
+def test_the_last_lines_say_what_is_left_to_do(run: made.Run) -> None:
+    with made.server(run) as server:
+        keep(server)
+        assert "Added 1 text" in post(server, "publish")["said"][0]
+        said = server.end()
+    assert "Decided: 1 kept." in said and f"{run.pool} has it already." in said and "--publish" not in said
+    with made.server(run) as server:
+        said = server.end()
+    assert "Nothing new; decided before: 1 kept." in said and "has it already" in said and "Next" not in said
+    with made.server(run) as server:
+        post(server, "undo")
+        said = server.end()
+    assert "No decision stands: all were taken back." in said and "Nothing was decided" not in said
+    assert "Next: `deepproverbs review --publish" in said, "the pool still has the text"
+    with made.server(run) as server:
+        assert "1 text taken out of" in post(server, "publish")["said"][0]
+        said = server.end()
+    assert "No decision stands" in said and "Next" not in said
 
 
 def test_killed_it_goes_on_where_it_was(run: made.Run) -> None:

@@ -331,7 +331,11 @@ def test_a_full_disk_is_told_and_decides_nothing(page: Page, monkeypatch: pytest
 
 def test_it_publishes_and_says_what_it_did(page: Page) -> None:
     page.decide(made.NAMES[0], "keep")
+    before = page.get("/pending")
+    assert (before["new"], before["out"], before["back"], before["there"], before["held"]) == (1, 0, 0, 0, False)
     said = page.post("/publish", {}).json()["said"]
+    after = page.get("/pending")
+    assert (after["new"], after["there"]) == (0, 1) and page.get("/text", n=0)["fate"] == "waiting"
     assert said[0].startswith("Added 1 text to ") and "Nobody has read 3 texts yet." in said
 
 

@@ -225,8 +225,8 @@ class Reviewed:
         with lock(self.run / ".lock"):
             done = reviewed.publish(self.run, self.bot, self.pool, decisions, unread)
         status = Pool(open_store(self.pool)).status()
-        first = [told_added(self.pool, done.added, status)] if done.approved else []
-        return [*first, *reviewed.sentences(done, self.pool, on_page=True)] or ["There was nothing to publish."]
+        first = [told_added("the pool", done.added, status)] if done.approved else []
+        return [*first, *reviewed.sentences(done, "the pool", on_page=True)] or ["There was nothing to publish."]
 
     def merge(self, file: Path, decisions: Decisions) -> None:
         """Take over another person's decisions and tell where people differ."""

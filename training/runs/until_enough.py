@@ -126,7 +126,8 @@ def sample_and_filter(
     manifest.keep(rounds.STAGE, review)
     details(say)(f"Pool: {filtered.kept:,} texts in {pool}.")
     if filtered.set_apart:
-        say(f"{filtered.set_apart:,} more are to be read first: `{owner.command('review', run)}` shows them to you.")
+        is_, it = ("is", "it") if filtered.set_apart == 1 else ("are", "them")
+        say(f"{filtered.set_apart:,} more {is_} to be read first: `{owner.command('review', run)}` shows {it} to you.")
     if not filtered.kept:
         raise DeepproverbsError("Every text of this run is to be read first: those that you approve go into the pool.")
     return pool

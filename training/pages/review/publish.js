@@ -10,7 +10,7 @@ function plan({ new: come, out, back, there, counts, held }) {
     come && `${some(come, "text comes", "texts come")} into the pool.`,
     out && `${some(out, "text is", "texts are")} taken out of it.`,
     back && `${some(back, "text", "texts")} taken out before may be posted again.`,
-    there && `${some(there, "text", "texts")} that you want published ${there === 1 ? "is" : "are"} there already.`,
+    there && `${some(there, "text", "texts")} that you kept, starred or edited ${there === 1 ? "is" : "are"} there already.`,
     counts.all.conflict && `People differ about ${some(counts.all.conflict, "text: it waits", "texts: they wait")} for a decision.`,
   ].filter(Boolean);
   const nothing = !(come || out || back);

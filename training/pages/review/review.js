@@ -31,7 +31,7 @@ function show() {
   $("text").classList.toggle("none", !text);
   for (const id of ["drop", "start-edit", "star", "keep", "next"]) $(id).disabled = !text;
   $("back").disabled = !trail.length;
-  $("places").hidden = $("notes").hidden = !text;
+  $("places").hidden = $("notes").hidden = $("keys").hidden = !text;
   showCounts();
   showComing();
   $("go-on").hidden = true;
@@ -59,7 +59,7 @@ function showEnd() {
   const on = ask.view === "open" && ask.source === "apart" && !ask.query && !skipped && pool > 0;
   $("text").textContent = ask.query ? "No text here holds these words."
     : skipped ? `That was the last one. ${some(skipped, "that you skipped is", "that you skipped are")} still to be read.`
-    : on ? `All that was set apart is read. Of the pool, nobody has read ${some(pool, "text", "texts")}.`
+    : on ? `All that was set apart is read. Of the pool, ${some(pool, "text is", "texts are")} still to be read.`
     : ask.view === "open" ? "All are read. What you decided counts when you publish it." : "There is none.";
   $("go-on").hidden = !on;
   $("where").textContent = "";
@@ -221,7 +221,8 @@ function endEdit() {
   editing = false;
   clearTimeout(waiting);
   $("edit").hidden = true;
-  $("text").hidden = $("keys").hidden = $("turn").hidden = false;
+  $("text").hidden = $("turn").hidden = false;
+  $("keys").hidden = !queue.length;
   if (queue.length) showLooks(queue[0].looks);
   $("text").focus();
 }
