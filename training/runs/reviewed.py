@@ -184,7 +184,8 @@ class Publishing:
         self.records = records_of(run)
         self.placed: dict[str, dict[str, Any]] = {}
         """Text → record, of those in the pool that somebody kept or wrote: they may be of any round."""
-        wanted = {text for line in decisions.lines.values() for text in (line.text, line.edited) if text}
+        lines = [*decisions.lines.values()]  # others may decide meanwhile
+        wanted = {text for line in lines for text in (line.text, line.edited) if text}
 
         def see(_: int, record: dict[str, Any]) -> None:
             if record["text"] in wanted and record.keys() >= fill.FIELDS:
