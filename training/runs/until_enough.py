@@ -43,6 +43,10 @@ BATCH = 256
 """New candidates that are judged at a time."""
 
 
+class AllApart(DeepproverbsError):
+    """Every text is to be read first: pool.jsonl is empty, review.jsonl is not."""
+
+
 def sample_and_filter(
     bot: Bot,
     run: Path,
@@ -62,6 +66,7 @@ def sample_and_filter(
 
     Raises:
         DeepproverbsError: no text passed.
+        AllApart: those that did are to be read first.
     """
     manifest, pool, verdicts = Manifest(run, say), run / "pool.jsonl", run / "verdicts.jsonl"
     review = review_file(pool)
@@ -129,7 +134,7 @@ def sample_and_filter(
         is_, it = ("is", "it") if filtered.set_apart == 1 else ("are", "them")
         say(f"{filtered.set_apart:,} more {is_} to be read first: `{owner.command('review', run)}` shows {it} to you.")
     if not filtered.kept:
-        raise DeepproverbsError("Every text of this run is to be read first: those that you approve go into the pool.")
+        raise AllApart("Every text of this run is to be read first: those that you approve go into the pool.")
     return pool
 
 
