@@ -24,7 +24,7 @@ from training.common.paths import MODELS
 from training.common.text import DELIMITER, text_id
 from training.curate import fill
 from training.curate.decisions import open_decisions
-from training.judge.rules import RULES
+from training.judge.rules import CHOSEN, GLOSSES, RULES
 from training.pages.report import facts, page, plots, words
 from training.runs.owner import Owner
 from training.settings import Bot
@@ -143,12 +143,12 @@ def test_of_several_rounds_all_texts_are_told_and_the_newest_candidates(tmp_path
     assert found.quality["sets"]["pool"]["texts"] == 15 and len(found.lengths["pool"]) == 15
     assert (found.candidates, found.machine, found.heats[0].candidates) == (30, 30, 30), "one number everywhere"
     assert (found.round, found.set_apart) == (2, 6)
-    html = page.render(found)
-    assert "Texts were made in 2 rounds." in html and "could not be read" not in html
+    html = page.render(found, tmp_path)
+    assert "The texts are from 2 rounds" in html and "could not be read" not in html
     (tmp_path / "pool" / "state.json").write_text("{")
     found = facts.gather(bot, tmp_path, MODELS)
     assert [each.text for each in found.pool] == rounds[2][:8] and "state.json" in found.unread
-    assert "the pool could not be read" in page.render(found)
+    assert "the pool could not be read" in page.render(found, tmp_path)
 
 
 class Reader(HTMLParser):
@@ -255,7 +255,7 @@ def test_a_writer_reads_first_whether_it_worked(run: Path, found: facts.Facts) -
 
 
 def test_every_rule_is_explained_to_people() -> None:
-    assert set(words.RULES) == {rule.name for rule in RULES}
+    assert set(GLOSSES) == {*(rule.name for rule in RULES), *CHOSEN}
 
 
 @pytest.mark.parametrize(("days", "told"), [(1, "1 day"), (59, "59 days"), (300, "10 months"), (20_000, "54 years")])

@@ -30,7 +30,7 @@ from training.common.progress import say
 if TYPE_CHECKING:
     from training.runs.waiting import Waiting
 
-HELP = """Do one job of many machines.
+HELP = """Share one run among several machines.
 
 The machines share a workspace, a prefix in S3 or a directory: place, train, then sample in shards, then fill; later
 refill, as often as the pool is low; review shows a person what waits to be read first. Any of the jobs may be killed

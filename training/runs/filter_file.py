@@ -1,4 +1,4 @@
-"""`deepproverbs filter`: any file of candidates, judged by itself → a pool file; or how often each rule rejects."""
+"""`deepproverbs filter`: any file of candidates, judged on its own → a pool file; or how often each rule rejects."""
 
 from __future__ import annotations
 

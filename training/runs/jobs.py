@@ -300,6 +300,6 @@ def refills_done(work: Workspace) -> int:
         return 0
     except (ValueError, KeyError, TypeError) as error:
         raise DeepproverbsError(
-            f"{work.url}/{REFILLS} is damaged ({error}); delete it there: the refills are then counted anew, and none "
-            "of their texts comes twice."
+            f"{work.url}/{REFILLS} is damaged ({error}); delete it there: the refills are then counted from 1, and "
+            "none of their texts comes twice."
         ) from error

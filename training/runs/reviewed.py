@@ -256,7 +256,7 @@ class Publishing:
         fill.note_dropped(self.pool, gone, spoken_of - gone)
 
     def _withdraw(self, approved: Collection[str]) -> None:
-        """Take out of the pool what is not to be published, and let in again what this took out and is."""
+        """Take out of the pool what is not to be published, and put back what this took out and now is."""
         there, before = self.there, withdrawn(self.run, self.pool)
         gone = unwanted(there, self.decisions, approved)
         if not gone and not before:
