@@ -259,7 +259,7 @@ class Publishing:
 
     def _withdraw(self, approved: Collection[str]) -> None:
         """Take out of the pool what is not to be published, and let in again what this took out and is."""
-        there, before = self.there, self.ours
+        there, before = self.there, withdrawn(self.run, self.pool)
         gone = unwanted(there, self.decisions, approved)
         if not gone and not before:
             return
