@@ -46,7 +46,7 @@ def people(judge: Judge, texts: Sequence[str], logprobs: Sequence[float] = ()) -
                 rejected |= np.array(hits, bool)
     band = judge.context.band
     if band and len(logprobs) and judge.context.enabled("band"):
-        shares["band"] = sum(bool(band.objection(value)) for value in logprobs) / len(logprobs)
+        shares["band"] = sum(band.leave_one_out(np.array(logprobs))) / len(logprobs)
     return Rates(len(some), {**shares, "all": float(rejected.mean())})
 
 

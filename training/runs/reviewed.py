@@ -261,7 +261,8 @@ class Publishing:
     def _note_dropped(self, approved: Iterable[dict[str, Any]]) -> None:
         """Have the pool remember what is not to come, from any run; and no longer what this run's people let come."""
         gone = {*self.decisions.gone()} - {record["text"] for record in approved}
-        spoken_of = {text for line in self.decisions.lines.values() for text in (line.text, line.edited) if text}
+        lines = [*self.decisions.lines.values()]  # others may decide meanwhile
+        spoken_of = {text for line in lines for text in (line.text, line.edited) if text}
         fill.note_dropped(self.pool, gone, spoken_of - gone)
 
     def _withdraw(self, approved: Collection[str]) -> None:
