@@ -103,7 +103,7 @@ tweet: $(PROJECT)  ## post one text [POOL= TWITTER_CREDS=twitter.json DRY_RUN=1 
 status: $(PROJECT)  ## the bot in AWS: last post, next slot, texts left, alarms, cost; or a pool's [POOL= BOT=]
 	@$(call said,POOL)$(if $(POOL),$(BIN)/deepproverbs pool status $(bot) $(pool),$(CLOUD) status $(bot))
 
-check: $(PROJECT) $(DEV)  ## the quick tests, without TensorFlow, PyTorch, SAM and checkov: two minutes [ARGS="-k pool"]
+check: $(PROJECT) $(DEV)  ## the quick tests, without TensorFlow, PyTorch, SAM and checkov: four minutes [ARGS="-k pool"]
 	@$(PYTEST) -m "not tensorflow and not torch and not sam and not checkov and not slow" $(args)
 
 test: $(PROJECT) $(DEV) $(TF1) $(TORCH) $(SAM) $(CHECKOV)  ## all tests, with TensorFlow 1.15, PyTorch and SAM [ARGS="-k pool"]

@@ -95,7 +95,7 @@ def bench(chromium: Any, count: int, keys: int) -> list[str]:
             opened.goto(running.address)
             opened.locator("#read:not(:empty)").wait_for()
             first = several(paint, 10)
-            opened.locator("#like li:not(.soft)").first.or_(opened.get_by_text("none", exact=True)).first.wait_for()
+            opened.locator("#like li:not(.soft)").first.or_(opened.get_by_text("nothing like it")).first.wait_for()
             opened.locator("#source").select_option("all")
             opened.locator("#matches", has_text=f"{count:,}").wait_for()
             key = several(lambda: float(opened.evaluate(SHOWN, "k")), keys)

@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from post_tweet.address import place_in_s3
-from post_tweet.errors import PostError
 
+from infra.cloud import refill
 from infra.cloud.make import make, speak_of
 from infra.cloud.stack import Owner, Stack, aws_errors
 from training.common.errors import DeepproverbsError
-from training.runs import waiting
-from training.runs.waiting import Waiting
-from training.runs.workspace import Workspace
 
 ALARMS = {
     "ErrorAlarm": ("the function fails", "logs"),
@@ -51,26 +48,6 @@ def ringing(stack: Stack, states: dict[str, str]) -> str:
     return "; ".join(said)
 
 
-def waits(owner: Owner, bot: str) -> Waiting | None:
-    """Texts of the bot's jobs that nobody has read yet; None: there are none.
-
-    Raises:
-        DeepproverbsError, PostError: it cannot be said.
-    """
-    stack = Stack(owner, f"{Stack.of(owner, bot).name}-training")
-    run = stack.parameters.get("RefillRun") if stack.found else None
-    return waiting.look(Workspace(f"s3://{stack.outputs['WorkBucketName']}/runs/{run}")) if run else None
-
-
-def to_read(owner: Owner, bot: str) -> str:
-    """The same as a sentence; empty: there are none."""
-    try:
-        found = waits(owner, bot)
-        return str(found) if found else ""
-    except (DeepproverbsError, PostError) as error:
-        return f"not known whether texts wait to be read: {error}"
-
-
 def of_pool(url: str, bot: str, file: Path) -> dict[str, Any]:
     """Of the bot in AWS that posts from this pool in S3, JSON-ready:
 
@@ -92,4 +69,4 @@ def of_pool(url: str, bot: str, file: Path) -> dict[str, Any]:
     if stack.outputs["PoolUrl"] != url.rstrip("/"):
         raise DeepproverbsError(f"The stack {stack.name} posts from {stack.outputs['PoolUrl']}.")
     states = states_of(owner, stack)
-    return {"alarms": states, "ringing": ringing(stack, states), "to_read": to_read(owner, name)}
+    return {"alarms": states, "ringing": ringing(stack, states), "to_read": refill.to_read(owner, name)}

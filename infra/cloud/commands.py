@@ -77,7 +77,7 @@ def yes_or_no(*names: str, help: str) -> Callable[[Callable[..., Any]], Any]:
 def deploy_command(bot: Path, **options: Any) -> None:
     """Build the function and deploy the bot's stack.
 
-    What is not given keeps what the stack has.
+    What you leave out stays as it is.
 
     $ deepproverbs cloud deploy --email you@example.org --schedule 'cron(0 9 * * ? *)' --time-zone Europe/Zurich
     $ deepproverbs cloud deploy --enable yes
@@ -221,7 +221,7 @@ def train_command(
 ) -> None:
     """Fine-tune, sample in shards and fill the pool.
 
-    Started again, it goes on from where it was. Once it has trained, --refill only switches.
+    Started again, it goes on from where it was. Once it has trained, --refill only switches refills on or off.
 
     $ deepproverbs cloud train --model 124M --count 20000 --shards 4
     $ deepproverbs cloud train --refill yes

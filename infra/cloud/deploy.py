@@ -92,7 +92,7 @@ def deploy(bot: str, options: DeployOptions, say: Say) -> None:
     if after["AlarmEmail"] and after["AlarmEmail"] != before.get("AlarmEmail"):
         say(f"AWS has sent a mail to {after['AlarmEmail']}: confirm it, or no alarm will arrive.")
     if not next(moments(expression, zone, now), None):
-        say(f"The schedule {expression} never comes again: nothing will be posted by itself.")
+        say(f"The schedule {expression} has no time to come: nothing will be posted on schedule.")
     elif given["SilenceHours"] == "0":
         say(
             "The schedule is too rare for CloudWatch to notice a missed post (7 days at most); errors are mailed all "

@@ -6,13 +6,16 @@ refill`), if the owner has switched that on. The rule is in infra/training.yaml.
 
 from __future__ import annotations
 
+from post_tweet.errors import PostError
+
 from infra.cloud.deploy import upload
 from infra.cloud.make import make
 from infra.cloud.stack import Owner, Stack, aws_errors
 from training.common.errors import DeepproverbsError
 from training.common.paths import ROOT
 from training.common.progress import Say
-from training.runs import jobs
+from training.runs import jobs, waiting
+from training.runs.waiting import Waiting
 from training.runs.workspace import Workspace
 from training.settings import Bot
 
@@ -30,10 +33,10 @@ def days(bot: Bot, bots: Stack) -> str:
     return str(max(bot.refill.days, int(bots.parameters["PoolLowDays"])))
 
 
-def command(stack: Stack, bots: Stack) -> list[str]:
-    """What the alarm starts: the rule in the template says the same."""
+def command(stack: Stack, pool: str) -> list[str]:
+    """What the alarm starts: the rule in the template says the same. `pool`: its address."""
     given, work = stack.parameters, f"s3://{stack.outputs['WorkBucketName']}/runs/{stack.parameters['RefillRun']}"
-    where = ["--work", work, "--pool", bots.outputs["PoolUrl"], "--model", given["RefillModel"]]
+    where = ["--work", work, "--pool", pool, "--model", given["RefillModel"]]
     return ["job", "refill", *where, "--count", given["RefillCount"], "--days", given["RefillDays"]]
 
 
@@ -69,6 +72,26 @@ def switch(owner: Owner, bot: Bot, stack: Stack, on: bool, say: Say) -> None:
             given["RefillCount"] = str(bot.refill.count)
     upload(stack.name, given, say, TEMPLATE)
     say(f"{told(on)} Nothing was trained. Next: {make('cloud-status')}")
+
+
+def waits(owner: Owner, bot: str) -> Waiting | None:
+    """Texts of the bot's jobs that nobody has read yet; None: there are none.
+
+    Raises:
+        DeepproverbsError, PostError: it cannot be said.
+    """
+    stack = Stack(owner, f"{Stack.of(owner, bot).name}-training")
+    run = stack.parameters.get("RefillRun") if stack.found else None
+    return waiting.look(Workspace(f"s3://{stack.outputs['WorkBucketName']}/runs/{run}")) if run else None
+
+
+def to_read(owner: Owner, bot: str) -> str:
+    """The same as a sentence; empty: there are none."""
+    try:
+        found = waits(owner, bot)
+        return str(found) if found else ""
+    except (DeepproverbsError, PostError) as error:
+        return f"not known whether texts wait to be read: {error}"
 
 
 def told(on: bool) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.parsers import ResponseParserError
 
 from infra.cloud.make import make
 from training.common.errors import DeepproverbsError, WrongUse
@@ -47,7 +48,7 @@ def aws_errors(doing: str) -> Iterator[None]:
         else:
             advice = "see the stack in AWS's console"
         raise DeepproverbsError(f"AWS did not {doing} ({operation}: {code}): {advice}.") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:  # the second: a proxy's or a café's page
         raise DeepproverbsError(
             f"Cannot reach AWS to {doing} ({type(error).__name__}); check the network, the region and the profile."
         ) from error

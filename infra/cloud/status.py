@@ -10,7 +10,7 @@ from typing import Any
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
-from infra.cloud import alarms, costs, queues
+from infra.cloud import alarms, costs, queues, refill
 from infra.cloud.make import make
 from infra.cloud.ready import next_step
 from infra.cloud.schedule import moments
@@ -71,7 +71,7 @@ def look(bot: str, now: datetime) -> Status:
     except WrongUse as error:  # it was changed in AWS's console
         following, unread = None, f"not known here: {error}"
     states, posts = alarms.states_of(owner, stack), posts_of_month(owner, bot, now)
-    to_read = alarms.to_read(owner, bot)
+    to_read = refill.to_read(owner, bot)
     bill = costs.month(posts, (now - month_of(now)) / timedelta(hours=costs.HOURS))
     left = f"{pool['remaining']:,} of {pool['texts']:,} texts left, {pool['days_left']:,.0f} days at this pace"
     lines = [

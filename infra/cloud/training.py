@@ -218,7 +218,7 @@ def start_refill(owner: Owner, bot: Bot, stack: Stack, bots: Stack, say: Say) ->
     if alarms.states_of(owner, bots).get("PoolLowAlarm") != "ALARM":
         return
     stack.refresh()
-    outputs = stack.outputs
+    outputs, pool = stack.outputs, bots.outputs
     if [job for job in jobs_of(owner, outputs, bot) if job["status"] not in ENDED]:
         say(f"The pool is low, and a job of {bot.name} is at work. Next: {make('cloud-status')}")
         return
@@ -227,7 +227,7 @@ def start_refill(owner: Owner, bot: Bot, stack: Stack, bots: Stack, say: Say) ->
             jobName=f"{bot.name}-refill",
             jobQueue=outputs["QueueArn"],
             jobDefinition=outputs["JobArn"],
-            containerOverrides={"command": refill.command(stack, bots)},
+            containerOverrides={"command": refill.command(stack, pool["PoolUrl"])},
         )
     say(f"The pool is low: submitted a refill. Next: {make('cloud-status')}")
 
@@ -249,7 +249,7 @@ def cloud_status(bot: Bot, say: Say) -> None:
     stack = stack_of(owner, bot)
     outputs = stack.outputs
     say(refill.told(refill.is_on(stack)))
-    if left := alarms.to_read(owner, bot.name):
+    if left := refill.to_read(owner, bot.name):
         say(left)
     say(f"Jobs of {bot.name} in {owner.region}, the newest first:")
     for summary in jobs_of(owner, outputs, bot)[:12]:

@@ -105,6 +105,7 @@ def test_the_daily_commands(bot: Bot, tmp_path: Path) -> None:
     assert re.search(r"last post +\d{4}-\d\d-\d\d \d\d:\d\d UTC, text 1, https://x.com/i/status/1002", status)
     assert re.search(r"next slot +\d{4}-\d\d-\d\d 0[78]:00 UTC \(cron\(0 9 \* \* \? \*\), Europe/Zurich\)", status)
     assert re.search(r"pool +58 of 60 texts left, \d+ days", status)
+    assert "alarms in AWS: none of 6" in bot.make("status", f"POOL={bot.outputs['PoolUrl']}"), "the same, of the pool"
     assert re.search(r"alarms +none of 6", status) and re.search(r"queues +0 undelivered, 0 given up", status)
     assert re.search(r"this month +2 posts: \$0\.03 at X", status)
     log = bot.make("logs")

@@ -4,8 +4,11 @@ where nobody can say."""
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,29 @@ def url(aws: Account) -> str:
     return url
 
 
+@contextmanager
+def page_of_a_proxy() -> Iterator[str]:
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html><p>Welcome<br></html>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 def status(url: str, capsys: pytest.CaptureFixture[str], *more: str) -> str:
     assert main(["pool", "status", "--pool", url, *more]) == 0
     return capsys.readouterr().out
@@ -69,7 +95,6 @@ def test_the_alarms_of_the_bot_s_stack(
             raise KeyboardInterrupt
         ring(aws, "OK")
 
-    monkeypatch.setattr(glance.time, "sleep", end)
     monkeypatch.setattr(glance.watch, "__defaults__", (end,))
     assert main(["pool", "status", "--pool", url, "--watch", "60"]) == 130
     assert shown == [f"the pool runs low (make train-and-fill POOL={url})", "none of 1"]
@@ -94,6 +119,7 @@ def test_what_waits_to_be_read(aws: Account, url: str, tmp_path: Path, capsys: p
     texts = tmp_path / "pool.jsonl"
     jsonl.write(texts, [{**record, "score": 0, "nearest": "", "nearest_ratio": 0} for record in records(80)[60:]])
     work.put(texts, "out/k/pool.jsonl")
+    work.store.put("out/k/review.jsonl", b"")
     waiting.note(work, "out/k", url, "proverbs", "data/proverbs")
     said = status(url, capsys)
     assert f"20 texts wait in {work.url}/out/k for a person to read: `deepproverbs job review --work {work.url}" in said
@@ -136,6 +162,10 @@ def test_nobody_can_say(
     said = status(url, capsys)
     assert "60 of 60 texts left" in said and "Cannot reach AWS to describe the stack" in line(said)
     assert time.monotonic() - started < 60
+    # Somebody else answers, as a proxy or the page of a café's network does.
+    with page_of_a_proxy() as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", proxy)
+        assert "Cannot reach AWS to describe the stack (ResponseParserError)" in line(status(url, capsys))
     # A folder has no stack.
     Pool(open_store(str(tmp_path / "pool"))).append(records(12), "run")
     assert "in AWS" not in status(str(tmp_path / "pool"), capsys)

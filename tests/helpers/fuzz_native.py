@@ -32,7 +32,7 @@ from training.sample.native.sampler import Counter, Model, Sampler, Watch, decod
 from training.sample.stop_rules import StopRules
 
 END = 256
-ADVICE = ("delete it and convert again", "delete its folder and convert again", "set [sample] engine to ctranslate2")
+ADVICE = ("delete it and convert again", "the next run converts again", "set [sample] engine to ctranslate2")
 WRONG = (DeepproverbsError, ValueError, OverflowError, MemoryError)
 """What a call with arguments that are none may raise."""
 

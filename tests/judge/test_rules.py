@@ -248,8 +248,8 @@ def test_each_rule_can_be_skipped_and_own_ones_asked(tmp_path: Path) -> None:
         ("", "yours.py:f", "no such file there"),
         ("x = 1", "mine.py:f", "has no function 'f'"),
         ("1/0", "mine.py:f", "does not load: ZeroDivisionError"),
-        ("def kept(text):\n    return None", "mine.py:kept", "is called like a rule or verdict that is there"),
-        ("def copied_run(text):\n    return None", "mine.py:copied_run", "is called like a rule"),
+        ("def kept(text):\n    return None", "mine.py:kept", "has the name of a rule or verdict that exists"),
+        ("def copied_run(text):\n    return None", "mine.py:copied_run", "has the name of a rule"),
         ("def f(text):\n    return text[100]", "mine.py:f", r"failed on 'a wise son': IndexError"),
     ],
 )
@@ -265,7 +265,8 @@ def test_unfinished_texts_and_the_band() -> None:
     text = "the house of the diligent standeth upon a rock of counsel."
     some = [candidate(text, value) for value in (-4.6, -4.4, -1.6, -1.4)] + [candidate(text, -3.0, finished=False)]
     assert [v.verdict for v in judge.verdicts(some)] == ["band", PASSED, PASSED, "band", "unfinished"]
-    assert "-4.60 nats a token, real texts -3.00" in judge.verdicts(some)[0].detail
+    assert judge.verdicts(some)[0].detail == "too improbable: -4.60 nats a token, real texts reach down to -4.50"
+    assert judge.verdicts(some)[3].detail == "too probable: -1.40 nats a token, real texts reach up to -1.50"
     best = band.distance(np.array([-2.0, -2.5, -1.5, -1.0]))
     assert best.argmin() == 0 and best[1] == best[2] < best[3]
 

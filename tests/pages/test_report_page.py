@@ -13,14 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from post_tweet.pool import Pool
+from post_tweet.store import open_store
 
 from tests.helpers import labelled
 from tests.helpers.browser import axe
 from training.cli.main import main
+from training.common import jsonl
 from training.common.paths import MODELS
-from training.common.text import DELIMITER
-from training.judge.rules import RULES
+from training.common.text import DELIMITER, text_id
+from training.curate import fill
+from training.curate.decisions import open_decisions
+from training.judge.rules import CHOSEN, GLOSSES, RULES
 from training.pages.report import facts, page, plots, words
+from training.runs.owner import Owner
 from training.settings import Bot
 
 HOSTILE = "<script>alert(1)</script> & \x1b[31m \u202e </style> \ud800"
@@ -108,6 +114,41 @@ def test_the_figures_are_those_of_the_files(run: Path, found: facts.Facts) -> No
     extremes = {extreme.what: extreme.texts for extreme in found.extremes}
     assert extremes["most probable"][0][1] == f"{max(scores):.2f} nats a token"
     assert extremes["least probable"][0][1] == f"{min(scores):.2f} nats a token"
+
+
+def test_of_several_rounds_all_texts_are_told_and_the_newest_candidates(tmp_path: Path) -> None:
+    """The figures against those of the files, round by round."""
+    bot = Bot("mybot", tmp_path)
+    texts = labelled.proverbs()[:60]
+    (tmp_path / "corpus.txt").write_text(DELIMITER.join(texts[:20]))
+    rounds = {1: texts[20:30], 2: texts[30:60]}
+    lines = [{"text": text, "tokens": 9, "logprob": -2.0, "finished": True, "temperature": 1.0} for text in texts[20:]]
+    jsonl.write(tmp_path / "candidates.jsonl", [*lines, *({**line, "text": f"{n}"} for n, line in enumerate(lines))])
+    for number, some in rounds.items():
+        records = [{"id": text_id(t), "text": t, "score": -1.0, "nearest": "", "nearest_ratio": 9.0} for t in some[:8]]
+        jsonl.write(tmp_path / "pool.jsonl", records)
+        fill.fill(tmp_path / "pool.jsonl", str(tmp_path / "pool"), "mybot")
+        stages = {"filter": {"round": number, "first": 10 if number == 2 else 0}}
+    jsonl.write(tmp_path / "verdicts.jsonl", [{"text": text, "verdict": "band"} for text in reversed(rounds[2])])
+    jsonl.write(tmp_path / "review.jsonl", [{**record, "text": f"of israel {n}"} for n, record in enumerate(records)])
+    (tmp_path / "manifest.json").write_text(json.dumps(stages))
+    (tmp_path / "bot.toml").write_text('name = "mybot"\n')
+    replace(Owner.of(tmp_path, bot, tmp_path / "bot.toml"), pool="pool", asked="pool").write(tmp_path)
+    Pool(open_store(str(tmp_path / "pool"))).withdraw([0])
+    with open_decisions(tmp_path, "anna") as log:
+        log.decide("of israel 3", "drop")
+        log.decide("of israel 4", "keep")
+    found = facts.gather(bot, tmp_path, MODELS)
+    assert [each.text for each in found.pool] == [*rounds[2][:8], *rounds[1][1:8]]
+    assert found.quality["sets"]["pool"]["texts"] == 15 and len(found.lengths["pool"]) == 15
+    assert (found.candidates, found.machine, found.heats[0].candidates) == (30, 30, 30), "one number everywhere"
+    assert (found.round, found.set_apart) == (2, 6)
+    html = page.render(found, tmp_path)
+    assert "The texts are from 2 rounds" in html and "could not be read" not in html
+    (tmp_path / "pool" / "state.json").write_text("{")
+    found = facts.gather(bot, tmp_path, MODELS)
+    assert [each.text for each in found.pool] == rounds[2][:8] and "state.json" in found.unread
+    assert "the pool could not be read" in page.render(found, tmp_path)
 
 
 class Reader(HTMLParser):
@@ -214,7 +255,7 @@ def test_a_writer_reads_first_whether_it_worked(run: Path, found: facts.Facts) -
 
 
 def test_every_rule_is_explained_to_people() -> None:
-    assert set(words.RULES) == {rule.name for rule in RULES}
+    assert set(GLOSSES) == {*(rule.name for rule in RULES), *CHOSEN}
 
 
 @pytest.mark.parametrize(("days", "told"), [(1, "1 day"), (59, "59 days"), (300, "10 months"), (20_000, "54 years")])

@@ -22,7 +22,7 @@ from training.corpus.read import load_corpus
 from training.curate import choose
 from training.curate.choose import BASE_LIKE, KEPT, TRIAL, Chooser
 from training.judge import base_like
-from training.judge.band import Spread
+from training.judge.band import LIKELY, UNLIKELY, Spread
 from training.judge.base_like import BaseLike
 from training.judge.blocks import Passed, Tally, judge_some
 from training.judge.judge import Judge, Judging
@@ -167,6 +167,41 @@ def test_each_cause_is_told_once_with_one_cure(tmp_path: Path) -> None:
     assert longer.endswith("nor have many of the corpus; set [sample] max_tokens to 200.")
     with pytest.raises(DeepproverbsError, match=r"^60% of the texts.*; the pool is not filled with them\.$"):
         told(Diagnosis(Bot("t"), tmp_path), own=0.6)
+
+
+def test_the_side_of_the_band_is_named_with_its_own_cure(tmp_path: Path) -> None:
+    """Hotter for what is too probable, and never otherwise: at 1.6 a model writes gibberish."""
+
+    def at(*temperatures: float, model: str = "smollm2-135m") -> Diagnosis:
+        sample = replace(Bot("t").sample, temperatures=temperatures)
+        return Diagnosis(Bot("t", model=model, sample=sample), tmp_path)
+
+    likely, unlikely = {LIKELY: 320, UNLIKELY: 4}, {LIKELY: 1, UNLIKELY: 1250}
+    assert at(0.2).out_of_band(likely) == (
+        "Beside your own texts 320 are too probable and 4 too improbable (the rule 'band'). Texts that are too "
+        "probable say what the corpus, or they themselves, say over and over: sample hotter, with --temperature 0.8."
+    )
+    assert at(0.2, model="nano").out_of_band(likely).endswith("sample hotter, with --temperature 0.6.")
+    assert at(1.6).out_of_band(unlikely) == (
+        "Beside your own texts 1 is too probable and 1,250 too improbable (the rule 'band'). Texts that are too "
+        "improbable hold words that do not belong together: sample cooler, with --temperature 0.8."
+    )
+    assert (
+        at(0.8)
+        .out_of_band(unlikely)
+        .endswith(
+            "together: add texts to the corpus, or take a base that has read more of this language (--model hf:NAME)."
+        )
+    )
+    for warm in (0.8, 1.2):
+        assert "hotter" not in at(warm).out_of_band(likely)
+        assert at(warm).out_of_band(likely).endswith("if they are good, set [filter] band to 4.")
+    verdicts = {"band": 1251, "kept": 9, "copy": 2}
+    assert at(1.6).main_reason(verdicts, 1390, unlikely) == (
+        "90% of the candidates fell to the rule 'band', most of them as too improbable: sample cooler, with "
+        "--temperature 0.8"
+    )
+    assert "verdicts.jsonl" in at(1.6).main_reason(verdicts, 1390), "a run of an earlier version did not count them"
 
 
 def test_broken_characters_are_counted() -> None:

@@ -48,7 +48,7 @@ def test_weights_are_read_as_they_were_written(small: Path) -> None:
 @pytest.mark.parametrize("keep", [0, 3, 50, 5000])
 def test_a_damaged_model_gets_a_sentence(small: Path, tmp_path: Path, keep: int) -> None:
     (tmp_path / "model.bin").write_bytes((small / "model.bin").read_bytes()[:keep])
-    with pytest.raises(DeepproverbsError, match=r"is not a converted model .* convert again"):
+    with pytest.raises(DeepproverbsError, match=r"is not a converted model .* converts again"):
         read_weights(tmp_path / "model.bin")
 
 

@@ -30,7 +30,7 @@ from training.common.progress import say
 if TYPE_CHECKING:
     from training.runs.waiting import Waiting
 
-HELP = """Do one job of many machines.
+HELP = """Share one run among several machines.
 
 The machines share a workspace, a prefix in S3 or a directory: place, train, then sample in shards, then fill; later
 refill, as often as the pool is low; review shows a person what waits to be read first. Any of the jobs may be killed
@@ -121,8 +121,8 @@ def sample(work: str, bot: Path, run: Path | None, shard: str) -> None:
 def fill(work: str, bot: Path, run: Path | None, shard: str) -> None:
     """Filter the candidates of all shards and fill the pool.
 
-    Where they do not suffice, it draws more. With publish = "after-review" the texts wait in the workspace, and it
-    prints the command that shows them to you.
+    Where they do not suffice, it draws more. What is to be read first waits in the workspace, and it prints the
+    command that shows it to you: all texts with publish = "after-review", else those set apart.
 
     $ deepproverbs job fill --work s3://my-bucket/work --pool s3://my-bucket/mybot
     """
@@ -133,11 +133,14 @@ def fill(work: str, bot: Path, run: Path | None, shard: str) -> None:
     with locked(folder):
         settings = with_options(jobs.fetch_bot(place, folder))
         texts = jobs.pool(settings, folder, place, say)
-        if settings.publish != "after-review":
+        if at_once := settings.publish == "at-once" and texts.stat().st_size > 0:
             fill_pool(texts, settings.pool, settings.name)
-        elif left := waiting.look(place):
+        left = waiting.look(place)
+        if at_once and left:  # they were set apart
+            say(str(left))
+        elif left:
             show_waiting(left)
-        else:
+        elif not at_once:
             text = "All of them were read, and what was kept is in the pool; `deepproverbs job refill` adds more."
             show({"pool": settings.pool, "added": 0}, text)
 
@@ -179,7 +182,7 @@ def refill(work: str, bot: Path, run: Path | None, shard: str) -> None:
 
 
 def show_waiting(left: Waiting) -> None:
-    facts = {"pool": left.pool, "added": 0, "waiting": left.count, "review": left.command}
+    facts = {"pool": left.pool, "added": 0, "waiting": left.count + left.apart, "review": left.command}
     show(facts, f"Nothing was added yet. {left}")
 
 
@@ -210,6 +213,6 @@ def review(work: str, bot: Path, run: Path | None, terminal: bool, no_browser: b
     with locked(folder):
         waiting.fetch(place, left, folder)
     say(f"Fetched into {folder}; what is kept goes into {left.pool}.")
-    given().update(pool=left.pool, publish="after-review")
+    given().update(pool=left.pool, **({"publish": "after-review"} if left.count else {}))
     ctx = click.get_current_context()
     ctx.invoke(read_texts, bot=bot, run=folder, terminal=terminal, no_browser=no_browser)

@@ -159,7 +159,7 @@ def list_(start: int | None, count: int, everything: bool, bot: Path) -> None:
 
 @command("batches")
 def batches(bot: Path) -> None:
-    """List what was filled in: its texts' numbers, how many are unused.
+    """List the batches: the numbers of their texts, and how many are unused.
 
     $ deepproverbs pool batches --pool pool
     """
@@ -302,7 +302,7 @@ def account_(account: str | None, forget: bool, bot: Path) -> None:
 
 @command("pause")
 def pause(bot: Path) -> None:
-    """Let nothing be posted until `resume`.
+    """Stop posting until `resume`.
 
     $ deepproverbs pool pause
     """

@@ -22,7 +22,7 @@ from training.cli.stages import PATH
 def repair(yes: bool, creds: Path | None, source: Path | None, bot: Path) -> None:
     """Rebuild a damaged pool from what is there.
 
-    A lost, damaged or older state is made anew from the batches and from the records of posts; a lost or damaged batch
+    A lost, damaged or older state is rebuilt from the batches and from the records of posts; a lost or damaged batch
     from its good lines, those records and, with --from, the file that it came from. What may have been posted is not
     posted again. Broken off at any moment, the same command goes on.
 

@@ -35,7 +35,7 @@ LIMITS: dict[str, tuple[float, str, str]] = {
                 "lines were wrapped: put blank lines between the texts, or say --form paragraphs"),
     "words": (0.5, "have fewer than 4 words", "[filter] min_words rejects such texts; set it lower"),
 }  # fmt: skip
-"""What is counted → the share from where on it is told, what it is, and what to do."""
+"""What is counted → the share from which it is reported, what it is, and what to do."""
 
 
 @dataclass(frozen=True)

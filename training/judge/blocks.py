@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from training.common import jsonl
 from training.common.errors import DeepproverbsError
 from training.common.machine import cores
+from training.judge.band import LIKELY, UNLIKELY
 from training.judge.judge import Judge, Judging, Verdict
 from training.judge.rules import PASSED
 from training.sample.candidates import Candidate, text_of
@@ -76,6 +77,8 @@ class Judged:
     """Lines of verdicts.jsonl for the rejected ones."""
     broken: int = 0
     """Candidates that the model ended and in which bytes make no character."""
+    likely: int = 0
+    """Candidates that are out of the band because they are too probable."""
     size: int = 0
     """Bytes of the file that were read for them; 0: they have just been sampled."""
 
@@ -89,6 +92,7 @@ class Tally:
     tokens: int = 0
     left_out: int = 0
     broken: int = 0
+    likely: int = 0
     parts: list[Passed] = field(default_factory=list)
     repeated: int = 0
     """Duplicates found among those that passed."""
@@ -99,7 +103,13 @@ class Tally:
         self.tokens += judged.tokens
         self.left_out += judged.left_out
         self.broken += judged.broken
+        self.likely += judged.likely
         self.parts.append(judged.passed)
+
+    @property
+    def sides(self) -> dict[str, int]:
+        """How many candidates are out of the band on either side."""
+        return {LIKELY: self.likely, UNLIKELY: self.counts["band"] - self.likely}
 
     @property
     def count_passed(self) -> int:
@@ -140,6 +150,7 @@ def judge_some(judge: Judge, stop_id: str, candidates: Sequence[Candidate], offs
         ),
         verdict_lines(rejected),
         broken=sum(candidates[i].finished and "\ufffd" in candidates[i].text for i in places),
+        likely=sum(verdict.verdict == "band" and verdict.detail.startswith(LIKELY) for verdict in rejected),
     )
 
 

@@ -1,6 +1,6 @@
 """How often each rule rejects people, beside how often it rejects candidates: `deepproverbs filter … --calibrate`.
 
-Every rule is asked of every text by itself, whatever the others say. The people are the corpus, leave one out: a text
+Every rule is tried on every text, whatever the others say. The people are the corpus, leave one out: a text
 is judged as if the corpus and its references did not hold it. So a word found only in that text is unknown, and the
 text is compared with all others.
 """
@@ -34,7 +34,7 @@ class Rates:
 def people(judge: Judge, texts: Sequence[str], logprobs: Sequence[float] = ()) -> Rates:
     """Rates of the first of the judge's own originals, leave one out.
 
-    `logprobs`: of held-out texts, nats a token; the band is asked of those.
+    `logprobs`: of held-out texts, nats a token; the band is tried on those.
     """
     some = [Text(text) for text in texts]
     shares: dict[str, float] = {}
@@ -46,7 +46,7 @@ def people(judge: Judge, texts: Sequence[str], logprobs: Sequence[float] = ()) -
                 rejected |= np.array(hits, bool)
     band = judge.context.band
     if band and len(logprobs) and judge.context.enabled("band"):
-        shares["band"] = sum(bool(band.objection(value)) for value in logprobs) / len(logprobs)
+        shares["band"] = sum(band.leave_one_out(np.array(logprobs))) / len(logprobs)
     return Rates(len(some), {**shares, "all": float(rejected.mean())})
 
 

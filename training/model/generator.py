@@ -25,5 +25,5 @@ def generator(folder: Path, **settings: Any) -> Any:
             raise
         raise DeepproverbsError(
             f"{folder / 'model.bin'} is not a converted model, or a file beside it is damaged ({reason[:200]}); delete "
-            "it and convert again, which the next run does by itself."
+            "it, and the next run converts again."
         ) from error

@@ -296,7 +296,7 @@ class Record:
             if self.fresh(file) and digest(self.folder / file, "sha256") != self.files[file].sha256:
                 raise DeepproverbsError(
                     f"{self.folder / file} has been damaged since it was summed; delete it and start again, it is then "
-                    "fetched or built anew (a model of your own: copy it again)."
+                    "fetched or built again (a model of your own: copy it again)."
                 )
 
     def sum_of(self, file: str) -> str | None:

@@ -2,7 +2,7 @@
 
 `url` is an http, https or file address, or a plain path. An http server is asked only for the rest (`Range`), and only
 of the same file (`If-Range`). What is worth another try raises Dropped; anything else is an error for the user. Whoever
-asked by https is never led on to http; where http is asked for, other than on this machine, that is told.
+asked by https is never redirected to http; where http is used, other than on this machine, a line says so.
 """
 
 from __future__ import annotations

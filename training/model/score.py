@@ -86,9 +86,10 @@ def _of_held_out(model: Path, corpus: Path, stamps: object) -> Floats:
 
 
 def of_training(model: Path, corpus: Path, most: int) -> Floats:
-    """Scores of the first training texts of a corpus.npz, up to `most`."""
+    """Scores of up to `most` training texts of a corpus.npz, from its beginning to its end: books change on the way."""
     scorer = Scorer(model)
-    return scorer.rows(held_out(scorer.converted, corpus, "train")[:most])
+    rows = held_out(scorer.converted, corpus, "train")
+    return scorer.rows([rows[n] for n in np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)])
 
 
 def text_scores(model: Path, texts: Sequence[str]) -> Floats:

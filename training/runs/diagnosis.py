@@ -16,8 +16,9 @@ from training.common.errors import DeepproverbsError
 from training.common.manifest import Manifest
 from training.common.progress import Say
 from training.corpus.read import load_arrays
+from training.judge.band import LIKELY, UNLIKELY
 from training.judge.blocks import Tally
-from training.settings import Bot
+from training.settings import FITTED, Bot, SampleSettings
 
 LOOK = 500
 """Candidates after which a run is looked at for the first time: some seconds, and a share is known to 5 %."""
@@ -36,11 +37,12 @@ RULES = {
     "near-duplicate": "sample hotter with --temperature, or add texts to the corpus",
     "copied-run": "train for fewer epochs with --epochs, or add texts to the corpus",
     "copy": "train for fewer epochs with --epochs, or add texts to the corpus",
+    "band": "see in verdicts.jsonl on which side of your own texts they are; [filter] band lets more of them in",
     "duplicate": "sample more with --budget, or hotter with --temperature",
     "set-apart": "read them with `deepproverbs review`",
 }
 """What to do when a rule takes too many texts."""
-LEARNING = ("unfinished", "lines", "band", "base-like")
+LEARNING = ("unfinished", "lines", "base-like")
 """Rules that take the texts of a model that has not learnt its corpus."""
 
 
@@ -91,14 +93,44 @@ class Diagnosis:
     def _own(self) -> str:
         return f"are the base model's own, not of this corpus: there were too few texts or epochs; {self._cure()}."
 
-    def main_reason(self, verdicts: Mapping[str, int], candidates: int) -> str:
-        """The rule that took most, and what to change: `45% of the candidates fell to the rule 'characters': …`."""
+    def out_of_band(self, sides: Mapping[str, int]) -> str:
+        """What to say of a run in which most candidates are out of the band. sides: how many on which."""
+        likely, unlikely = sides[LIKELY], sides[UNLIKELY]
+        side, cure = self._side(sides)
+        why = "hold words that do not belong together"
+        if side == LIKELY:
+            why = "say what the corpus, or they themselves, say over and over"
+        return (
+            f"Beside your own texts {likely:,} {'is' if likely == 1 else 'are'} {LIKELY} and {unlikely:,} {UNLIKELY} "
+            f"(the rule 'band'). Texts that are {side} {why}: {cure}."
+        )
+
+    def _side(self, sides: Mapping[str, int]) -> tuple[str, str]:
+        """(the side of the band on which more candidates are, what to change)."""
+        side = max(sides, key=lambda side: sides[side])
+        usual = FITTED.get(self.bot.model, {}).get("sample.temperatures", SampleSettings().temperatures)
+        if side == LIKELY:
+            if min(self.bot.sample.temperatures) < min(usual):
+                return side, f"sample hotter, with --temperature {min(usual)}"
+            return side, f"read some of them, and if they are good, set [filter] band to {self.bot.filter.band + 1:g}"
+        if max(self.bot.sample.temperatures) > max(usual):
+            return side, f"sample cooler, with --temperature {max(usual)}"
+        return side, self._cure()
+
+    def main_reason(self, verdicts: Mapping[str, int], candidates: int, sides: Mapping[str, int] | None = None) -> str:
+        """The rule that took most, and what to change: `45% of the candidates fell to the rule 'characters': …`. sides:
+        as in `out_of_band`; None where a run of an earlier version did not note them."""
         lost = {name: count for name, count in verdicts.items() if name not in ("kept", "spare") and count}
         if not lost:
             return "raise --budget to sample more"
         name = max(lost, key=lambda rule: lost[rule])
-        cure = self._cure() if name in LEARNING else RULES.get(name, f"[filter] skip can leave {name!r} out")
-        return f"{lost[name] / max(1, candidates):.0%} of the candidates fell to the rule {name!r}: {cure}"
+        cure, why = RULES.get(name, f"[filter] skip can leave {name!r} out"), ""
+        if name in LEARNING:
+            cure = self._cure()
+        elif name == "band" and sides and any(sides.values()):
+            side, cure = self._side(sides)
+            why = f", most of them as {side}"
+        return f"{lost[name] / max(1, candidates):.0%} of the candidates fell to the rule {name!r}{why}: {cure}"
 
     def _cure(self) -> str:
         """More epochs only where the last was still the best."""
@@ -119,5 +151,5 @@ def shortage(bot: Bot, run: Path) -> str | None:
         return None
     return (
         f"Only {kept:,} of the {wanted:,} texts that were wanted are good; they are in the pool. "
-        f"{Diagnosis(bot, run).main_reason(entry['verdicts'], entry['candidates'])}."
+        f"{Diagnosis(bot, run).main_reason(entry['verdicts'], entry['candidates'], entry.get('sides'))}."
     )

@@ -1,4 +1,4 @@
-"""`deepproverbs filter`: any file of candidates, judged by itself → a pool file; or how often each rule rejects."""
+"""`deepproverbs filter`: any file of candidates, judged on its own → a pool file; or how often each rule rejects."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def summary(filtered: Filtered, options: FilterOptions) -> list[str]:
         )
     lines.append(f"{filtered.kept:,} texts in {options.pool_file}, every verdict in {options.verdicts_file}.")
     if filtered.set_apart:
-        lines.append(f"{filtered.set_apart:,} more are to be read first: they are in {review_file(options.pool_file)}.")
+        lines.append(f"To be read first, {filtered.set_apart:,} more: they are in {review_file(options.pool_file)}.")
     return lines
 
 

@@ -78,7 +78,7 @@ class Pending:
     out: int = 0
     """In the pool, and to be taken out: dropped, edited, or brought by a decision that was taken back."""
     back: int = 0
-    """Taken out by a review, and to be let in again."""
+    """Taken out by a review, and to be put back."""
     there: int = 0
     """Kept, starred or edited, and in the pool already."""
 

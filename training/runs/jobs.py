@@ -37,7 +37,7 @@ from training.common.progress import Say
 from training.curate import fill
 from training.judge.own import own_files
 from training.runs import owner, shards, stages, waiting
-from training.runs.until_enough import budget_of, sample_and_filter
+from training.runs.until_enough import AllApart, budget_of, sample_and_filter
 from training.runs.waiting import Waiting
 from training.runs.workspace import Workspace
 from training.sample.candidates import Candidates
@@ -206,10 +206,9 @@ def total(bot: Bot) -> int:
 
 def pool(bot: Bot, folder: Path, work: Workspace, say: Say) -> Path:
     """Filter all shards into one pool.jsonl, drawing more if too few texts pass. Nothing repeats a text of the pool in
-    the store. Where a person reads first, waiting.json then tells of it."""
+    the store. waiting.json then tells where the texts are that a person reads first. Empty: those are all of them."""
     out, texts = _chosen(bot, folder, work, say)
-    if bot.publish == "after-review":
-        waiting.note(work, out, bot.pool, bot.name, placed_at(folder))
+    waiting.note(work, out, bot.pool, bot.name, placed_at(folder))
     return texts
 
 
@@ -234,7 +233,10 @@ def _chosen(bot: Bot, folder: Path, work: Workspace, say: Say) -> tuple[str, Pat
         say(f"{work.url}/{out}/pool.jsonl is not what was chosen: it is chosen again.")
     shards.merge(bot, folder, model, work.store, say)
     base = folder / "base"
-    made = sample_and_filter(bot, folder, model, fill.history(bot.pool), say, base if base.exists() else None)
+    try:
+        made = sample_and_filter(bot, folder, model, fill.history(bot.pool), say, base if base.exists() else None)
+    except AllApart:
+        made = folder / "pool.jsonl"
     write_note(folder / CHOSEN, {"pool": digest(made)})
     for path in (folder / "verdicts.jsonl", folder / "review.jsonl", folder / CHOSEN, made):
         work.put(path, f"{out}/{path.name}")  # for people, and for this job if it is ended before the texts are in
@@ -257,8 +259,7 @@ def refill(bot: Bot, folder: Path, work: Workspace, say: Say) -> Appended | Wait
     and a new machine draws none of those again. refills.json says how many are in the pool: one that was ended, at
     whatever moment, goes on from the parts of its shard and the texts that it has chosen.
     """
-    reads = bot.publish == "after-review"
-    if reads and (left := _waits(bot, work)):
+    if left := _waits(bot, work):
         return left
     done = refills_done(work)
     while True:
@@ -267,8 +268,9 @@ def refill(bot: Bot, folder: Path, work: Workspace, say: Say) -> Appended | Wait
         say(f"Refill {done + 1} of {work.url}: {bot.count:,} texts, with seed {seed}.")
         sample(this, folder, work, "1/1", say)
         texts = pool(this, folder, work, say)
-        if reads and (left := _waits(bot, work)):
+        if left := _waits(bot, work):
             return left
+        reads = bot.publish == "after-review" or not texts.stat().st_size
         added = None if reads else fill.fill(texts, bot.pool, bot.name)  # what a person has kept is in the pool
         done += 1
         work.store.put(REFILLS, note_bytes({"done": done}))
@@ -278,9 +280,12 @@ def refill(bot: Bot, folder: Path, work: Workspace, say: Say) -> Appended | Wait
 
 
 def _waits(bot: Bot, work: Workspace) -> Waiting | None:
-    """What waits for a person before it may come into this pool."""
+    """What waits for a person before more is made for this pool: all texts, not some that were set apart beside
+    others."""
     found = waiting.look(work)
-    return found if found and owner.place_of(found.pool) == owner.place_of(bot.pool) else None
+    if found is None or owner.place_of(found.pool) != owner.place_of(bot.pool):
+        return None
+    return found if found.only or (found.count and bot.publish == "after-review") else None
 
 
 def refills_done(work: Workspace) -> int:
@@ -295,6 +300,6 @@ def refills_done(work: Workspace) -> int:
         return 0
     except (ValueError, KeyError, TypeError) as error:
         raise DeepproverbsError(
-            f"{work.url}/{REFILLS} is damaged ({error}); delete it there: the refills are then counted anew, and none "
-            "of their texts comes twice."
+            f"{work.url}/{REFILLS} is damaged ({error}); delete it there: the refills are then counted from 1, and "
+            "none of their texts comes twice."
         ) from error

@@ -61,7 +61,7 @@ class Owner:
         except (OSError, ValueError) as error:
             raise DeepproverbsError(
                 f"{path} cannot be read ({error}), and neither can its copy {copy_of(path)}; delete both: the next run "
-                "writes them anew, for the bot that it is of."
+                "writes them again, for its own bot."
             ) from error
 
     @classmethod

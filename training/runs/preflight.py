@@ -1,4 +1,4 @@
-"""Before a run trains: every rule is asked of the owner's own texts, and the pool's arithmetic is done.
+"""Before a run trains: every rule is tried on the owner's own texts, and the pool's arithmetic is done.
 
 A rule that rejects more than MOST of what the owner wrote is named, with the line for bot.toml that cures it. A run
 that cannot give half of what is wanted does not start. A wrong `skip`, `language` or own rule is told here, not after

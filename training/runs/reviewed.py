@@ -184,13 +184,16 @@ class Publishing:
         self.records = records_of(run)
         self.placed: dict[str, dict[str, Any]] = {}
         """Text → record, of those in the pool that somebody kept or wrote: they may be of any round."""
-        wanted = {text for line in decisions.lines.values() for text in (line.text, line.edited) if text}
+        lines = [*decisions.lines.values()]  # others may decide meanwhile
+        wanted = {text for line in lines for text in (line.text, line.edited) if text}
 
         def see(_: int, record: dict[str, Any]) -> None:
             if record["text"] in wanted and record.keys() >= fill.FIELDS:
                 self.placed[record["text"]] = {name: value for name, value in record.items() if name != "check"}
 
         self.there = in_pool(pool, bot, see)
+        self.ours = withdrawn(run, pool)
+        """What reviews took out of it before."""
 
     @cached_property
     def anew(self) -> Anew:
@@ -211,12 +214,19 @@ class Publishing:
         counts = self.decisions.counts()
         done.conflicts = counts["conflict"]
         mine = held(run, self.bot)
-        open_ones = [id for id in self.records if not self.decisions.standing(id)]
+        open_ones = [id for id, record in self.records.items() if self._is_open(id, record["text"])]
         apart = records_of(run, [APART])
         done.waiting = sum(id in apart or (mine and not self.unread) for id in open_ones)
         if mine and STAGE in Manifest(run).stages and not any(id not in apart for id in open_ones if not self.unread):
             Manifest(run).note(STAGE, filled=done.added.batch)  # the round is over: `run` may begin another
         return done
+
+    def _is_open(self, id: str, text: str) -> bool:
+        """Whether nobody has decided about a text that may still be decided about."""
+        fate = self.there.fate(text)
+        if self.decisions.standing(id) or fate == "past":
+            return False
+        return fate != "withdrawn" or text in self.ours
 
     def approved(self) -> list[dict[str, Any]]:
         """The records to publish: what was starred, then the rest in the order of the files."""
@@ -251,11 +261,12 @@ class Publishing:
     def _note_dropped(self, approved: Iterable[dict[str, Any]]) -> None:
         """Have the pool remember what is not to come, from any run; and no longer what this run's people let come."""
         gone = {*self.decisions.gone()} - {record["text"] for record in approved}
-        spoken_of = {text for line in self.decisions.lines.values() for text in (line.text, line.edited) if text}
+        lines = [*self.decisions.lines.values()]  # others may decide meanwhile
+        spoken_of = {text for line in lines for text in (line.text, line.edited) if text}
         fill.note_dropped(self.pool, gone, spoken_of - gone)
 
     def _withdraw(self, approved: Collection[str]) -> None:
-        """Take out of the pool what is not to be published, and let in again what this took out and is."""
+        """Take out of the pool what is not to be published, and put back what this took out and now is."""
         there, before = self.there, withdrawn(self.run, self.pool)
         gone = unwanted(there, self.decisions, approved)
         if not gone and not before:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -43,6 +43,10 @@ BATCH = 256
 """New candidates that are judged at a time."""
 
 
+class AllApart(DeepproverbsError):
+    """Every text is to be read first: pool.jsonl is empty, review.jsonl is not."""
+
+
 def sample_and_filter(
     bot: Bot,
     run: Path,
@@ -62,6 +66,7 @@ def sample_and_filter(
 
     Raises:
         DeepproverbsError: no text passed.
+        AllApart: those that did are to be read first.
     """
     manifest, pool, verdicts = Manifest(run, say), run / "pool.jsonl", run / "verdicts.jsonl"
     review = review_file(pool)
@@ -98,11 +103,13 @@ def sample_and_filter(
         chosen = until_enough(source, out)
         with step("Writing down what was chosen"):
             filtered = write(chosen, judging, pool, out, this.number, waiting)
+    sides = chosen.tally.sides
     _say_examples(pool, examples, filtered.kept, say)
-    _say_result(filtered, judging, run, say)
+    _say_result(filtered, sides, judging, run, say)
     if not filtered.kept and not filtered.set_apart:
         raise DeepproverbsError(
-            f"No text passed the filters; {Diagnosis(bot, run).main_reason(filtered.counts, filtered.candidates)} "
+            "No text passed the filters; "
+            f"{Diagnosis(bot, run).main_reason(filtered.counts, filtered.candidates, sides)} "
             f"(see {verdicts} for the reasons)."
         )
     manifest.record(
@@ -121,14 +128,16 @@ def sample_and_filter(
         review=filtered.set_apart,
         band=asdict(band) if band else None,
         verdicts=dict(filtered.counts),
+        sides=sides,
         **({"filled": this.filled} if this.filled else {}),
     )
     manifest.keep(rounds.STAGE, review)
     details(say)(f"Pool: {filtered.kept:,} texts in {pool}.")
     if filtered.set_apart:
-        say(f"{filtered.set_apart:,} more are to be read first: `{owner.command('review', run)}` shows them to you.")
+        is_, it = ("is", "it") if filtered.set_apart == 1 else ("are", "them")
+        say(f"{filtered.set_apart:,} more {is_} to be read first: `{owner.command('review', run)}` shows {it} to you.")
     if not filtered.kept:
-        raise DeepproverbsError("Every text of this run is to be read first: those that you approve go into the pool.")
+        raise AllApart("Every text of this run is to be read first: those that you approve go into the pool.")
     return pool
 
 
@@ -225,15 +234,12 @@ def _say_examples(pool: Path, count: int, of: int, say: Say) -> None:
         say("\n".join([f"{len(texts)} of the {of:,} new texts:", *texts]) if len(texts) < of else "\n".join(texts))
 
 
-def _say_result(filtered: Filtered, judging: Judging, run: Path, say: Say) -> None:
-    """The table of verdicts, and what a person should change when too few texts passed."""
-    bot, band = judging.bot, judging.band
+def _say_result(filtered: Filtered, sides: Mapping[str, int], judging: Judging, run: Path, say: Say) -> None:
+    """The table of verdicts, and what a person should change when too few texts passed. sides: candidates out of the
+    band."""
+    bot = judging.bot
     say(filtered.table(bot.filter))
-    if band and filtered.counts["band"] > filtered.candidates / 2:
-        say(
-            "Most candidates are far more or less probable than real texts "
-            f"({band.logprob.mean:.2f} nats a token). A hotter --temperature makes fewer of the more probable ones, "
-            "which are nearer to 0, more --epochs fewer of the others; a wider [filter] band takes both."
-        )
+    if filtered.counts["band"] > filtered.candidates / 2:
+        say(Diagnosis(bot, run).out_of_band(sides))
     if filtered.candidates >= budget_of(bot) and filtered.kept < bot.count:
         say(f"The budget of {budget_of(bot):,} candidates is spent: {filtered.kept:,} of {bot.count:,} texts kept.")

@@ -1,12 +1,13 @@
-"""Texts of the jobs that a person reads before they come into the pool: WORK/waiting.json tells of them.
+"""Texts of the jobs that a person reads before they come into the pool, all of them or those that were set apart:
+WORK/waiting.json tells of the latest.
 
     out    the folder in the workspace that has their pool.jsonl and review.jsonl
     pool   the pool that they are for
     bot    the bot's name
     file   where whoever placed the bot has it
 
-They wait until each of pool.jsonl is in the pool, or the pool knows that people dropped or replaced it; until then no
-refill makes more. `deepproverbs job review` fetches them and shows them.
+They wait until each is in the pool, or the pool knows that people dropped or replaced it. `deepproverbs job review`
+fetches them and shows them.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ class Waiting:
     bot: str
     file: str
     count: int
-    """Of pool.jsonl; those set apart are not counted."""
+    """Of pool.jsonl."""
+    apart: int
+    """Of review.jsonl."""
+    only: bool
+    """All of them were set apart."""
 
     @property
     def command(self) -> str:
@@ -48,7 +53,8 @@ class Waiting:
         return shlex.join(["deepproverbs", "job", "review", "--work", self.work, *bot])
 
     def __str__(self) -> str:
-        some = "1 text waits" if self.count == 1 else f"{self.count:,} texts wait"
+        count = self.count + self.apart
+        some = "1 text waits" if count == 1 else f"{count:,} texts wait"
         return (
             f"{some} in {self.work}/{self.out} for a person to read: `{self.command}` shows them, on a machine that "
             "has the bot's folder, and publishes what is kept."
@@ -70,8 +76,7 @@ def look(work: Workspace) -> Waiting | None:
     try:
         said = note_of(work.store.get(FILE)[0], summed=True)
         out, pool, bot, file = (str(said[name]) for name in ("out", "pool", "bot", "file"))
-        lines = work.store.get(f"{out}/pool.jsonl")[0].splitlines()
-        ids = {text_id(json.loads(line)["text"]) for line in lines}
+        chosen, apart = _ids(work, f"{out}/pool.jsonl"), _ids(work, f"{out}/review.jsonl")
     except Missing:  # never, or a month ago
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -79,8 +84,13 @@ def look(work: Workspace) -> Waiting | None:
             f"What waits in {work.url} cannot be read ({error}); delete {FILE} there: the next `deepproverbs job fill` "
             "or `job refill` writes it again."
         ) from error
-    left = ids - {text_id(text) for text in fill.history(pool)}
-    return Waiting(work.url, out, pool, bot, file, len(left)) if left else None
+    known = {text_id(text) for text in fill.history(pool)}
+    left, count = len(chosen - known), len(apart - known)
+    return Waiting(work.url, out, pool, bot, file, left, count, not chosen) if left or count else None
+
+
+def _ids(work: Workspace, key: str) -> set[str]:
+    return {text_id(json.loads(line)["text"]) for line in work.store.get(key)[0].splitlines()}
 
 
 def fetch(work: Workspace, what: Waiting, folder: Path) -> None:

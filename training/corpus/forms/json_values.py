@@ -216,7 +216,7 @@ def _entries(source: Source, shape: str) -> Iterator[tuple[str, Any, int]]:
         if mark := values.next():
             raise DeepproverbsError(
                 f"{source.name} is JSON that ends before line {values.line}, where {mark!r} follows; "
-                "take out what stands there, or put one value on each line."
+                "take out what is there, or put one value on each line."
             )
 
 

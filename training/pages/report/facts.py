@@ -46,9 +46,9 @@ PASSED = ("kept", "spare", "set-apart", "duplicate", "near-duplicate", "opening"
 SHOWN = 50
 """Texts that stand beside their nearest original."""
 PEOPLE = 2_000
-"""Texts of the corpus that the rules are asked of: a share of 1 % is then known to half a per cent."""
+"""Texts of the corpus that the rules are tried on: a share of 1 % is then known to half a per cent."""
 MACHINE = 5_000
-"""Candidates that the rules are asked of."""
+"""Candidates that the rules are tried on."""
 EXTREMES = 3
 """Texts of each kind of extreme."""
 CLOSEST = 2_000
@@ -64,7 +64,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class RuleShare:
-    """How often a rule rejects, as a share of the texts; None where it is not asked of them."""
+    """How often a rule rejects, as a share of the texts; None where it is not tried on them."""
 
     name: str
     first: float

@@ -15,33 +15,6 @@ from training.common.manifest import Manifest
 from training.pages.report.facts import Facts
 from training.runs import owner
 
-RULES = {
-    "unfinished": "was cut off before the model had ended it",
-    "characters": "holds a character that is not allowed, or half of one",
-    "lines": "has more or fewer lines than the corpus's texts",
-    "edges": "begins or ends as hardly a text of the corpus does: with a comma, a small letter, no full stop",
-    "digits": "holds a number",
-    "mention": "names an account (@name)",
-    "hashtag": "holds a #hashtag",
-    "cashtag": "holds a $ sign",
-    "link": "holds a link",
-    "length": "is longer than X allows",
-    "too-short": "has too few words",
-    "unbalanced": "opens a bracket or quotation mark and does not close it, or the other way round",
-    "dangling": "stops in mid-sentence, on “and”, “of” or a comma",
-    "repetition": "says the same words again and again",
-    "vocabulary": "holds a word that is neither in the corpus nor common",
-    "blocked": "holds a slur or another word of the blocklists",
-    "band": "is far more predictable, or far odder, to the model than real texts are",
-    "duplicate": "was written before, word for word",
-    "copied-run": "copies several words in a row from the corpus",
-    "copy": "is a text of the corpus with a word or two changed",
-    "near-duplicate": "is almost the same as another text of the pool",
-    "base-like": "is what the model would have written without training, not of this corpus",
-    "opening": "begins like too many others",
-    "set-apart": "names a people or a religion; a person decides",
-}
-"""Rule → what is true of a text that it rejects. Rules of a bot's own are not here."""
 HARDLY = 0.05
 """Training that lowers the loss by less than this has hardly taught anything; a single epoch that lowers it by as much
 is followed by another (model/finetune.py)."""

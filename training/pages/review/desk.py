@@ -166,11 +166,12 @@ class Desk:
 
     def _note_gone(self) -> None:
         """Note which texts are not to be shown."""
-        self.gone, ours = np.zeros(len(self.texts), bool), set(self.ours)
-        for number in range(len(self.texts)) if self.pool.index else ():
+        gone, ours = np.zeros(len(self.texts), bool), set(self.ours)
+        for number in range(len(gone)) if self.pool.index else ():
             stands = self._stands(number)
             fate = self.pool.fate(stands)
-            self.gone[number] = fate == "past" or (fate == "withdrawn" and stands not in ours)
+            gone[number] = fate == "past" or (fate == "withdrawn" and stands not in ours)
+        self.gone = gone  # at once: others may be reading
 
     def read_pool_again(self, ours: Collection[str]) -> None:
         """After it has changed: what has come into it, and what is posted now."""

@@ -37,9 +37,7 @@ def read_weights(path: Path) -> dict[str, Array]:
 
 
 def damaged(path: Path, reason: str) -> DeepproverbsError:
-    return DeepproverbsError(
-        f"{path} is not a converted model ({reason}); delete it and convert again, which the next run does by itself."
-    )
+    return DeepproverbsError(f"{path} is not a converted model ({reason}); delete it, and the next run converts again.")
 
 
 def _parse(data: Array) -> dict[str, Array]:
