@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
 import termios
@@ -38,9 +39,10 @@ def usual() -> Iterator[None]:
 class Terminal:
     """A program on a terminal of its own. It ends with us, whatever becomes of a test: its terminal hangs up."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, rows: int = 24, columns: int = 80) -> None:
         self.end, theirs = pty.openpty()
-        env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}", "TERM": "xterm", "COLUMNS": "80"}
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}", "TERM": "xterm"}
 
         def take_it() -> None:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -83,13 +85,12 @@ class Terminal:
 
 
 @pytest.mark.parametrize(
-    ("shown", "moving"),
+    ("shown", "moving", "more"),
     [
-        ('step("Loading the model")', r"Loading the model … \d\d:\d\d"),
-        ('bar(10, "learning", "step")', r"0/10 \[\d\d:\d\d<"),
+        ('step("Loading the model")', r"Loading the model … \d\d:\d\d", 1),
+        ('bar(10, "learning", "step")', r"0/10 \[\d\d:\d\d<", 5),
     ],
 )
-@pytest.mark.parametrize("more", [1, 5])
 def test_it_moves_and_answers_while_the_main_thread_is_deaf(shown: str, moving: str, more: int) -> None:
     with Terminal(DEAF.format(shown=shown)) as terminal:
         terminal.wait_for(moving, different=3)
@@ -103,6 +104,11 @@ def test_it_moves_and_answers_while_the_main_thread_is_deaf(shown: str, moving: 
         terminal.wait_for("Stopped at once")
         assert terminal.process.wait() == 130
         assert terminal.seen.count(STOPPING) == 1
+
+
+def test_a_terminal_of_no_known_size() -> None:
+    with Terminal(DEAF.format(shown='step("Loading the model")'), rows=0, columns=0) as terminal:
+        terminal.wait_for(r"Loading the model … \d\d:\d\d", different=2)
 
 
 def test_ctrl_c_is_an_exception_as_ever_where_python_hears_it() -> None:
