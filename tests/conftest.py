@@ -26,6 +26,7 @@ from tests.helpers.rings import (  # noqa: F401  hooks
     pytest_xdist_make_scheduler,
 )
 from training.common.paths import DEFAULT_BOT, ROOT
+from training.common.progress import speak_on
 from training.model import convert
 from training.model.layout import HF_LAYOUT
 
@@ -65,6 +66,14 @@ def program(environment: str, name: str) -> Path:
     path = ROOT / ".venvs" / environment / "bin" / name
     assert path.exists(), f"This test needs the environment {environment}: run `scripts/setup {environment}`."
     return path
+
+
+@pytest.fixture
+def verbose() -> Iterator[None]:
+    """What -v asks for is told, too."""
+    speak_on("stdout", verbose=True)
+    yield
+    speak_on("stdout")
 
 
 @pytest.fixture(scope="session")

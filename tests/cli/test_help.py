@@ -151,6 +151,27 @@ def test_options_are_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"model", "count", "pool", "finetune.epochs", "sample.temperatures", "sample.early_stop"} <= seen
 
 
+@pytest.mark.parametrize("words", [(), ("run",), ("pool", "status"), ("help",)])
+def test_help_is_a_command_too(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", *words]) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (help_of(words, capsys), "")
+
+
+def test_it_begins_with_what_it_does_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of((), capsys)
+    assert text.split("\n\n")[1].strip() == "Write new short texts like yours, and post them."
+    places = [text.index(f"\n  {name} ") for name in ("new", "run", "review", "post", "schedule", "finetune", "cloud")]
+    assert places == sorted(places), "in the order in which a person needs them"
+
+
+@pytest.mark.parametrize(("wrong", "meant"), [("rnu", "run"), ("pots", "post"), ("reveiw", "review")])
+def test_a_wrong_command_suggests_the_nearest(wrong: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([wrong], ["help", wrong]):
+        assert main(words) == 2
+        assert f"Did you mean '{meant}'?" in capsys.readouterr().err
+
+
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert re.fullmatch(r"deepproverbs \d+\.\d+\.\d+\n", capsys.readouterr().out)

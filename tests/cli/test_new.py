@@ -272,3 +272,64 @@ def test_from_a_pipe(tmp_path: Path) -> None:
     assert load_corpus(bot.corpus_file, bot.corpus) == corpus("few")
     assert (bot.folder / "original-1.txt").read_text(encoding="utf-8") == piped
     assert NANO.exists()
+
+
+# The name, placeholders, Ctrl-C
+
+
+class Answers(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_without_a_name_it_is_called_as_its_file(capsys: pytest.CaptureFixture[str]) -> None:
+    write("few").rename("my 2 posts.txt")
+    assert main(["new", "my 2 posts.txt", "--yes"]) == 0
+    assert (
+        "called my-2-posts, after my 2 posts.txt; `deepproverbs new NAME 'my 2 posts.txt'`" in capsys.readouterr().out
+    )
+    assert "deepproverbs new my-2-posts /" in (Path("data") / "my-2-posts" / "bot.toml").read_text()
+    write("alike")
+    assert main(["new", "my 2 posts.txt", "alike.txt", "--yes"]) == 2 and "is there already" in capsys.readouterr().err
+    Path("2024.txt").write_text(Path("alike.txt").read_text(encoding="utf-8"), encoding="utf-8")
+    assert main(["new", "2024.txt", "--yes"]) == 2 and "`deepproverbs new NAME 2024.txt`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("answer", "name"), [("\n", "few"), ("other\n", "other")])
+def test_on_a_terminal_it_asks_for_the_name(answer: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write("few")
+    monkeypatch.setattr("sys.stdin", Answers(answer + "y\n"))
+    assert main(["new", str(path)]) == 0
+    assert [found.name for found in Path("data").iterdir()] == [name]
+
+
+@pytest.mark.parametrize("words", [["mybot"], ["-"]])
+def test_a_name_without_texts(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["new", *words, "--yes"]) == 2
+    assert "Name the bot and the files that hold your texts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("answer", ["\n", "y\n"])
+def test_placeholders_are_told_and_asked_about(
+    answer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = [*corpus("few"), "Good morning, {name}, and thank you for waiting."]
+    Path("own.txt").write_text(DELIMITER.join(own) + "\n", encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", Answers(answer))
+    assert main(["new", "mine", "own.txt"]) == (answer == "\n"), "Enter is no"
+    out = capsys.readouterr().out
+    assert "1 of 41 texts (2%) hold a placeholder" in out and "{name}" in out
+    assert "Write data/mine, placeholders and all? [y/N]" in out
+
+
+def test_ctrl_c_says_that_nothing_was_written(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = write("few")
+    monkeypatch.setattr("training.runs.preflight.check", interrupted)
+    assert main(["new", "mine", str(path), "--yes"]) == 130
+    assert capsys.readouterr().err == "Stopped; nothing was written.\n"
+    assert not any(Path("data").iterdir())

@@ -204,3 +204,35 @@ def test_a_slot_has_one_name_until_the_next_comes(zone: str, monkeypatch: pytest
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_what_a_stranger_would_miss_is_said(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A time that nobody chose, a pool that is missing or empty, texts that wait for a person: beside the lines."""
+    (odd / "twitter.json").write_text("{}")
+
+    def told(*words: str) -> list[str]:
+        assert main(["schedule", "--cron", *words]) == 0
+        said = capsys.readouterr()
+        assert "post --pool" in said.out
+        return said.err.splitlines()
+
+    assert told("--pool", "pool", "--at", "09:00") == []
+    assert told("--pool", "pool") == [
+        "No time was given, so it is 09:00 by this machine's clock; --at HH:MM chooses others, one --at for each."
+    ]
+    (line,) = told("--pool", "nowhere", "--at", "09:00")
+    assert line == "There is no pool at nowhere yet: nothing is posted until `deepproverbs run` has filled it."
+    Pool(open_store("empty")).append(records(2), "test")
+    assert main(["pool", "withdraw", "--pool", "empty", "0", "1"]) == 0
+    capsys.readouterr()
+    (line,) = told("--pool", "empty", "--at", "09:00")
+    assert line.startswith("The pool empty has no text left: nothing is posted until")
+    (odd / "bot").mkdir()
+    (odd / "bot" / "bot.toml").write_text('name = "slow"\npublish = "after-review"\npool = "later"\n')
+    (odd / "runs" / "slow").mkdir(parents=True)
+    (odd / "runs" / "slow" / "pool.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records(3)))
+    (line,) = told("--bot", "bot", "--at", "09:00")
+    assert line == (
+        "There is no pool at later yet: 3 texts wait until you have read them, with "
+        "`deepproverbs review --bot bot/bot.toml`."
+    )

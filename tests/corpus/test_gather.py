@@ -26,6 +26,7 @@ from training.corpus.duplicates import Seen
 from training.corpus.gather import Gathered, Samples, gather
 from training.corpus.read import load_built, load_corpus, open_beside
 from training.corpus.tokenizer import load_tokenizer
+from training.corpus.warn import PLACEHOLDERS
 from training.settings import NOTHING_SAID, CorpusSettings
 
 NANO = ROOT / "data" / "base" / "nano"
@@ -197,3 +198,28 @@ def test_warnings_have_a_number_an_example_and_a_cure(tmp_path: Path, name: str)
 def test_a_good_corpus_is_not_warned_of(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(lines(f"{text}." for text in PLAIN))
     assert gather([tmp_path / "a"], NOTHING_SAID, lambda _: None).told[0].warnings == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Hello {L}!", "Dear {first name}, hello", "Hi {{user}}", "Hi ${user}", "Hello %s", "%(name)s is here", "%1$s won",
+     "Hello [NAME]", "Call [PHONE NUMBER] now", "Hello <NAME>", "the #animal# of the day", "see __TITLE__", "I like ____."],
+)  # fmt: skip
+def test_placeholders_are_told(tmp_path: Path, text: str) -> None:
+    own = [f"This is the text number {word}." for word in ("one", "two", "three", "four", "five", "six")]
+    (tmp_path / "a").write_text("\n".join([*own, text]))
+    warnings = gather([tmp_path / "a"], CorpusSettings(form="lines"), lambda _: None).told[0].warnings
+    (found,) = [warning.text for warning in warnings if PLACEHOLDERS in warning.text]
+    assert found.startswith("1 of 7 texts (14%) hold a placeholder") and text in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["100%so", "50%d or more", "a 5 % discount", "he [laughs] at it", "[…] and so on", "set {1, 2; 3}", "#one #two", "a_b_c",
+     "C# and F# are languages", "I <3 U", "Hm... [1]", "a lone {"],
+)  # fmt: skip
+def test_what_is_no_placeholder(tmp_path: Path, text: str) -> None:
+    own = [f"This is the text number {word}." for word in ("one", "two", "three", "four", "five", "six")]
+    (tmp_path / "a").write_text("\n".join([*own, text]))
+    warnings = gather([tmp_path / "a"], CorpusSettings(form="lines"), lambda _: None).told[0].warnings
+    assert not [warning.text for warning in warnings if PLACEHOLDERS in warning.text]

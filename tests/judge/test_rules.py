@@ -18,10 +18,11 @@ from training import settings as config
 from training.common.errors import WrongUse
 from training.common.paths import DEFAULT_BOT
 from training.common.text import normal_form
+from training.judge import rules
 from training.judge.band import Band, Spread
 from training.judge.judge import Judge, Reference, Verdict
 from training.judge.rates import Rates, machine, people, table
-from training.judge.rules import PASSED, edges_of, names_of
+from training.judge.rules import CHOSEN, GLOSSES, PASSED, edges_of, names_of
 from training.judge.words import LANGUAGES, blocked_words, spared_words
 from training.sample.candidates import Candidate
 from training.settings import FilterSettings
@@ -370,3 +371,33 @@ def test_texts_begin_and_end_as_the_corpus_does() -> None:
     hindi = [f"{word} पानी दिन राज की" for word in ("कि", "की", "को", "का", "पा")] * 4
     assert edges_of(hindi)[1] == {"a letter"} and edges_of([*hindi, "नमस्ते 🐈"])[1] == {"a letter", "a symbol"}
     assert edges_of(own[:19]) == (frozenset(), frozenset())
+
+
+def with_emoji(*endings: str) -> list[str]:
+    """Thirty texts, the first of which end so."""
+    return [f"text number {n} of many{f' {endings[n]}' if n < len(endings) else ''}" for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("corpus", "text", "verdict"),
+    [
+        (with_emoji(), "a new one \U0001f600", "characters"),
+        (with_emoji(), "a star \u2605 in it", "characters"),
+        (with_emoji(), "é, „quotes“ – dashes … and 日本 are no emoji", PASSED),
+        (with_emoji("\U0001f600", "\U0001f600"), "a new one \U0001f600", PASSED),
+        (with_emoji("\U0001f44d", "\U0001f44d\U0001f3fd"), "in another skin \U0001f44d\U0001f3ff", PASSED),
+        (with_emoji("\U0001f600", "\U0001f600"), "a new one \U0001f600 and \U0001f680", "characters"),
+        # Where each text brings its own, the next may, too.
+        (with_emoji("\U0001f600", "\U0001f601", "\U0001f602"), "a new one \U0001f680", PASSED),
+        (with_emoji()[:10], "of ten texts nobody can tell \U0001f680", PASSED),
+    ],
+)
+def test_emoji_that_the_corpus_never_has_do_not_pass(corpus: list[str], text: str, verdict: str) -> None:
+    settings = FilterSettings(skip=("vocabulary", "edges", "copied-run", "copy"))
+    (found,) = Judge(settings, Reference(corpus)).verdicts([Candidate(text, 9, -1.0, True, 1.0)])
+    assert (found.verdict, "which no text of the corpus holds" in found.detail) == (verdict, verdict != PASSED)
+
+
+def test_every_verdict_is_told_in_a_few_words() -> None:
+    assert set(GLOSSES) == {rule.name for rule in rules.RULES} | set(CHOSEN)
+    assert all(0 < len(gloss) <= 60 for gloss in GLOSSES.values())

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from tests.helpers.base_models import (
     LENGTH,
     Cloud,
     content,
-    mirrored,
     model_files,
     nano_source,
     refused,
@@ -30,12 +28,6 @@ from training.model import base as base_model
 from training.model.base import locate
 from training.model.huggingface import SHAPE
 from training.model.openai import FILES, RELEASES, SIZES, WEIGHTS
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    with mirrored(tmp_path, monkeypatch) as cloud:
-        yield cloud
 
 
 def test_a_size_is_downloaded_once(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import bundles, hf_llama, nano, tiny
-from tests.helpers.base_models import HPARAMS, Cloud, content, mirrored, refused
+from tests.helpers.base_models import HPARAMS, Cloud, content, refused
 from tests.helpers.loopback_hub import LoopbackHub, Model, loopback_hub
 from training.common.errors import DeepproverbsError, WrongUse
 from training.corpus.tokenizer import load_tokenizer
@@ -49,7 +49,7 @@ def huggingface(tmp_path: Path) -> Path:
 
 
 def test_nano_for_pytorch_needs_neither_library(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     found = locate("nano", tmp_path, HF)
     with np.load(nano.NANO / "weights.npz") as weights:
         assert_same(read_gpt2(found.folder)[0], {name: weights[name].astype(np.float32) for name in weights.files})
@@ -127,12 +127,6 @@ def test_a_folder_with_something_wrong(
     else:
         path.write_bytes(path.read_bytes()[:body] if isinstance(body, int) else body)
     assert words in refused(str(huggingface), tmp_path / "cache", WrongUse)
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    with mirrored(tmp_path, monkeypatch) as cloud:
-        yield cloud
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 
 from tests.helpers.fine_tuned import QUIET, Line, goes_on_after_kill_9, metrics, weights_of
 from training.common.paths import ROOT
+from training.common.pulse import STOPPING
 from training.model.finetune import finetune, training_arguments
 from training.model.trainers import TENSORFLOW, TRAINERS
 from training.settings import FinetuneSettings
@@ -92,7 +93,7 @@ def test_ctrl_c_during_fine_tuning_keeps_what_was_done(each: Line, tmp_path: Pat
     )
     command = [sys.executable, "-c", f"{code}sys.exit(cli.main())", str(each.base.folder.parent), "finetune"]
     command += ["--bot", str(tmp_path / "bot" / "bot.toml"), "--model", "nano", "--run", str(tmp_path / "run")]
-    command += ["--epochs", "2", "--batch-size", "16", "--trainer", each.trainer.name]
+    command += ["--epochs", "2", "--batch-size", "16", "--trainer", each.trainer.name, "-v"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}"}
     process = subprocess.Popen(
         command,
@@ -110,7 +111,7 @@ def test_ctrl_c_during_fine_tuning_keeps_what_was_done(each: Line, tmp_path: Pat
             break
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=600)
-    assert process.returncode == 130 and "saved; the same command goes on" in out, err[-500:]
-    assert err.splitlines()[-1].startswith("Stopped;") and "Traceback" not in err
+    assert process.returncode == 130 and "  saved in epoch 2" in out, err[-500:]
+    assert STOPPING in err + out and err.splitlines()[-1].startswith("Stopped;") and "Traceback" not in err
     again = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert again.returncode == 0 and "going on in epoch 2" in again.stdout and "  epoch 1" not in again.stdout

@@ -228,6 +228,7 @@ def real(torch: Path) -> BaseModel:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("verbose")
 def test_the_real_smollm2(real: BaseModel, tmp_path: Path) -> None:
     """Before any fine-tuning: every verse comes back from its tokens, and what is chosen to sample is near float32."""
     texts, tokenizer = proverbs(), load_tokenizer(real.folder)

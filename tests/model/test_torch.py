@@ -261,6 +261,7 @@ def test_ctranslate2_computes_what_transformers_does(
         assert np.abs(ours - logits[:, kept]).max() < 1e-4
 
 
+@pytest.mark.usefixtures("verbose")
 def test_the_rows_that_the_trainer_chose_are_converted(torch: Path, llama_line: Line, tmp_path: Path) -> None:
     """If the rest is harmless on held-out texts; a model of noise needs them all."""
     shutil.copy(llama_line.folder / "corpus.npz", tmp_path)

@@ -83,6 +83,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BaseModel:
     return BaseModel("small", tmp_path, Hparams(64, 32, 8, 2, 2), "5a", layout="toy")
 
 
+@pytest.mark.usefixtures("verbose")
 def test_a_trainer_is_added_with_one_program(
     base: BaseModel, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,9 +93,14 @@ def test_a_trainer_is_added_with_one_program(
     assert (checkpoint / "weights.toy").read_text() == "42"
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["held_out"] for line in lines] == [3.0, 2.0, 1.0, 3.0]
-    assert said[-1] == "Best: epoch 2, held-out loss 1.000, 1.443 bits a character (before: 3.000), 4 s of training."
+    assert said[-2:] == [
+        "Held-out loss: 1.000 nats a token, before 3.000.",
+        "Learnt in 4 s: it predicts texts it has not seen at 1.443 bits a character, before 4.328; lower is better.",
+    ]
     assert [line["bits"] for line in lines] == [4.3281, 2.8854, 1.4427, 4.3281]  # as many tokens as characters
-    assert "before held-out loss 3.000" in capfd.readouterr().out
+    told = capfd.readouterr().out.splitlines()
+    assert "  before: 4.328 bits a character on texts it has not seen" in told
+    assert "  epoch 2: training loss 2.000; 1.443 bits a character on texts it has not seen" in told
     entry = Manifest(tmp_path).stages["finetune"]
     assert (entry["settings"]["trainer"], entry["best_epoch"], entry["metrics"]) == ("toy", 2, lines)
     finetune(tmp_path, base, settings, said.append)

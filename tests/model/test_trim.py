@@ -59,6 +59,7 @@ def rows_of(model: Path, texts: list[str] = SAYINGS) -> list[list[str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("verbose")
 def test_rows_that_the_model_does_not_write_are_left_out(padded: Path) -> None:
     said: list[str] = []
     found = trim.choose_rows(padded, SAYINGS, rows_of(padded), SETTINGS, said.append)
@@ -84,6 +85,7 @@ def test_the_mass_that_is_cut_off_is_what_it_says(model: Path) -> None:
     assert np.allclose(mean, total / places, atol=1e-5) and mean.sum() == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.usefixtures("verbose")
 def test_a_vocabulary_that_is_needed_stays(model: Path) -> None:
     said: list[str] = []
     assert trim.choose_rows(model, SAYINGS, rows_of(model), SETTINGS, said.append) is None

@@ -47,7 +47,7 @@ def test_every_cell_runs(tf1: Path, tmp_path: Path) -> None:
     notebook.cells.append(nbformat.v4.new_code_cell('show(1.2, "the wise")'))  # as the button of the sliders does
     NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
     said = printed(notebook)
-    assert "250 texts, for example:" in said and "Best: epoch 1" in said and "Some that passed:" in said
+    assert "250 texts, for example:" in said and "Learnt in " in said and "Some that passed:" in said
     assert "deepproverbs run --bot" in said
     assert len(parts(notebook, "image/png")) == 1, "the funnel"
     assert parts(notebook, "application/vnd.jupyter.widget-view+json"), "the sliders"

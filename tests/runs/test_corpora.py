@@ -57,6 +57,7 @@ def test_tweets_from_the_corpus_to_the_pool(
     assert cli.main(line) == 0
     out = capsys.readouterr().out
     assert "Added 40 texts" in out and "  kept                    40" in out
+    assert "7 of the 40 new texts:\n  " in out and "%  chosen\n" in out
     tweets = load_corpus(tmp_path / "run" / "corpus.txt")
     pool = texts_in(tmp_path / "run" / "pool.jsonl")
     assert len(set(map(normal_form, pool))) == 40 and not set(map(normal_form, pool)) & set(map(normal_form, tweets))

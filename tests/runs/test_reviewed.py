@@ -143,6 +143,13 @@ def test_texts_that_another_person_s_log_brings_are_judged(tmp_path: Path) -> No
     assert waiting(run) == [NEW, run.texts[1]]
 
 
+def test_what_is_like_a_text_and_a_bot_that_asks_nothing_of_likeness() -> None:
+    known = reviewed.Known(["The sea lends nothing it wants to keep.", "A quiet clerk waits at noon."])
+    found = known.like("The sea lends nothing that it wants to keep.", 60.0)
+    assert [text for text, _ in found] == ["The sea lends nothing it wants to keep."]
+    assert known.like("A quiet clerk waits at noon!", 101.0) == [], "near_ratio = 101 is what turns the rule off"
+
+
 def test_where_people_differ_nothing_is_published(tmp_path: Path) -> None:
     run = made.run(tmp_path)
     fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")

@@ -30,6 +30,7 @@ def _one_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctranslate2, "supported", lambda _: ["float32", "int8", "int8_float32"])
 
 
+@pytest.mark.usefixtures("verbose")
 def test_a_trial_chooses_remembers_and_says(model: Path) -> None:
     said: list[str] = []
     converted = Converted(model)

@@ -130,6 +130,7 @@ def test_what_is_measured_to_be_off_is_passed_over(gpt2: Path, monkeypatch: pyte
     assert said[-1].startswith("That changes what the bot says")
 
 
+@pytest.mark.usefixtures("verbose")
 def test_the_run_goes_on_to_the_next_way_when_one_is_off(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With limits that no int8 keeps: measured once each, until float32."""
     monkeypatch.setattr(native, "FAST", [native.decoder().kernel().decode()])

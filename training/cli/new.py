@@ -32,7 +32,7 @@ WORDS = (
     "What the bot is called (letters, digits and -; without it, as the first file is), then your texts, in any form; - "
     "is what is piped in."
 )
-SHOWN = 100
+SHOWN = 60
 """Characters of a setting's value that are printed."""
 
 
@@ -80,8 +80,11 @@ def _named(words: Sequence[Path], asks: bool) -> tuple[str, list[Path]]:
     if asks:
         return str(click.prompt("What should the bot be called?", default=name or None)), list(words)
     if not name:
-        raise WrongUse(f"No name can be made of {first.name!r}; say one: `deepproverbs new NAME {first}`.")
-    say(f"The bot is called {name}, after {first.name}; `deepproverbs new NAME {first}` gives it another name.\n")
+        call = shlex.join(["deepproverbs", "new", "NAME", str(first)])
+        raise WrongUse(f"No name can be made of {first.name!r}; say one: `{call}`.")
+    say(
+        f"The bot is called {name}, after {first.name}; `deepproverbs new NAME {shlex.quote(str(first))}` names it otherwise.\n"
+    )
     return name, list(words)
 
 
@@ -113,7 +116,7 @@ def _make(name: str, files: list[Path], asks: bool) -> None:
         say(_described(found))
         for line in _warnings(found, possible, made):
             say(f"  ! {line}")
-        say("\nSettings that differ from the defaults:")
+        say("\nWhat was chosen for them, and why:")
         for each in fits:
             say(f"  {'# ' * each.suggested}{each.key} = {_short(toml(each.value))}\n      {each.reason}.")
         odd = any(warning.what.endswith(PLACEHOLDERS) for told in gathered.told for warning in told.warnings)
@@ -179,7 +182,7 @@ def _described(look: Look) -> str:
     return "\n".join(
         [
             f"{look.texts:,} texts, {look.language.name}, {alike}.",
-            f"They are {look.words.median} words long ({look.graphemes.median} characters), hardly any is longer than "
+            f"Half are longer than {look.words.median} words ({look.graphemes.median} characters), hardly any than "
             f"{look.words.high}; {lines}.",
             *([f"{'; '.join(holding)}."] if holding else []),
             *([f'{share:.0%} begin with "{opening}".'] if share >= 0.05 else []),

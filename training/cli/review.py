@@ -232,9 +232,8 @@ class Reviewed:
         """Take over another person's decisions and tell where people differ."""
 
         merged = decisions.merge(file)
-        result(
-            f"{merged.added:,} decision{'s' * (merged.added != 1)} taken over from {file}; {merged.known:,} were here."
-        )
+        came = f"{merged.added:,} decision{'s' * (merged.added != 1)} taken over from {file}"
+        result(f"{came}; {merged.known:,} {'was' if merged.known == 1 else 'were'} here.")
         for id in merged.conflicts:
             standing = decisions.standing(id)
             result(f"People differ about: {indented(standing[0].text, 2)}")

@@ -94,7 +94,8 @@ class Filtered:
 
         rows = [row(name, self.counts[name], GLOSSES.get(name, "")) for name in names if name not in few]
         if few:
-            rows.insert(-1, row(f"{len(few)} more rules", sum(self.counts[n] for n in few), f"{RARE:.0%} or less each"))
+            others = row(f"{len(few)} more rules", sum(self.counts[name] for name in few), f"less than {RARE:.0%} each")
+            rows.insert(len(rows) - sum(name in CHOSEN for name in names), others)
         return "\n".join([f"  {'rule':<16}{'texts':>10}{'share':>8}", *rows, f"  {'all':<16}{total or 1:>10,}"])
 
 

@@ -185,10 +185,11 @@ class Source:
                 before = max(0, self.first - self.store.count)  # where the file was damaged, of earlier rounds
                 offsets += self.store.append(batch)[before:]
                 some += batch[before:]
-                if len(some) >= min(BATCH, left):
-                    judged = judge_some(self.judge, stop_id, some[:left], offsets[:left])
+                # Exactly so many, however they arrived: what is told after LOOK candidates is told of the same ones.
+                while left and len(some) >= (size := min(BATCH, left)):
+                    judged = judge_some(self.judge, stop_id, some[:size], offsets[:size])
                     left -= judged.candidates
-                    some, offsets = [], []
+                    some, offsets = some[size:], offsets[size:]
                     yield judged
 
 
