@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from post_tweet.pool import Pool
+from post_tweet.state import Claim
 from post_tweet.store import open_store
 
 from tests.helpers import reviewed as made
@@ -152,6 +153,17 @@ def test_what_an_operator_took_out_is_not_offered_again(tmp_path: Path) -> None:
     publish(run)
     Pool(open_store(str(run.pool))).withdraw([0, 25, 40])
     assert shown(run) == [*made.NAMES[1:], *first[1:], *newest[:5], *newest[6:]]
+    undo(run)
+    assert publish(run).waiting == 3 == len(shown(run, "open", "apart")), "nor is it told to be unread"
+
+
+def test_what_is_being_posted_is_not_offered(tmp_path: Path) -> None:
+    run, first, newest = two_rounds(tmp_path)
+    pool = Pool(open_store(str(run.pool)))
+    state, etag = pool.load()
+    claim = Claim("2026-01-31", "cron", 0, first[0], "2026-01-31T09:00:00Z", "2026-01-31T09:00:00Z")
+    assert pool.save(replace(state, claim=claim, seq=state.seq + 1), etag)
+    assert shown(run, source="pool") == [*first[1:], *newest]
 
 
 def test_of_an_edited_text_whose_original_is_in_no_file_the_original_stands_in_the_list(tmp_path: Path) -> None:
@@ -217,8 +229,8 @@ def test_the_terminal_asks_before_it_shows_the_pool(
     out = said("k\nd\n\ns\nn\n")
     assert "4 texts to read and 40 of the pool; 0 read before." in out and "Read the 40 texts of the pool, too?" in out
     assert first[0] not in out and "2 approved, 1 refused." in out and "Added 2 texts" in out
-    out = said("\ny\ns\nu\nu\nk\nq\n")
-    assert "1 text to read and 40 of the pool; 3 read before." in out
+    out = said("\nwhat\ny\ns\nu\nu\nk\nq\n")
+    assert "1 text to read and 40 of the pool; 3 read before." in out and out.count("Please answer y or n.") == 1
     assert f"2/41 (in the pool)\n  {first[0]}" in out and out.count("keeps its turn there") == 1
     assert f"Undone: star {first[0]}" in out and f"Undone: star {made.NAMES[3]}" in out
     assert out.count(made.NAMES[3]) == 2, "and what was decided before is asked again when that is taken back"

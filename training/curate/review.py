@@ -63,9 +63,9 @@ def review(
         if number == first and pool and not on:
             number_of = "the text" if pool == 1 else f"the {pool:,} texts"
             say(f"\nRead {number_of} of the pool{', too' * (first > 0)}? y or n")
-            if answers.readline().strip().lower() not in ("y", "yes"):
+            on = _yes(answers, say)
+            if not on:
                 break
-            on = True
         record = asked[number]
         notes = [record.get("names", ""), "in the pool" if record.get("fate") == "waiting" else ""]
         why = f" ({', '.join(filter(None, notes))})" if any(notes) else ""
@@ -99,6 +99,15 @@ def review(
 
 def texts(count: int) -> str:
     return f"{count:,} text{'s' * (count != 1)}"
+
+
+def _yes(answers: TextIO, say: Say) -> bool:
+    """Yes; the end of the answers is none."""
+    while line := answers.readline():
+        if (word := line.strip().lower()) in ("y", "yes", "n", "no", *STOP):
+            return word in ("y", "yes")
+        say("Please answer y or n.")
+    return False
 
 
 def _answer(answers: TextIO, say: Say, text: str, objection: Objection) -> Answer | None:

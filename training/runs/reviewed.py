@@ -192,6 +192,8 @@ class Publishing:
                 self.placed[record["text"]] = {name: value for name, value in record.items() if name != "check"}
 
         self.there = in_pool(pool, bot, see)
+        self.ours = withdrawn(run, pool)
+        """What reviews took out of it before."""
 
     @cached_property
     def anew(self) -> Anew:
@@ -212,12 +214,19 @@ class Publishing:
         counts = self.decisions.counts()
         done.conflicts = counts["conflict"]
         mine = held(run, self.bot)
-        open_ones = [id for id in self.records if not self.decisions.standing(id)]
+        open_ones = [id for id, record in self.records.items() if self._is_open(id, record["text"])]
         apart = records_of(run, [APART])
         done.waiting = sum(id in apart or (mine and not self.unread) for id in open_ones)
         if mine and STAGE in Manifest(run).stages and not any(id not in apart for id in open_ones if not self.unread):
             Manifest(run).note(STAGE, filled=done.added.batch)  # the round is over: `run` may begin another
         return done
+
+    def _is_open(self, id: str, text: str) -> bool:
+        """Whether nobody has decided about a text that may still be decided about."""
+        fate = self.there.fate(text)
+        if self.decisions.standing(id) or fate == "past":
+            return False
+        return fate != "withdrawn" or text in self.ours
 
     def approved(self) -> list[dict[str, Any]]:
         """The records to publish: what was starred, then the rest in the order of the files."""
