@@ -344,7 +344,7 @@ GLOSSES = {
     "unfinished": "cut off before its end",
     "characters": "a character or an emoji that yours do not hold",
     "lines": "more or fewer lines than yours",
-    "edges": "begins or ends as none of yours does",
+    "edges": "begins or ends as hardly any of yours does",
     "digits": "a number",
     "mention": "an @name",
     "hashtag": "a #hashtag",
