@@ -275,7 +275,7 @@ RULES: tuple[Rule, ...] = (
     Rule("unfinished", "cut off before its end", unfinished, of_sampling=True),
     Rule("characters", "a character or an emoji that yours do not hold", characters, stop=stops.at_characters),
     Rule("lines", "more or fewer lines than yours", lines),
-    Rule("edges", "begins or ends as none of yours does", edges),
+    Rule("edges", "begins or ends as hardly any of yours does", edges),
     Rule("digits", "a number", digits, marks="0123456789"),
     Rule("mention", "an @name", mention, marks="@"),
     Rule("hashtag", "a #hashtag", hashtag, marks="#"),
