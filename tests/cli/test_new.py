@@ -288,7 +288,7 @@ def test_without_a_name_it_is_called_as_its_file(capsys: pytest.CaptureFixture[s
     assert (
         "called my-2-posts, after my 2 posts.txt; `deepproverbs new NAME 'my 2 posts.txt'`" in capsys.readouterr().out
     )
-    assert "deepproverbs new my-2-posts /" in (Path("data") / "my-2-posts" / "bot.toml").read_text()
+    assert "deepproverbs new my-2-posts '/" in (Path("data") / "my-2-posts" / "bot.toml").read_text()
     write("alike")
     assert main(["new", "my 2 posts.txt", "alike.txt", "--yes"]) == 2 and "is there already" in capsys.readouterr().err
     Path("2024.txt").write_text(Path("alike.txt").read_text(encoding="utf-8"), encoding="utf-8")

@@ -209,6 +209,7 @@ def test_a_slot_has_one_name_until_the_next_comes(zone: str, monkeypatch: pytest
 def test_what_a_stranger_would_miss_is_said(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A time that nobody chose, a pool that is missing or empty, texts that wait for a person: beside the lines."""
     (odd / "twitter.json").write_text("{}")
+    (odd / "twitter.json").chmod(0o600)
 
     def told(*words: str) -> list[str]:
         assert main(["schedule", "--cron", *words]) == 0
@@ -233,6 +234,5 @@ def test_what_a_stranger_would_miss_is_said(odd: Path, capsys: pytest.CaptureFix
     (odd / "runs" / "slow" / "pool.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records(3)))
     (line,) = told("--bot", "bot", "--at", "09:00")
     assert line == (
-        "There is no pool at later yet: 3 texts wait until you have read them, with "
-        "`deepproverbs review --bot bot/bot.toml`."
+        "There is no pool at later yet: 3 texts wait until you have read them, with `deepproverbs review --bot bot`."
     )

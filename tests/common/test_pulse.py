@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,7 +19,7 @@ import pytest
 from training.common import progress
 from training.common.paths import ROOT
 from training.common.progress import bar, details, say, speak_on, step
-from training.common.pulse import STOPPING
+from training.common.pulse import STOPPING, pulse
 
 DEAF = """
 import hashlib
@@ -34,11 +37,19 @@ def usual() -> Iterator[None]:
 
 
 class Terminal:
-    """A program on a terminal of its own."""
+    """A program on a terminal of its own. It ends with us, whatever becomes of a test: its terminal hangs up."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, rows: int = 24, columns: int = 80) -> None:
         self.end, theirs = pty.openpty()
-        env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}", "TERM": "xterm", "COLUMNS": "80"}
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'functions'}", "TERM": "xterm"}
+
+        def take_it() -> None:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.alarm(600)
+
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=theirs,
@@ -46,14 +57,22 @@ class Terminal:
             stderr=theirs,
             env=env,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=take_it,
         )
         os.close(theirs)
         self.seen = ""
 
-    def wait_for(self, text: str) -> None:
-        """Read on until `text` is there; an endless wait is pytest's to end."""
-        while text not in self.seen:
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.end)
+
+    def wait_for(self, pattern: str, different: int = 1) -> None:
+        """Read on until so many different texts that match it are there."""
+        while len(set(re.findall(pattern, self.seen))) < different:
             try:
                 more = os.read(self.end, 4096)
             except OSError:  # how Linux tells the end of a terminal
@@ -62,33 +81,34 @@ class Terminal:
             self.seen += more.decode(errors="replace")
 
     def interrupt(self) -> None:
-        os.killpg(self.process.pid, signal.SIGINT)
+        os.write(self.end, b"\x03")
 
 
 @pytest.mark.parametrize(
-    ("shown", "moves"),
+    ("shown", "moving", "more"),
     [
-        ('step("Loading the model")', ("Loading the model … 00:01", "Loading the model … 00:02")),
-        ('bar(10, "learning", "step")', ("0/10 [00:01<", "0/10 [00:02<")),
+        ('step("Loading the model")', r"Loading the model … \d\d:\d\d", 1),
+        ('bar(10, "learning", "step")', r"0/10 \[\d\d:\d\d<", 5),
     ],
 )
-def test_it_moves_and_answers_while_the_main_thread_is_deaf(shown: str, moves: tuple[str, str]) -> None:
-    terminal = Terminal(DEAF.format(shown=shown))
-    try:
-        for text in moves:
-            terminal.wait_for(text)
+def test_it_moves_and_answers_while_the_main_thread_is_deaf(shown: str, moving: str, more: int) -> None:
+    with Terminal(DEAF.format(shown=shown)) as terminal:
+        terminal.wait_for(moving, different=3)
         assert "\ra line\r\n" in terminal.seen or "a line\r\n" in terminal.seen.split("\x1b")[0]
         terminal.interrupt()
         terminal.wait_for(STOPPING)
+        terminal.wait_for(moving, different=4)
         assert terminal.process.poll() is None
-        terminal.interrupt()
+        for _ in range(more):
+            terminal.interrupt()
         terminal.wait_for("Stopped at once")
         assert terminal.process.wait() == 130
         assert terminal.seen.count(STOPPING) == 1
-    finally:
-        terminal.process.kill()
-        terminal.process.wait()
-        os.close(terminal.end)
+
+
+def test_a_terminal_of_no_known_size() -> None:
+    with Terminal(DEAF.format(shown='step("Loading the model")'), rows=0, columns=0) as terminal:
+        terminal.wait_for(r"Loading the model … \d\d:\d\d", different=2)
 
 
 def test_ctrl_c_is_an_exception_as_ever_where_python_hears_it() -> None:
@@ -101,26 +121,30 @@ try:
 except KeyboardInterrupt:
     say("ended")
 """
-    terminal = Terminal(code)
-    try:
-        terminal.wait_for("Waiting … 00:01")
+    with Terminal(code) as terminal:
+        terminal.wait_for(r"Waiting … \d\d:\d\d")
         terminal.interrupt()
         terminal.wait_for("ended\r\n")
         assert terminal.process.wait() == 0
+
+
+def two_beats() -> None:
+    """Wait for them."""
+    heard = threading.Semaphore(0)
+    pulse.add(heard.release, say)
+    try:
+        for _ in range(2):
+            heard.acquire()
     finally:
-        terminal.process.kill()
-        os.close(terminal.end)
+        pulse.remove(heard.release)
 
 
 def test_in_a_log_a_step_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(progress, "BRIEF", 0.0)
-    said = ""
     with step("Loading the model"):
-        while "\n" not in said:
-            time.sleep(0.05)
-            said += capsys.readouterr().err
-        time.sleep(1.2)  # two beats more
-    assert said + capsys.readouterr().err == "Loading the model …\n"
+        two_beats()
+        two_beats()
+    assert capsys.readouterr().err == "Loading the model …\n"
 
 
 def test_what_is_brief_and_what_is_quiet_say_nothing(
@@ -131,16 +155,15 @@ def test_what_is_brief_and_what_is_quiet_say_nothing(
     speak_on("")
     monkeypatch.setattr(progress, "BRIEF", 0.0)
     with step("Loading the model"):
-        time.sleep(1.2)
+        two_beats()
     assert capsys.readouterr() == ("", "")
 
 
 def test_nothing_is_left_behind() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with step("one"), bar(3, "two", "text"), step("three"):
-        assert threading.active_count() == before + 1
-    while threading.active_count() > before:
-        time.sleep(0.01)
+        (one,) = set(threading.enumerate()) - before
+    one.join()
     assert signal.set_wakeup_fd(-1) == -1
     mine = os.pipe()
     os.set_blocking(mine[1], False)

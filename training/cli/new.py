@@ -79,12 +79,10 @@ def _named(words: Sequence[Path], asks: bool) -> tuple[str, list[Path]]:
     name = new_bot.name_like(first.stem)
     if asks:
         return str(click.prompt("What should the bot be called?", default=name or None)), list(words)
+    call = shlex.join(["deepproverbs", "new", "NAME", str(first)])
     if not name:
-        call = shlex.join(["deepproverbs", "new", "NAME", str(first)])
         raise WrongUse(f"No name can be made of {first.name!r}; say one: `{call}`.")
-    say(
-        f"The bot is called {name}, after {first.name}; `deepproverbs new NAME {shlex.quote(str(first))}` names it otherwise.\n"
-    )
+    say(f"The bot is called {name}, after {first.name}; `{call}` gives it another name.\n")
     return name, list(words)
 
 

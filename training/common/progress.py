@@ -137,8 +137,17 @@ def _tqdm(**options: Any) -> Bar:
         def say(self, text: str) -> None:
             say(text)
 
-    made: Bar = Above(**options)
+    made: Bar = Above(**_size(), **options)
     return made
+
+
+def _size() -> dict[str, int]:
+    """What tqdm must be told of a terminal that does not know its size, as a serial line: it would show nothing."""
+    try:
+        known = all(os.get_terminal_size(sys.stderr.fileno()))
+    except (OSError, ValueError):  # a stream that is only like one
+        known = True
+    return {} if known else {"ncols": 80, "nrows": 24}
 
 
 class _Line:

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 from training.common.terminal import put
@@ -66,16 +67,21 @@ class Pulse:
             signal.set_wakeup_fd(before)
 
     def _run(self, end: int) -> None:
-        interrupts = 0
+        interrupts, answered = 0, False
         try:
             while True:
                 woken = select.select([end], [], [], EVERY)[0]
                 heard = os.read(end, 64) if woken else b""
                 if b"\0" in heard or (woken and not heard):
                     return
-                for _ in range(heard.count(signal.SIGINT)):
-                    interrupts += 1
-                    self._answer(interrupts, end)
+                interrupts += heard.count(signal.SIGINT)
+                if interrupts and not answered:
+                    answered = True
+                    self._answer()
+                if interrupts > 1:
+                    if ended(end):
+                        return
+                    self._end()
                 with self.lock:
                     beats = list(self.beats)
                 for beat, _ in beats:
@@ -84,17 +90,28 @@ class Pulse:
         finally:
             os.close(end)
 
-    def _answer(self, interrupts: int, end: int) -> None:
+    def _answer(self) -> None:
         with self.lock:
             tell = self.beats[-1][1] if self.beats else None
-        if interrupts == 1 and tell:
+        if tell:
             with contextlib.suppress(OSError, ValueError):
                 tell(STOPPING)
-        elif interrupts == 2 and not select.select([end], [], [], GRACE)[0]:
-            put("\nStopped at once; what was written before is kept.", "stderr")
-            for child in multiprocessing.active_children():
-                child.kill()
-            os._exit(130)
+
+    def _end(self) -> None:
+        put("\nStopped at once; what was written before is kept.", "stderr")
+        for child in multiprocessing.active_children():
+            child.kill()
+        os._exit(130)
+
+
+def ended(end: int) -> bool:
+    """Whether the work ends by itself in GRACE seconds, however often Ctrl-C comes meanwhile."""
+    last = time.monotonic() + GRACE
+    while select.select([end], [], [], max(0, last - time.monotonic()))[0]:
+        heard = os.read(end, 64)
+        if b"\0" in heard or not heard:
+            return True
+    return False
 
 
 pulse = Pulse()
