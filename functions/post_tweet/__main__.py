@@ -22,7 +22,7 @@ def main() -> int:
     slot = parser.add_mutually_exclusive_group(required=True)
     slot.add_argument("--at", type=time_of_day, action="append", help="for the latest of these times of day, HH:MM")
     slot.add_argument("--slot", help="for this slot; one slot posts once")
-    parser.add_argument("--dry-run", action="store_true", help="every step but the claim and the post")
+    parser.add_argument("--dry-run", action="store_true", help="everything but claim and post the text")
     given = parser.parse_args()
     telemetry.quiet = True
     try:

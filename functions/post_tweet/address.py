@@ -22,7 +22,7 @@ _BAD_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})|%00")
 
 def no_pool(url: str, why: str = "") -> BadInput:
     return BadInput(
-        f"{url!r} is no pool{why and f', {why}'}: give s3://bucket/prefix, git://remote/branch or a directory."
+        f"{url!r} is not a pool{why and f', {why}'}: give s3://bucket/prefix, git://remote/branch or a directory."
     )
 
 

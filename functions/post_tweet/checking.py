@@ -38,7 +38,7 @@ def verify(pool: FilledPool) -> list[str]:
     state, _ = pool.load()
     wrong = look_over(pool, state, posted)
     missing = {batch.key for batch in state.batches if any(said.startswith(batch.key) for said in wrong)}
-    wrong += [f"{key} is no record of a post; remove it." for key in posted.pop(-1, [])]
+    wrong += [f"{key} is not a record of a post; remove it." for key in posted.pop(-1, [])]
     texts: dict[int, str] = {}
     seen: set[str] = set()
     first = 0
@@ -98,7 +98,7 @@ def check_posts(pool: FilledPool, state: State, posted: dict[int, list[str]], te
         if isinstance(record, PoolBroken):
             wrong.append(str(record))
         elif index in texts and record.text != texts[index]:
-            wrong.append(f"{posted[index][-1]} and the batch tell different texts of number {index}; {REPAIR}.")
+            wrong.append(f"{posted[index][-1]} and the batch have different texts for number {index}; {REPAIR}.")
         if len(posted[index]) > 1:
             wrong.append(f"Text {index} has {len(posted[index])} records of its post; look at the account.")
     for entry in state.recent:

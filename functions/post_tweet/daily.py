@@ -15,7 +15,7 @@ def time_of_day(text: str) -> time:
     """
     found = re.fullmatch(r"([0-9]{1,2}):([0-9]{2})", text)
     if not found or int(found[1]) > 23 or int(found[2]) > 59:
-        raise ValueError(f"{text!r} is no time of day; write one such as 09:00")
+        raise ValueError(f"{text!r} is not a time of day; write one such as 09:00")
     return time(int(found[1]), int(found[2]))
 
 

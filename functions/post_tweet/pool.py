@@ -180,7 +180,7 @@ class Pool(FilledPool):
             if state.claim:
                 raise BadInput(
                     f"Text {state.claim.index} is claimed since {state.claim.since}, and may have been posted by the "
-                    "account of now: let that settle it first, or pause the pool and try again after the next slot."
+                    "present account: let that settle it first, or pause the pool and try again after the next slot."
                 )
             return replace(state, account=account), True
 

@@ -134,7 +134,7 @@ def posting(call: Call) -> Effects:
                 unfit += 1
                 if unfit > MAX_UNFIT:
                     raise PoolBroken(
-                        f"{MAX_UNFIT} texts in a row may not be posted (the last {why}); filter the pool anew."
+                        f"{MAX_UNFIT} texts in a row may not be posted (the last {why}); filter the pool again."
                     )
                 yield Warn(f"Text {index} is not posted: it {why}.", "Refused")
                 yield from settle(call, state, Settled(call.slot, index, "refused", None, stamp(now), why))
@@ -206,7 +206,7 @@ def take_over(call: Call, state: State, claim: Claim) -> Generator[Effect, Any, 
         case "wrong-clock":
             raise WrongClock(
                 f"Text {claim.index} is claimed since {claim.since}, and here it is {stamp(now)}: set the clock that "
-                "is wrong, or take the text out (`deepproverbs pool withdraw`). Nothing is posted before, because "
+                "is wrong, or take the text out (`deepproverbs pool withdraw`). Until then nothing is posted: "
                 f"{name} does not let its latest posts be read."
             )
         case "posted":

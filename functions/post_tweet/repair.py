@@ -145,7 +145,7 @@ class Repair:
         if self.uncertain:
             plan.said.insert(
                 0,
-                f"{self.uncertain}: it is made anew from {len(batches)} batch{'es' * (len(batches) != 1)} and the "
+                f"{self.uncertain}: it is rebuilt from {len(batches)} batch{'es' * (len(batches) != 1)} and the "
                 f"records of {len(self.posts) + len(self.damaged):,} posts.",
             )
             plan.state = self._rebuilt(plan, state, batches, withdrawn)
@@ -298,11 +298,11 @@ class Repair:
             plan.said.append(f"{len(twice):,} texts that stand in the pool twice are withdrawn.")
         if not self.posts and not self.damaged:
             plan.said.append(
-                "There is no record of a post. If the bot has posted before, those are lost as well, and nothing tells "
+                "There is no record of a post. If the bot has posted before, those are lost as well, and nothing shows "
                 "which of these texts were posted: withdraw them before you go on."
             )
         plan.said.append(
-            f"Text {behind:,} is the next one. What was withdrawn since, nothing tells: the pool is left paused; look "
+            f"Text {behind:,} is the next one. Nothing shows what was withdrawn since: the pool is left paused; look "
             "through it with `deepproverbs pool list`, then `deepproverbs pool resume`."
         )
         return State(

@@ -136,7 +136,7 @@ class PostRecord:
             return record
         except (ValueError, TypeError) as error:
             raise PoolBroken(
-                f"{where} is no record of a post ({said(error)}); `deepproverbs pool repair` writes it anew."
+                f"{where} is not a record of a post ({said(error)}); `deepproverbs pool repair` writes it anew."
             ) from error
 
 
@@ -230,11 +230,11 @@ class State:
             if not 0 <= state.next <= state.total or any(b.count < 1 or b.record_bytes < 3 for b in state.batches):
                 raise ValueError(f"next is {state.next} of {state.total} texts")
             if wrong := [time for time in state.times if not in_time(time)]:
-                raise ValueError(f"{wrong[0][:40]!r} is no time with a zone")
+                raise ValueError(f"{wrong[0][:40]!r} is not a time with a zone")
             return state
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PoolBroken(
-                f"{where} is no pool state ({type(error).__name__}: {said(error)}); nothing was changed, and "
+                f"{where} is not a pool state ({type(error).__name__}: {said(error)}); nothing was changed, and "
                 "`deepproverbs pool repair` rebuilds it."
             ) from error
 
@@ -246,7 +246,7 @@ def listed(raw: Any) -> Numbers:
     elif all(type(index) is int and index >= 0 for index in raw):
         found = Numbers.of(raw)
     else:
-        raise ValueError("withdrawn holds what is no number of a text")
+        raise ValueError("withdrawn holds something that is not a text's number")
     if found.ranges and found.ranges[-1][1] > MOST:
         raise ValueError("withdrawn holds a number that no text has")
     return found

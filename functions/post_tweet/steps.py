@@ -30,7 +30,7 @@ def connect(call: Call, state: State) -> Generator[Effect, Any, str | None]:
         name = call.place.name
         raise Account(
             f"The pool belongs to the account {state.account} of {name}, and "
-            + (f"these keys to {account}" if account else "these keys do not tell whose they are")
+            + (f"these keys to {account}" if account else "these keys do not show whose they are")
             + ": nothing is posted. Take its keys, or another pool; `deepproverbs pool account` hands this one on.",
             "another-account",
         )
@@ -128,7 +128,7 @@ def check_time_left(call: Call, now: datetime) -> None:
     if call.until and now + POST_TIME > call.until:
         raise Unreachable(
             f"Of this call's time {max((call.until - now).total_seconds(), 0):.0f} s are left, too little for a post; "
-            f"the store or {call.place.name} was slow. Nothing was posted, the next attempt goes on."
+            f"the store or {call.place.name} was slow. Nothing was posted; the next attempt continues."
         )
 
 

@@ -231,7 +231,7 @@ class S3Store:
             raise Unreachable(message) from error
         shape: Any = client.meta.service_model.operation_model("PutObject").input_shape
         if "IfMatch" not in shape.members:
-            raise Unreachable("This boto3 knows no conditional writes; add boto3>=1.40 to the function's requirements.")
+            raise Unreachable("This boto3 lacks conditional writes; add boto3>=1.40 to the function's requirements.")
         return client
 
     def _call(self, name: str, key: str, **arguments: Any) -> Any:

@@ -142,7 +142,7 @@ def _refusal(text: str, answer: Answer, kept: Secret) -> Refused:
         # Not known to be the text's fault: a text is not given up for it, or a change at X would use up the pool.
         return account(
             "invalid",
-            "X calls the request invalid; look into the developer portal, and if only this text is at fault, withdraw "
+            "X calls the request invalid; look in the developer portal, and if only this text is at fault, withdraw "
             "it from the pool.",
         )
     return account(

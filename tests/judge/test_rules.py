@@ -22,7 +22,7 @@ from training.judge import rules
 from training.judge.band import Band, Spread
 from training.judge.judge import Judge, Reference, Verdict
 from training.judge.rates import Rates, machine, people, table
-from training.judge.rules import CHOSEN, GLOSSES, PASSED, edges_of, names_of
+from training.judge.rules import CHOSEN, PASSED, edges_of, glosses, names_of
 from training.judge.words import LANGUAGES, blocked_words, spared_words
 from training.sample.candidates import Candidate
 from training.settings import FilterSettings
@@ -400,5 +400,5 @@ def test_emoji_that_the_corpus_never_has_do_not_pass(corpus: list[str], text: st
 
 
 def test_every_verdict_is_told_in_a_few_words() -> None:
-    assert set(GLOSSES) == {rule.name for rule in rules.RULES} | set(CHOSEN)
-    assert all(0 < len(gloss) <= 60 for gloss in GLOSSES.values())
+    assert set(glosses()) == {rule.name for rule in rules.RULES} | set(CHOSEN)
+    assert all(0 < len(gloss) <= 60 for gloss in glosses().values())

@@ -141,7 +141,7 @@ ROWS: list[tuple[dict[str, Any], str]] = [
     ({"status": 403, "body": '{"errors": [{"code": 453}]}'}, "enrol it in pay per use"),
     ({"status": 401, "body": "{}"}, "make the access token anew"),
     ({"status": 429, "body": "{}", "headers": {"x-rate-limit-reset": "1800000000"}}, "until 2027-01-15 08:00:00 UTC"),
-    ({"status": 400, "body": "{}"}, "look into the developer portal"),
+    ({"status": 400, "body": "{}"}, "look in the developer portal"),
     ({"status": 403, "body": '{"detail": "suspended"}'}, "look at the account"),
 ]
 

@@ -35,7 +35,7 @@ def test_a_kill_at_any_system_call_loses_and_doubles_nothing(what: str, least: i
 
 @pytest.mark.slow
 def test_a_kill_would_be_noticed() -> None:
-    assert "no pool state" in str(kill_at_each_call("post", "in-place")["wrong"])
+    assert "not a pool state" in str(kill_at_each_call("post", "in-place")["wrong"])
 
 
 def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:

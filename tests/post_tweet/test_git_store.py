@@ -29,7 +29,7 @@ def test_a_branch_is_what_git_takes_for_one(branch: str) -> None:
     if taken and branch != "@":
         assert place_in_git(f"git://origin/{branch}") == ("origin", branch)
     else:
-        with pytest.raises(BadInput, match="is no pool"):
+        with pytest.raises(BadInput, match="is not a pool"):
             place_in_git(f"git://origin/{branch}")
 
 
@@ -37,7 +37,7 @@ def test_a_branch_is_what_git_takes_for_one(branch: str) -> None:
     "url", ["git://", "git://origin", "git:///pool", "git://-o/pool", "git://origin/-f", "git:pool"]
 )
 def test_addresses_that_name_no_branch(url: str) -> None:
-    with pytest.raises(BadInput, match="is no pool"):
+    with pytest.raises(BadInput, match="is not a pool"):
         open_store(url)
 
 

@@ -275,8 +275,8 @@ def test_a_fill_whose_answer_was_lost_under_another_is_counted() -> None:
     [
         ({"format": 6}, "newer version"),
         ({"colour": "red"}, "unknown: colour"),
-        *(({"next": value}, "no pool state") for value in (-1, 4, "x")),
-        ({"batches": [{}]}, "no pool state"),
+        *(({"next": value}, "not a pool state") for value in (-1, 4, "x")),
+        ({"batches": [{}]}, "not a pool state"),
     ],
 )
 def test_an_impossible_state_is_refused_and_no_field_dropped(change: dict[str, Any], sentence: str) -> None:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import itertools
-import json
-import re
-import shlex
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 from post_tweet.pool import Pool
 from post_tweet.store import DirectoryStore, open_store
 
@@ -22,9 +15,8 @@ from tests.helpers import tiny_run
 from tests.helpers.fakes import Crash
 from tests.runs.test_damage import KINDS, bytes_of, texts_in
 from training.cli import main as cli
-from training.common import jsonl
 from training.common.errors import DeepproverbsError
-from training.runs import jobs, waiting
+from training.runs import jobs
 from training.runs.shards import Parts
 from training.runs.workspace import Workspace
 from training.sample.candidates import Candidate
@@ -204,183 +196,3 @@ def test_refills_go_on_wherever_one_is_ended(
             if not was_ended:
                 break
     assert writes > 10
-
-
-class Reader:
-    """A bot with publish = after-review, its jobs, and a person who reads on another machine."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, work: str, pool: str) -> None:
-        tiny_run.prepare(monkeypatch, folder)
-        monkeypatch.chdir(folder)
-        self.folder, self.work, self.pool, self.monkeypatch = folder, work, pool, monkeypatch
-        self.bot = tiny_run.make(folder)
-        self.place()
-        assert self.job("train") == 0
-
-    def place(self, publish: str = "at-once") -> None:
-        text = self.bot.read_text().removeprefix('publish = "after-review"\n')
-        self.bot.write_text('publish = "after-review"\n' * (publish == "after-review") + text)
-        assert cli.main(["job", "place", "--bot", "bot", "--work", self.work]) == 0
-
-    def job(self, what: str, *more: str) -> int:
-        line = ["job", what, "--work", self.work, "--run", "machine", "--model", str(self.folder / "base")]
-        return cli.main([*line, "--pool", self.pool, *more])
-
-    def read(self, answers: str, command: str) -> int:
-        """The command that was printed, with these answers."""
-        self.monkeypatch.setattr("sys.stdin", io.StringIO(answers))
-        words = shlex.split(command)
-        assert words[0] == "deepproverbs"
-        return cli.main(words[1:])
-
-    def outs(self) -> int:
-        return len([key for key in open_store(self.work).list("out/") if key.endswith("/pool.jsonl")])
-
-    def texts(self) -> list[str]:
-        return [record["text"] for record in Pool(open_store(self.pool)).records()]
-
-
-def waits(said: str) -> int:
-    """How many texts are said to wait, those that were set apart among them."""
-    (number,) = re.findall(r"(\d+) texts? waits? in (?:s3://my-bucket/)?work/out/", said)
-    return int(number)
-
-
-def command_in(said: str) -> str:
-    (command,) = {*re.findall(r"`(deepproverbs job review [^`]*)`", said)}
-    return str(command)
-
-
-def test_a_refill_waits_for_a_person_if_the_bot_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One refill at a time, until all of it was decided: kept, dropped, or every text of it dropped."""
-    at = Reader(tmp_path, monkeypatch, "work", "pool")
-    count = tiny_run.COUNT
-    assert at.job("fill") == 0 and len(at.texts()) == count and at.outs() == 1
-    at.place("after-review")
-    capsys.readouterr()
-    for _ in range(3):  # the same, however often the alarm goes off
-        assert at.job("refill") == 0
-        said = capsys.readouterr().out
-        assert "Nothing was added yet." in said and waits(said) == count + 1 and at.outs() == 2
-    assert command_in(said) == "deepproverbs job review --work work --bot bot"
-    assert at.read("n\n" * 5 + "q\n", command_in(said)) == 0, "some of them, dropped"
-    assert at.job("refill") == 0 and at.outs() == 2
-    assert waits(capsys.readouterr().out) == count + 1 - 5
-    # All are dropped: the next refill brings others.
-    assert at.read("n\n" * 100, command_in(said)) == 0
-    gone = {*jsonl_texts(next((tmp_path / "runs").glob("job-*-review/pool.jsonl")))}
-    assert at.job("refill") == 0 and at.outs() == 3
-    said = capsys.readouterr().out
-    assert "All of those were read." in said and waits(said) >= count
-    assert len(at.texts()) == count and len(gone) == count
-    assert at.read("y\nn\n" * 100, command_in(said)) == 0
-    kept = {*at.texts()[count:]}
-    assert kept and not kept & gone, "what was dropped did not come again"
-    assert at.job("refill", "--days", "500") == 0 and at.outs() == 4
-    assert at.read("q\n", command_in(capsys.readouterr().out)) == 0
-    third = {*jsonl_texts(next((tmp_path / "runs").glob("job-*-review/pool.jsonl")))}
-    assert len(third) == count and not third & (gone | {*at.texts()})
-    # The bot publishes at once again: what waited comes in.
-    at.place()
-    assert at.job("refill", "--days", "500") == 0 and third <= {*at.texts()}
-
-
-def jsonl_texts(path: Path) -> list[str]:
-    return [record["text"] for record in jsonl.records(path)]
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A bucket."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
-        boto3.client("s3").create_bucket(Bucket="my-bucket")
-        yield "my-bucket"
-
-
-def test_the_first_filling_waits_for_a_person_in_s3(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], s3: str
-) -> None:
-    """`job fill` prints one command; given on another machine it shows the texts and publishes what is kept."""
-    at = Reader(tmp_path, monkeypatch, f"s3://{s3}/work", f"s3://{s3}/tiny")
-    at.place("after-review")
-    capsys.readouterr()
-    assert at.job("fill") == 0 and at.texts() == []
-    said = capsys.readouterr().out
-    count = tiny_run.COUNT
-    assert "Nothing was added yet." in said and waits(said) >= count
-    assert at.job("fill", "--json") == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert facts["waiting"] == waits(said) and facts["review"] == command_in(said)
-    # No code or rule of the workspace is needed: the person has the bot.
-    shutil.rmtree(tmp_path / "machine")
-    assert at.read("q\n", command_in(said).replace("--bot bot", "")) == 2
-    assert "is of the bot tiny, not proverbs; name its folder with --bot." in capsys.readouterr().err
-    assert at.read("y\n" * 4 + "n\n" * 100, command_in(said)) == 0
-    said = capsys.readouterr().out
-    assert "Fetched into runs/job-" in said and f"Added 4 texts to s3://{s3}/tiny" in said
-    assert len(at.texts()) == 4 and Pool(open_store(at.pool)).verify() == []
-    assert at.job("fill") == 0 and "All of them were read" in capsys.readouterr().out
-    assert cli.main(["job", "review", "--work", at.work, "--bot", "bot"]) == 0
-    assert "Nothing waits in" in capsys.readouterr().out
-    assert at.job("refill") == 0 and waits(capsys.readouterr().out) >= count and len(at.texts()) == 4
-
-
-def test_a_language_without_lists_waits_for_a_person(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Every text is set apart, whatever `publish` says: no job fails, and a person can read them."""
-    at = Reader(tmp_path, monkeypatch, "work", "pool")
-    at.bot.write_text(at.bot.read_text().replace("[filter]", '[filter]\nlanguage = "xh"'))
-    at.place()
-    capsys.readouterr()
-    assert at.job("fill") == 0 and at.outs() == 1
-    said = capsys.readouterr().out
-    count = tiny_run.COUNT
-    assert f"Nothing was added yet. {count} texts wait in" in said and at.texts() == []
-    assert at.read("y\n" * 5 + "n\n" * 100, command_in(said)) == 0 and len(at.texts()) == 5
-    assert at.job("refill") == 0 and f"{count} texts wait in" in capsys.readouterr().out and at.outs() == 2
-    assert at.job("refill") == 0 and f"{count} texts wait in" in capsys.readouterr().out and at.outs() == 2
-    assert at.read("n\n" * 100, command_in(said)) == 0
-    assert at.job("refill") == 0 and "All of those were read." in capsys.readouterr().out and at.outs() == 3
-
-
-def test_texts_set_apart_beside_others_are_told_of(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A bot that publishes at once: its jobs fill the pool, and say where those lie that name a people."""
-    at = Reader(tmp_path, monkeypatch, "work", "pool")
-    capsys.readouterr()
-    assert at.job("fill") == 0 and len(at.texts()) == tiny_run.COUNT
-    said = capsys.readouterr().out
-    assert "1 text waits in work/out/" in said and f"Added {tiny_run.COUNT} texts" in said
-    assert at.read("y\n" * 5, command_in(said)) == 0 and len(at.texts()) == tiny_run.COUNT + 1
-    assert "1 texts to read" in capsys.readouterr().out, "not those of the pool"
-    assert at.job("fill") == 0 and "wait" not in capsys.readouterr().out
-    assert at.job("refill") == 0 and at.outs() == 2
-
-
-def test_a_note_of_what_waits_that_is_damaged_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    at = Reader(tmp_path, monkeypatch, "work", "pool")
-    assert at.job("fill") == 0
-    at.place("after-review")
-    assert at.job("refill") == 0
-    note = tmp_path / "work" / waiting.FILE
-    whole = note.read_bytes()
-    for kind, damage in KINDS.items():
-        damaged = damage(whole)
-        capsys.readouterr()
-        if damaged is None:
-            note.unlink()
-        else:
-            note.write_bytes(damaged)
-            assert at.job("refill") == 1 and "delete waiting.json there" in capsys.readouterr().err, kind
-            note.unlink()
-        assert at.job("refill") == 0 and waits(capsys.readouterr().out) >= tiny_run.COUNT
-        assert note.read_bytes() == whole and at.outs() == 2, kind

@@ -20,6 +20,7 @@ from training.common.text import text_id
 from training.curate import fill
 from training.curate.decisions import What, open_decisions
 from training.runs import reviewed, stages
+from training.runs.anew import Known
 from training.runs.reviewed import Published
 from training.settings import load
 
@@ -144,7 +145,7 @@ def test_texts_that_another_person_s_log_brings_are_judged(tmp_path: Path) -> No
 
 
 def test_what_is_like_a_text_and_a_bot_that_asks_nothing_of_likeness() -> None:
-    known = reviewed.Known(["The sea lends nothing it wants to keep.", "A quiet clerk waits at noon."])
+    known = Known(["The sea lends nothing it wants to keep.", "A quiet clerk waits at noon."])
     found = known.like("The sea lends nothing that it wants to keep.", 60.0)
     assert [text for text, _ in found] == ["The sea lends nothing it wants to keep."]
     assert known.like("A quiet clerk waits at noon!", 101.0) == [], "near_ratio = 101 is what turns the rule off"

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from training.curate.decisions import Decisions
     from training.pages.review.desk import Desk
     from training.pages.review.guard import Guard
+    from training.runs.anew import Anew
     from training.runs.in_pool import Pending
-    from training.runs.reviewed import Anew
     from training.settings import Bot
 
 
@@ -200,7 +200,7 @@ class Reviewed:
         return f"\n{text}"
 
     def anew(self, decisions: Decisions) -> Anew:
-        from training.runs.reviewed import Anew
+        from training.runs.anew import Anew
 
         return Anew(self.bot, self.run, self.pool, decisions)
 

@@ -24,7 +24,7 @@ from training.judge.blocks import read_candidate, verdict_lines
 from training.judge.judge import Judging, Verdict
 from training.judge.likeness import LikenessIndex
 from training.judge.rule import Context
-from training.judge.rules import CHOSEN, GLOSSES, names_of
+from training.judge.rules import CHOSEN, glosses, names_of
 from training.settings import FilterSettings
 
 T = TypeVar("T")
@@ -92,7 +92,8 @@ class Filtered:
         def row(name: str, count: int, gloss: str) -> str:
             return f"  {name:<16}{count:>10,}{count / total:>8.1%}  {gloss}".rstrip()
 
-        rows = [row(name, self.counts[name], GLOSSES.get(name, "")) for name in names if name not in few]
+        gloss = glosses()
+        rows = [row(name, self.counts[name], gloss.get(name, "")) for name in names if name not in few]
         if few:
             others = row(f"{len(few)} more rules", sum(self.counts[name] for name in few), f"less than {RARE:.0%} each")
             rows.insert(len(rows) - sum(name in CHOSEN for name in names), others)

@@ -48,7 +48,7 @@ def own_rules(settings: FilterSettings, folder: Path, taken: Collection[str]) ->
             raise WrongUse(
                 f"[filter] own: {name!r} has the name of a rule or verdict that exists; rename the function."
             )
-        rules[title] = Rule(title, _question(name, found))
+        rules[title] = Rule(title, question=_question(name, found))
     return list(rules.values())
 
 

@@ -170,6 +170,8 @@ class Rule:
     (training/curate/choose.py)."""
 
     name: str
+    gloss: str = ""
+    """What it says of a text that it rejects, in a few words for the writer. A bot's own rules are told by name."""
     question: Question | None = None
     """Why one text must go, judged by itself, or None."""
     comparison: Comparison | None = None

@@ -10,7 +10,6 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from post_tweet.xtext import find_link, find_mention, weighted_length
@@ -18,16 +17,15 @@ from post_tweet.xtext import find_link, find_mention, weighted_length
 from training.common.text import count_words, is_unspaced, words_of
 from training.corpus.clean import unclean
 from training.corpus.look import is_emoji
-from training.judge import copies
+from training.judge import copies, stops
 from training.judge.own import own_names, own_rules
 from training.judge.rule import Context, Rule, Text
-from training.sample.stop_rules import StopRules
 from training.settings import FilterSettings
 
 PASSED = "passed"
 """The verdict on a text that no rule of the judge rejects."""
-CHOSEN = ("kept", "spare")
-"""Further verdicts, when the pool is chosen: in the pool, or good enough but not needed."""
+CHOSEN = {"kept": "chosen", "spare": "good, too, but not needed"}
+"""Further verdicts, when the pool is chosen, and what they say of a text."""
 
 
 def unfinished(text: Text, context: Context) -> str | None:
@@ -273,102 +271,50 @@ def set_apart(text: Text, context: Context) -> str | None:
     return context.names.find(text.text, text.spaced) or None
 
 
-# What an engine can tell from bytes. A text only grows: a forbidden character stays, and so does an unknown word once
-# the next has begun. The judge would reject all that is given up here, so the same texts are kept, only sooner.
-
-
-def stop_at_characters(rules: StopRules, context: Context) -> StopRules:
-    # A character beyond ASCII is several bytes: all of them pass here, and the judge looks closer.
-    allowed, beyond = context.characters or frozenset(map(chr, range(32, 127))), not _ascii(context)
-    if context.lines[1] > 1:
-        allowed |= {"\n"}
-    return replace(rules, allowed=bytes(b for b in rules.allowed if (beyond if b > 127 else chr(b) in allowed)))
-
-
-def stop_at_length(rules: StopRules, context: Context) -> StopRules:
-    # A character of several bytes may weigh as little as 1.
-    return replace(rules, longest=context.settings.max_length) if _ascii(context) else rules
-
-
-def stop_at_vocabulary(rules: StopRules, context: Context) -> StopRules:
-    # The normal form folds letters beyond ASCII, which bytes do not show.
-    if not (context.settings.closed_vocabulary and _ascii(context)):
-        return rules
-    # An original of one word adds that word, and no run of words.
-    words = context.words.common | context.words.forms
-    return replace(rules, vocabulary=True, originals=(*rules.originals, *sorted(words)))
-
-
-def stop_at_copied_run(rules: StopRules, context: Context) -> StopRules:
-    length = context.settings.copy_run
-    return replace(rules, run=length) if length <= 64 else rules
-
-
-def _ascii(context: Context) -> bool:
-    """Whether every character that a text may hold is one byte."""
-    return bool(context.characters) and all(map(str.isascii, context.characters))
-
-
 RULES: tuple[Rule, ...] = (
-    Rule("unfinished", unfinished, of_sampling=True),
-    Rule("characters", characters, stop=stop_at_characters),
-    Rule("lines", lines),
-    Rule("edges", edges),
-    Rule("digits", digits, marks="0123456789"),
-    Rule("mention", mention, marks="@"),
-    Rule("hashtag", hashtag, marks="#"),
-    Rule("cashtag", cashtag, marks="$"),
-    Rule("link", link),
-    Rule("length", length, stop=stop_at_length),
-    Rule("too-short", too_short),
-    Rule("unbalanced", unbalanced),
-    Rule("dangling", dangling),
-    Rule("repetition", repetition),
-    Rule("vocabulary", vocabulary, leave_one_out=vocabulary_of_others, stop=stop_at_vocabulary),
-    Rule("blocked", blocked),
-    # A bot's own rules come here.
-    Rule("band", band, of_sampling=True),
-    Rule("duplicate", comparison=copies.duplicate),
+    Rule("unfinished", "cut off before its end", unfinished, of_sampling=True),
+    Rule("characters", "a character or an emoji that yours do not hold", characters, stop=stops.at_characters),
+    Rule("lines", "more or fewer lines than yours", lines),
+    Rule("edges", "begins or ends as hardly any of yours does", edges),
+    Rule("digits", "a number", digits, marks="0123456789"),
+    Rule("mention", "an @name", mention, marks="@"),
+    Rule("hashtag", "a #hashtag", hashtag, marks="#"),
+    Rule("cashtag", "a $ sign", cashtag, marks="$"),
+    Rule("link", "a link", link),
+    Rule("length", "longer than X allows", length, stop=stops.at_length),
+    Rule("too-short", "too few words", too_short),
+    Rule("unbalanced", "a bracket or quotation mark without its other half", unbalanced),
+    Rule("dangling", "stops in mid-sentence", dangling),
+    Rule("repetition", "says the same words again and again", repetition),
     Rule(
-        "copied-run", comparison=copies.copied_run, leave_one_out=copies.copied_run_of_others, stop=stop_at_copied_run
+        "vocabulary",
+        "a word that is neither in yours nor common",
+        vocabulary,
+        leave_one_out=vocabulary_of_others,
+        stop=stops.at_vocabulary,
     ),
-    Rule("copy", comparison=copies.copy, leave_one_out=copies.copy_of_others),
-    Rule("near-duplicate", comparison=copies.near_history),
-    Rule("base-like"),
-    Rule("opening"),
-    Rule("set-apart", set_apart, rejects=False),
+    Rule("blocked", "a slur, or a word that the bot may not say", blocked),
+    # A bot's own rules come here.
+    Rule("band", "far more predictable or far odder than yours", band, of_sampling=True),
+    Rule("duplicate", "written before", comparison=copies.duplicate),
+    Rule(
+        "copied-run",
+        "copies several words in a row from yours",
+        comparison=copies.copied_run,
+        leave_one_out=copies.copied_run_of_others,
+        stop=stops.at_copied_run,
+    ),
+    Rule("copy", "hardly different from one of yours", comparison=copies.copy, leave_one_out=copies.copy_of_others),
+    Rule("near-duplicate", "hardly different from another new one", comparison=copies.near_history),
+    Rule("base-like", "what the model wrote before it had read yours"),
+    Rule("opening", "too many others begin like it"),
+    Rule("set-apart", "a person reads it first", set_apart, rejects=False),
 )
 
 
-GLOSSES = {
-    "unfinished": "cut off before its end",
-    "characters": "a character or an emoji that yours do not hold",
-    "lines": "more or fewer lines than yours",
-    "edges": "begins or ends as none of yours does",
-    "digits": "a number",
-    "mention": "an @name",
-    "hashtag": "a #hashtag",
-    "cashtag": "a $ sign",
-    "link": "a link",
-    "length": "longer than X allows",
-    "too-short": "too few words",
-    "unbalanced": "a bracket or quotation mark without its other half",
-    "dangling": "stops in mid-sentence",
-    "repetition": "says the same words again and again",
-    "vocabulary": "a word that is neither in yours nor common",
-    "blocked": "a slur, or a word that the bot may not say",
-    "band": "far more predictable or far odder than yours",
-    "duplicate": "written before",
-    "copied-run": "copies several words in a row from yours",
-    "copy": "hardly different from one of yours",
-    "near-duplicate": "hardly different from another new one",
-    "base-like": "what the model wrote before it had read yours",
-    "opening": "too many others begin like it",
-    "set-apart": "a person reads it first",
-    "kept": "chosen",
-    "spare": "good, too, but not needed",
-}
-"""Verdict → what it says of a text, in a few words for its writer. Rules of a bot's own are told by their names."""
+def glosses() -> dict[str, str]:
+    """Verdict → what it says of a text, in a few words for its writer."""
+    return {rule.name: rule.gloss for rule in RULES} | CHOSEN
 
 
 def rules_of(settings: FilterSettings, folder: Path) -> tuple[Rule, ...]:

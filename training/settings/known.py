@@ -186,14 +186,14 @@ class FilterSettings:
     copy_run: int = setting(8, "This many words in a row from the corpus or its references are a copy.", (2, 1000))
     band: float = setting(
         3.0,
-        "Greatest distance of a text's log-probability from the mean of the held-out texts, in their standard "
-        "deviations.",
+        "How much less or more probable than real texts a text may be, in standard deviations from their mean; upwards "
+        "the learnt texts count, too. Of few texts the deviation is hardly known, and the band is wider.",
         (0.1, 1000),
     )
     aim: float = setting(
         0.99,
-        "The best texts are as probable as this quantile of the held-out ones: below lies nonsense, above it "
-        "platitudes.",
+        "The best texts are as probable as this quantile of the held-out ones, or as the median of the learnt ones if "
+        "that is more: below lies nonsense, above it platitudes.",
         (0, 1),
     )
     ratio: bool = setting(

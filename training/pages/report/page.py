@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from training.common.files import write_whole
 from training.common.terminal import visible
-from training.judge.rules import GLOSSES
+from training.judge.rules import glosses
 from training.pages.report import plots, words
 from training.pages.report.facts import Facts
 
@@ -38,7 +38,7 @@ def render(facts: Facts, run: Path) -> str:
         facts=facts,
         answers=list(words.answers(facts)),
         steps=list(words.steps(facts, run)),
-        meaning=GLOSSES,
+        meaning=glosses(),
         chosen=_settings(facts, True),
         defaults=_settings(facts, False),
         sets={plots.SETS[name]: numbers for name, numbers in facts.quality["sets"].items()},

@@ -36,7 +36,7 @@ from training.curate.decisions import WHAT, Decisions, What, as_csv
 from training.curate.write import ALLOWED
 from training.pages.places import looks
 from training.pages.review.desk import VIEWS, Asked, Desk, asked_of
-from training.runs.reviewed import Anew
+from training.runs.anew import Anew
 from training.settings import Bot
 
 log = logging.getLogger(__name__)

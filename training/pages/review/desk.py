@@ -31,8 +31,9 @@ from training.curate import fill
 from training.curate.decisions import WHAT, Decisions, conflict
 from training.judge.rules import set_apart
 from training.pages.places import looks
+from training.runs.anew import APART, POOL
 from training.runs.in_pool import InPool, Pending, See, pending
-from training.runs.reviewed import APART, NOTED, POOL
+from training.runs.reviewed import NOTED
 
 OPEN, DIFFER = 0, len(WHAT) + 1
 """Of nobody's decision, and of several; between them those of WHAT, from 1."""
