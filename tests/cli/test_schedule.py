@@ -160,8 +160,8 @@ def test_github_has_the_rights_that_it_needs(scheme: str, rights: str, capsys: p
     [
         (["--at", "09:00"], "--cron, --systemd or --github"),
         (["--github", "--pool", "pool"], "do not keep the folder"),
-        (["--cron", "--at", "24:00"], "no time of day"),
-        (["--cron", "--at", "9"], "no time of day"),
+        (["--cron", "--at", "24:00"], "not a time of day"),
+        (["--cron", "--at", "9"], "not a time of day"),
         (["--cron", "--creds", "a\nb"], "rename it"),
     ],
 )
