@@ -106,7 +106,8 @@ class Band:
         if learnt is None or not len(learnt):
             return cls(Spread.of(held_out), aim, settings.band, ratio)
         # Where all that is sampled is more probable than the held-out texts, the nearest to those would be the worst.
-        # Of 69 texts chosen from 40 and 300 posts by that aim a reader found 32 % good, by the learnt ones' 58 % of 50.
+        # A reader who knew no source found good, of texts by 40 posts' bot, 12 of 32 chosen by that aim and 26 of 40 by
+        # the learnt ones'; by 300 posts' bot 29 of 40 and 31 of 40; of the real posts, 40 of 40.
         aim = max(aim, float(np.median(learnt)))
         return cls(Spread.of(held_out), aim, settings.band, ratio, Spread.of(learnt))
 
