@@ -160,8 +160,8 @@ def test_github_has_the_rights_that_it_needs(scheme: str, rights: str, capsys: p
     [
         (["--at", "09:00"], "--cron, --systemd or --github"),
         (["--github", "--pool", "pool"], "do not keep the folder"),
-        (["--cron", "--at", "24:00"], "no time of day"),
-        (["--cron", "--at", "9"], "no time of day"),
+        (["--cron", "--at", "24:00"], "not a time of day"),
+        (["--cron", "--at", "9"], "not a time of day"),
         (["--cron", "--creds", "a\nb"], "rename it"),
     ],
 )
@@ -222,17 +222,18 @@ def test_what_a_stranger_would_miss_is_said(odd: Path, capsys: pytest.CaptureFix
         "No time was given, so it is 09:00 by this machine's clock; --at HH:MM chooses others, one --at for each."
     ]
     (line,) = told("--pool", "nowhere", "--at", "09:00")
-    assert line == "There is no pool at nowhere yet: nothing is posted until `deepproverbs run` has filled it."
+    assert (
+        line == "The bot proverbs has no pool yet at nowhere: nothing is posted until `deepproverbs run` has filled it."
+    )
     Pool(open_store("empty")).append(records(2), "test")
     assert main(["pool", "withdraw", "--pool", "empty", "0", "1"]) == 0
     capsys.readouterr()
     (line,) = told("--pool", "empty", "--at", "09:00")
-    assert line.startswith("The pool empty has no text left: nothing is posted until")
+    assert line.startswith("The bot proverbs has no text left in its pool empty: nothing is posted until")
     (odd / "bot").mkdir()
     (odd / "bot" / "bot.toml").write_text('name = "slow"\npublish = "after-review"\npool = "later"\n')
     (odd / "runs" / "slow").mkdir(parents=True)
     (odd / "runs" / "slow" / "pool.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records(3)))
     (line,) = told("--bot", "bot", "--at", "09:00")
-    assert line == (
-        "There is no pool at later yet: 3 texts wait until you have read them, with `deepproverbs review --bot bot`."
-    )
+    assert line.startswith("The bot slow has no pool yet at later: 3 texts wait until you have read them, with ")
+    assert line.endswith("`deepproverbs review --bot bot`.")

@@ -100,7 +100,6 @@ def test_a_trainer_is_added_with_one_program(
     assert [line["bits"] for line in lines] == [4.3281, 2.8854, 1.4427, 4.3281]  # as many tokens as characters
     told = capfd.readouterr().out.splitlines()
     assert "  before: 4.328 bits a character on texts it has not seen" in told
-    assert "  epoch 2: training loss 2.000; 1.443 bits a character on texts it has not seen" in told
     entry = Manifest(tmp_path).stages["finetune"]
     assert (entry["settings"]["trainer"], entry["best_epoch"], entry["metrics"]) == ("toy", 2, lines)
     finetune(tmp_path, base, settings, said.append)

@@ -71,7 +71,7 @@ def test_tweets_from_the_corpus_to_the_pool(
     sampled = "".join(texts_in(tmp_path / "run" / "candidates.jsonl"))
     assert any(ord(c) > 0x2000 for c in sampled), "it has learnt to write emoji"
     assert cli.main(["report", "--bot", settings, "--run", str(tmp_path / "run")]) == 0
-    assert "held-out texts" in capsys.readouterr().out
+    assert "Learnt?  Yes: texts of the corpus that it" in capsys.readouterr().out
 
 
 def edited(texts: list[str], seed: int) -> list[str]:

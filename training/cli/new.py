@@ -121,11 +121,11 @@ def _make(name: str, files: list[Path], asks: bool) -> None:
         question = f"\nWrite {folder}" + ", placeholders and all" * odd + "?"
         if asks and not click.confirm(question, default=not odd):
             raise DeepproverbsError("Nothing was written.")
+        with step("Reckoning how long it will take"):
+            following = _next(folder, made, found)
         new_bot.finish(part, folder, fits, _repeated(name, files, gathered))
     chosen = {each.key: each.value for each in fits if not each.suggested}
     facts = {"bot": str(folder), "settings": chosen, "look": found.facts()}
-    with step("Reckoning how long it will take"):
-        following = _next(folder, made, found)
     show({**facts, "files": [told.facts() for told in gathered.told]}, following)
 
 

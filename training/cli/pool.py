@@ -76,7 +76,7 @@ def low(status: dict[str, Any]) -> str | None:
         return None
     return (
         f"The pool runs low: {left:,} text{'s' * (left != 1)}, for {days:,.0f} day{'s' * (round(days) != 1)} at the "
-        "present pace; `deepproverbs run` with the same --bot and --pool adds more."
+        "present pace; `deepproverbs run`, called as before, adds more."
     )
 
 

@@ -103,7 +103,8 @@ def nothing_to_post(settings: Bot, bot: Path) -> str | None:
     status = Pool(open_store(settings.pool)).status() if Path(settings.pool).is_dir() else None
     if status and status["remaining"]:
         return None
-    what = f"The pool {settings.pool} has no text left" if status else f"There is no pool at {settings.pool} yet"
+    what = "has no text left in its pool" if status else "has no pool yet at"
+    what = f"The bot {settings.name} {what} {settings.pool}"
     run = Path("runs") / settings.name
     texts = run / "pool.jsonl"
     if texts.exists() and reviewed.held(run, settings) and (waiting := len(read_pool(texts))):

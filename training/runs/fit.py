@@ -102,7 +102,7 @@ def _model(look: Look, chosen: str) -> Fit:
             "model", "nano", "4 million parameters, which have read the King James Bible in lower case, as yours is"
         )
     if look.language.code in ("en", ""):
-        return Fit("model", MODEL, "135 million parameters, which have read English; a processor will do")
+        return Fit("model", MODEL, "135 million parameters, which have read English; it needs no GPU")
     of = HUB.get(look.language.code)
     better = f", such as hf:{of} (not tried)" if of else ", hf:NAME from Hugging Face's hub"
     return Fit(

@@ -86,7 +86,7 @@ def build_corpus(bot: Bot, files: list[Path], out: Path, tokenizer_folder: Path,
     say(
         f"Your texts: {counts.texts:,}"
         + f" ({counts.duplicates:,} more say the same as others)" * bool(counts.duplicates)
-        + f"; the model does not see {counts.held_out_texts:,} of them, to be tried on later."
+        + f"; {counts.held_out_texts:,} of them are kept from the model, to test what it has learnt."
     )
     details(say)(
         f"Corpus: {counts.words:,} words, {counts.tokens:,} tokens; median {counts.length_median}, 90 % up to "
