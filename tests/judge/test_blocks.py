@@ -130,10 +130,10 @@ def test_a_line_that_is_no_candidate_is_named(tmp_path: Path, content: str, sent
 
 def test_half_characters_become_the_sign_for_them(tmp_path: Path) -> None:
     (tmp_path / "c.jsonl").write_text(
-        '{"text": "a wise man and \\ud83d his rocket"}\n{"text": "a wise \\ud83d\\ude80 man has gone"}\n'
+        '{"text": "a wise man and \\ud835 his rock"}\n{"text": "a wise \\ud835\\udc00 man has gone"}\n'
     )
     filter_file(files(tmp_path, tmp_path / "c.jsonl"), by(5, characters=""))
-    assert texts_in(tmp_path / "pool.jsonl") == ["a wise 🚀 man has gone"]
+    assert texts_in(tmp_path / "pool.jsonl") == ["a wise 𝐀 man has gone"]
     assert '"characters"' in (tmp_path / "verdicts.jsonl").read_text()
 
 
