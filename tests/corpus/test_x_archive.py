@@ -28,7 +28,7 @@ POSTS = [
     "A patient kettle & its lid <3",
     "look at this",
     "they wrote &lt; for a sign, &copy; stays",
-    "two lines\nof",
+    "two lines\nof it",
 ]
 OTHERS = {
     "data/direct-messages.js": js("direct_messages", [{"dmConversation": {"messages": [{"text": SECRET}]}}]),

@@ -49,7 +49,7 @@ TWEETS = [
     tweet(4, "look at this https://t.co/abcDEF123"),
     tweet(5, "https://t.co/abcDEF124"),
     tweet(6, "they wrote &amp;lt; for a sign, &copy; stays"),
-    tweet(7, "two lines\nof @friend"),
+    tweet(7, "two lines\nof it @friend"),
 ]
 
 

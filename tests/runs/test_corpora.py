@@ -86,7 +86,7 @@ def edited(texts: list[str], seed: int) -> list[str]:
     return made
 
 
-@pytest.mark.parametrize(("file", "count"), [("sayings.txt", 41), ("notes.txt", 25), ("tweets.jsonl", 44)])
+@pytest.mark.parametrize(("file", "count"), [("sayings.txt", 41), ("notes.txt", 25), ("tweets.jsonl", 43)])
 def test_text_alone_without_any_model(
     tmp_path: Path, file: str, count: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

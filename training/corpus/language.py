@@ -9,7 +9,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 NAMES = {
@@ -121,3 +122,11 @@ def _classifier(codes: tuple[str, ...]) -> Any:
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
     identifier.set_languages(codes)
     return identifier
+
+
+@cache
+def dangling() -> dict[str, list[str]]:
+    """Language → words that need another after them: dangling.txt."""
+    lines = Path(__file__).with_name("dangling.txt").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split(":") for line in lines if not line.startswith("#"))
+    return {code: words.split() for code, words in pairs}

@@ -7,11 +7,14 @@ path. "3.5", "e.g." and "example.com" alone stay. An address of e-mail is privat
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from dataclasses import replace
+from functools import cache
 
 from training.corpus.forms.form import Raw
+from training.corpus.language import dangling
 from training.corpus.ledger import Ledger
 from training.settings import CorpusSettings
 
@@ -67,7 +70,10 @@ def learnable(raw: Raw, settings: CorpusSettings, ledger: Ledger) -> Raw | None:
         link = link or bool(marked)
     if not (mail or name or link):
         return raw
-    text = _mended(text)
+    text, broken = _mended(text)
+    if broken:
+        ledger.drop("broken without their link or name", raw.text, raw.line)
+        return None
     if not any(c.isalnum() or unicodedata.category(c)[0] in "SC" for c in text):
         what = "only a link" if not (name or mail) else "only links and names" if link else "only names"
         ledger.drop(what, raw.text, raw.line)
@@ -118,13 +124,25 @@ _MENDING = [
     (_GONE, ""),
 ]
 _MENDED = [(re.compile(pattern, re.IGNORECASE), instead) for pattern, instead in _MENDING]
+_BEFORE = re.compile(rf"(\w+)[^\S\n]+{_GONE}")
 
 
-def _mended(text: str) -> str:
-    """The text around what was taken out: no double spaces, no "via" of nobody, no lines that held nothing else."""
+@cache
+def _wanting() -> frozenset[str]:
+    """Words that want what comes after them, of all languages: few texts are long enough to tell theirs."""
+    return frozenset(itertools.chain(["about", "by", "in", "on"], *dangling().values()))
+
+
+def _mended(text: str) -> tuple[str, bool]:
+    """(The text around what was taken out: no double spaces, no "via" of nobody, no lines that held nothing else;
+    whether it lost a part of a sentence: "Thanks to … for the picture", "All of them at …")."""
     lines = text.split("\n")
     held = [_GONE in line for line in lines]
+    unbracketed = lines  # what stands in brackets is no part of the sentence
     for pattern, instead in _MENDED:
         lines = [pattern.sub(instead, line) if gap else line for line, gap in zip(lines, held, strict=True)]
+    for pattern, instead in _MENDED[1:5]:
+        unbracketed = [pattern.sub(instead, line) for line in unbracketed]
+    broken = any(word.lower() in _wanting() for line in unbracketed for word in _BEFORE.findall(line))
     kept = [line for line, gap in zip(lines, held, strict=True) if not gap or line.strip(" \t.,;:!?…-–—|")]
-    return re.sub(r"\n(?:[^\S\n]*\n){2,}", "\n\n", "\n".join(kept)).strip()
+    return re.sub(r"\n(?:[^\S\n]*\n){2,}", "\n\n", "\n".join(kept)).strip(), broken

@@ -10,7 +10,6 @@ import string
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from training import settings as config
 from training.common.errors import WrongUse
 from training.common.paths import NANO
 from training.common.text import normal_form, words_of
-from training.corpus.language import NAMES
+from training.corpus.language import NAMES, dangling
 from training.corpus.look import Look, quantile
 from training.judge import rules
 from training.judge.own_texts import TOLERATED, OwnTexts
@@ -273,7 +272,7 @@ def dangling_words(look: Look, language: str) -> tuple[str, ...]:
     texts = [words_of(normal_form(text)) for text in look.sample]
     ends = Counter(words[-1] for words in texts if words)
     rare = len(texts) / 500
-    found = {word for word in _listed().get(language, ()) if ends[word] <= rare}
+    found = {word for word in dangling().get(language, ()) if ends[word] <= rare}
     occurs = Counter(word for words in texts for word in words)
     length = sum(occurs.values()) / max(1, len(texts))
     everyday = common_words(EVERYDAY, language) if language not in UNSPACED and _has_words(language) else frozenset()
@@ -287,13 +286,6 @@ def _has_words(language: str) -> bool:
         return bool(common_words(EVERYDAY, language))
     except WrongUse:
         return False
-
-
-def _listed() -> dict[str, list[str]]:
-    path = Path(__file__).parents[1] / "corpus" / "dangling.txt"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    pairs = (line.split(":") for line in lines if not line.startswith("#"))
-    return {code: words.split() for code, words in pairs}
 
 
 def _openings(look: Look, settings: FilterSettings, add: Any) -> None:

@@ -45,9 +45,11 @@ class CorpusSettings:
         "What to leave out, where the file says so: reposts, replies; damaged: rows of a table with too many or too "
         "few cells, which otherwise stop the reading.",
     )
-    links: Literal["drop", "keep"] = setting("drop", "Links in texts: drop takes them out, the rest of the text stays.")
+    links: Literal["drop", "keep"] = setting(
+        "drop", "Links in texts: drop takes them out, and leaves out a text that breaks without."
+    )
     mentions: Literal["drop", "keep"] = setting(
-        "drop", "@names and e-mail addresses in texts: drop takes them out, the rest stays."
+        "drop", "@names and e-mail addresses in texts: drop takes them out, and leaves out a text that breaks without."
     )
     style: Literal["keep", "plain"] = setting(
         "keep", "keep: as written. plain: lower case, no marks but , . ' and -, one full stop at the end."
