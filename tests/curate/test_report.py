@@ -77,7 +77,7 @@ def test_a_report_of_a_run(tmp_path: Path) -> None:
     texts = labelled.proverbs()[:200]
     (tmp_path / "corpus.txt").write_text(DELIMITER.join(texts))
     bot = Bot("t", tmp_path)
-    with pytest.raises(WrongUse, match=r"No pool.jsonl in .*; `deepproverbs run` makes one"):
+    with pytest.raises(WrongUse, match=r"There are no texts in .* yet; `deepproverbs run` writes some"):
         report.report(bot, tmp_path)
     pool = [*labelled.carriers(50, 1), texts[0]]
     (tmp_path / "pool.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in pool))

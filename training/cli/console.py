@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
+import shutil
 import sys
 import traceback
 from dataclasses import dataclass
@@ -38,6 +40,15 @@ def reset() -> None:
     for name in vars(console):
         setattr(console, name, False)
     apply()
+
+
+def next_steps(*commands: str) -> str:
+    """Commands of this program to call next, a line each; before them how a shell finds it, if this one does not."""
+    lines = list(commands)
+    if not shutil.which("deepproverbs"):
+        here = shlex.quote(os.path.dirname(sys.executable))
+        lines.insert(0, f"export PATH={here}:$PATH   # where deepproverbs is; once in each terminal")
+    return "\n".join(["Next:", *(f"  {line}" for line in lines)])
 
 
 def apply() -> None:

@@ -91,6 +91,6 @@ def report(bot: Path, run: Path | None) -> None:
     folder = run_folder(run, settings)
     owner.check(folder, settings, bot)
     if not (folder / "pool.jsonl").exists():
-        raise WrongUse(f"No pool.jsonl in {folder}; `{owner.first_command('run', bot)}` makes one.")
+        raise WrongUse(f"There are no texts in {folder} yet; `{owner.first_command('run', bot)}` writes some.")
     found = facts.gather(settings, folder, MODELS)
     show(found.quality, words.told(found, page.write(found, folder), folder))

@@ -13,7 +13,7 @@ import click
 
 from training import settings
 from training.cli.command import FIRST, argument, command, json_option, option
-from training.cli.console import console, show
+from training.cli.console import console, next_steps, show
 from training.cli.options import READ, given, setting_options, with_options
 from training.common.errors import DeepproverbsError, WrongUse
 from training.common.paths import MODELS, NANO
@@ -78,12 +78,24 @@ def _named(words: Sequence[Path], asks: bool) -> tuple[str, list[Path]]:
         raise WrongUse(f"Name the bot and the files that hold your texts: {why}.")
     name = new_bot.name_like(first.stem)
     if asks:
-        return str(click.prompt("What should the bot be called?", default=name or None)), list(words)
+        question = "What should the bot be called?"
+        return click.prompt(question, default=name or None, value_proc=_free), list(words)
     call = shlex.join(["deepproverbs", "new", "NAME", str(first)])
     if not name:
         raise WrongUse(f"No name can be made of {first.name!r}; say one: `{call}`.")
     say(f"The bot is called {name}, after {first.name}; `{call}` gives it another name.\n")
     return name, list(words)
+
+
+def _free(name: str) -> str:
+    """The name, if no bot has it. Raises click.UsageError: it is asked for again."""
+    from training.runs import new_bot
+
+    try:
+        new_bot.folder_of(name)
+    except WrongUse as error:
+        raise click.UsageError(str(error)) from None
+    return name
 
 
 def _make(name: str, files: list[Path], asks: bool) -> None:
@@ -120,7 +132,7 @@ def _make(name: str, files: list[Path], asks: bool) -> None:
         odd = any(warning.what.endswith(PLACEHOLDERS) for told in gathered.told for warning in told.warnings)
         question = f"\nWrite {folder}" + ", placeholders and all" * odd + "?"
         if asks and not click.confirm(question, default=not odd):
-            raise DeepproverbsError("Nothing was written.")
+            raise DeepproverbsError("Nothing was written. Change the texts, or their reading (`deepproverbs new -h`).")
         with step("Reckoning how long it will take"):
             following = _next(folder, made, found)
         new_bot.finish(part, folder, fits, _repeated(name, files, gathered))
@@ -215,18 +227,18 @@ def _repeated(name: str, files: Sequence[Path], gathered: Gathered) -> str:
 
 
 def _next(folder: Path, bot: Bot, look: Look) -> str:
-    """What was written, and the two commands that follow."""
+    """What was written, and the commands that follow."""
     from training.runs import nano
 
     took = ""
     if bot.model in nano.INSTEAD:
         size = sum(map(len, look.sample)) / len(look.sample) * look.texts
         took = f"   # about {nano.minutes(bot.model, size)} to fine-tune here without a GPU"
-    return "\n".join(
-        [
-            f"Written: {folder / 'bot.toml'} and {folder / 'corpus.txt'}; git does not see them.",
-            "Next:",
-            f"  deepproverbs run --bot {shlex.quote(str(folder))} --setup{took}",
-            f"  deepproverbs post --pool {shlex.quote(bot.pool)} --dry-run",
-        ]
+    ours = shlex.quote(str(folder))
+    written = f"Written: {folder / 'bot.toml'} and {folder / 'corpus.txt'}; git does not see them."
+    commands = next_steps(
+        f"deepproverbs run --bot {ours} --setup{took}",
+        f"deepproverbs review --bot {ours}   # read the texts: keep, drop or edit each",
+        f"deepproverbs post --pool {shlex.quote(bot.pool)} --dry-run",
     )
+    return f"{written}\n{commands}"

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from training.cli.command import FIRST, command, json_option, option
-from training.cli.console import result
+from training.cli.console import next_steps, result
 from training.cli.fill import show_added
 from training.cli.options import (
     JUDGED,
@@ -116,4 +116,4 @@ def demo(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
     result("\nPosted dry, through the function's own code:")
     result("  " + indented(post_once(str(folder / "pool"), None, "demo", dry_run=True)["text"], 2))
     result(f"\nDone in {time.monotonic() - started:.0f} s. The pool: {folder / 'pool'}")
-    say("Next, a bot of your own texts: deepproverbs new my-posts.txt")
+    say(next_steps("deepproverbs new my-posts.txt   # a bot of your own texts"))

@@ -190,7 +190,7 @@ def check(run: Path) -> None:
         DeepproverbsError: one of them is damaged.
     """
     if not (run / "pool.jsonl").exists():
-        raise WrongUse(f"No pool.jsonl in {run}; `deepproverbs run` makes one.")
+        raise WrongUse(f"There are no texts in {run} yet; `deepproverbs run` writes some.")
     names = ("pool.jsonl", "verdicts.jsonl", "review.jsonl", "corpus.txt", "corpus.json", "metrics.jsonl")
     files = [run / name for name in names]
     Manifest(run).rely(*files, cure="`deepproverbs run` makes it again")

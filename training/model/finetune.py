@@ -270,7 +270,7 @@ def _show(event: Event, bar: progress.Bar, todo: TrainingArguments, measure: Mea
             bar.total = event.steps  # the end may be put off
             bar.update(event.step - bar.n)
             ended = event.step % todo.steps_per_epoch == 0
-            bar.set_postfix_str("trying it on texts it has not seen" if ended else "", refresh=ended)
+            bar.set_postfix_str("testing" if ended else "", refresh=ended)
         case Epoch(epoch=0):
             bar.set_postfix_str("")
             tell(f"  before: {measure.text(event.held_out)}")
@@ -281,6 +281,7 @@ def _show(event: Event, bar: progress.Bar, todo: TrainingArguments, measure: Mea
         case Trimmed() if event.rows < event.of:
             tell(f"  a step's softmax is over {event.rows:,} of the {event.of:,} tokens")
         case Resumed():
-            bar.say(f"  going on in epoch {event.epoch}, after its batch {event.batch}")
+            batch = f", after its batch {event.batch}" if event.batch else ""
+            bar.say(f"  going on in epoch {event.epoch}{batch}")
         case Interrupted():
             tell(f"  saved in epoch {event.epoch}, after its batch {event.batch}")

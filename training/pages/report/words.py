@@ -90,7 +90,7 @@ def _time(days: int) -> str:
 
 
 def _new(pool: dict[str, Any], unseen: dict[str, Any] | None) -> Answer:
-    share = f"{_percent(pool['novelty']['4'])} of all runs of four words stand in no text that it learnt from"
+    share = f"{_percent(pool['novelty']['4'])} of all four words in a row are in none of the texts that it learnt from"
     beside = f" ({_percent(unseen['novelty']['4'])} in texts of the corpus that it never saw)" if unseen else ""
     if unseen and pool["novelty"]["4"] < unseen["novelty"]["4"] - HARDLY:
         beside += ": it borrows more than people do"
