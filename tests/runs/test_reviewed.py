@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,21 @@ def decide(run: made.Run, *decisions: tuple[str, What] | tuple[str, What, str], 
             log.decide(text, what, *edited)
 
 
-def publish(run: made.Run, unread: bool = False, pool: Path | None = None) -> Published:
+def publish(
+    run: made.Run, unread: bool = False, pool: Path | None = None, meanwhile: Callable[[], object] = lambda: None
+) -> Published:
+    """`meanwhile`: what others do after the pool was read."""
     with open_decisions(run.folder, "anna") as log:
-        return reviewed.publish(run.folder, load(run.bot), str(pool or run.pool), log, unread)
+        publishing = reviewed.Publishing(run.folder, load(run.bot), str(pool or run.pool), log, unread)
+        meanwhile()
+        return publishing.publish()
+
+
+def post(run: made.Run, count: int) -> None:
+    """Let the first texts be posted."""
+    pool = Pool(open_store(str(run.pool)))
+    state, etag = pool.load()
+    assert pool.save(replace(state, next=count, seq=state.seq + 1), etag)
 
 
 def waiting(run: made.Run) -> list[str]:
@@ -94,13 +107,31 @@ def test_what_an_operator_has_withdrawn_stays_out(tmp_path: Path) -> None:
 def test_what_was_posted_is_too_late(tmp_path: Path) -> None:
     run = made.run(tmp_path)
     fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
-    pool = Pool(open_store(str(run.pool)))
-    state, etag = pool.load()
-    assert pool.save(replace(state, next=2, seq=state.seq + 1), etag)
+    post(run, 2)
     decide(run, (run.texts[0], "drop"), (run.texts[2], "drop"))
     done = publish(run)
     assert (done.late, done.withdrawn) == (1, 1)
     assert any("Too late" in sentence for sentence in reviewed.sentences(done, "pool"))
+
+
+@pytest.mark.parametrize("there", [0, 10])
+def test_what_others_do_while_it_is_published(tmp_path: Path, there: int) -> None:
+    """Another run may fill in what was just dropped, and a post may come: the pool is looked at after that."""
+    run = made.run(tmp_path)
+    records = [*jsonl.records(run.folder / "pool.jsonl")]
+    jsonl.write(tmp_path / "first.jsonl", records[:there])
+    if there:
+        fill.fill(tmp_path / "first.jsonl", str(run.pool), "run")
+
+    def others() -> None:
+        fill.fill(run.folder / "pool.jsonl", str(run.pool), "another run")
+        post(run, 2)
+
+    decide(run, (run.texts[0], "drop"), (run.texts[20], "drop"))
+    done = publish(run, meanwhile=others)
+    assert waiting(run) == [*run.texts[2:20], *run.texts[21:]] and (done.withdrawn, done.late) == (1, 1)
+    decide(run, (run.texts[20], "keep"))
+    assert publish(run).restored == 1, "and noted: it may come back"
 
 
 def test_an_edited_text_replaces_the_one_before_it(tmp_path: Path) -> None:
@@ -294,6 +325,18 @@ def test_what_was_dropped_comes_from_no_other_run(tmp_path: Path, capsys: pytest
     publish(other, unread=True, pool=one.pool)  # what nobody has read here cannot bring back c
     assert not {b, d} - {*waiting(one)} and not {c, made.NAMES[0]} & {*waiting(one)}
     assert {*fill.dropped(str(one.pool))} == {c, made.NAMES[0]}
+
+
+def test_who_takes_back_that_a_text_is_kept_drops_and_brings_back_nothing(tmp_path: Path) -> None:
+    """What another run's people have dropped stays out."""
+    one, other = (made.run(tmp_path / name, publish="after-review") for name in ("one", "other"))
+    decide(one, (one.texts[0], "drop"))
+    publish(one)
+    decide(other, (one.texts[0], "keep"))
+    with open_decisions(other.folder, "anna") as log:
+        assert log.undo()
+    publish(other, pool=one.pool)
+    assert fill.dropped(str(one.pool)) == [one.texts[0]]
 
 
 def test_an_edit_is_not_refused_for_what_it_replaces(tmp_path: Path) -> None:

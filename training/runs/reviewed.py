@@ -109,7 +109,8 @@ class Publishing:
         done, run, started = self.done, self.run, time.monotonic()
         approved = self.approved()
         done.approved = len(approved)
-        self._note_dropped(approved)  # before it looks into the pool, where another run may just be putting them
+        self._note_dropped(approved)
+        self.there.look_again()  # after that: another run may have put them there, and looks itself from now on
         self._withdraw({record["text"] for record in approved})
         if approved:
             jsonl.write(run / "approved.jsonl", approved)
@@ -167,7 +168,9 @@ class Publishing:
         """Have the pool remember what is not to come, from any run; and no longer what this run's people let come."""
         gone = {*self.decisions.gone()} - {record["text"] for record in approved}
         lines = [*self.decisions.lines.values()]  # others may decide meanwhile
-        spoken_of = {text for line in lines for text in (line.text, line.edited) if text}
+        # Who kept a text and took that back says nothing of it: another run's people may have dropped it.
+        said = [line for line in lines if line.decision in ("drop", "edit") or self.decisions.standing(line.id)]
+        spoken_of = {text for line in said for text in (line.text, line.edited) if text}
         fill.note_dropped(self.pool, gone, spoken_of - gone)
 
     def _withdraw(self, approved: Collection[str]) -> None:
