@@ -16,11 +16,14 @@ from moto import mock_aws
 from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
+from tests.helpers import reviewed as made
 from tests.helpers import tiny_run
 from tests.runs.test_damage import KINDS
 from training.cli import main as cli
 from training.common import jsonl
+from training.curate.decisions import open_decisions
 from training.runs import waiting
+from training.runs.workspace import Workspace
 
 
 class Reader:
@@ -201,3 +204,43 @@ def test_a_note_of_what_waits_that_is_damaged_is_told(
             note.unlink()
         assert at.job("refill") == 0 and waits(capsys.readouterr().out) >= tiny_run.COUNT
         assert note.read_bytes() == whole and at.outs() == 2, kind
+
+
+def fetched(run: made.Run, folder: Path) -> tuple[Workspace, list[str]]:
+    """A workspace where one new text set apart waits, and those that lie in the person's folder from before."""
+    work, apart = Workspace(str(folder / "work")), [*jsonl.records(run.folder / "review.jsonl")]
+    (folder / "read").mkdir()
+    jsonl.write(folder / "read" / "review.jsonl", apart)
+    jsonl.write(folder / "new.jsonl", [{**apart[0], "text": "The greeks went home."}])
+    work.put(folder / "new.jsonl", "out/new/review.jsonl")
+    work.put(run.folder / "pool.jsonl", "out/new/pool.jsonl")
+    waiting.note(work, "out/new", str(run.pool), "plain", "bot")
+    return work, [record["text"] for record in apart]
+
+
+def test_a_fetch_that_is_killed_loses_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work, before = fetched(made.run(tmp_path / "plain"), tmp_path)
+    found = waiting.look(work)
+    assert found
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jsonl, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            waiting.fetch(work, found, tmp_path / "read")
+    waiting.fetch(work, found, tmp_path / "read")
+    assert jsonl_texts(tmp_path / "read" / "review.jsonl") == [*before, "The greeks went home."]
+    assert sorted(path.name for path in (tmp_path / "read").iterdir()) == ["pool.jsonl", "review.jsonl"]
+
+
+def test_nothing_is_fetched_under_an_open_review(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = made.run(tmp_path / "plain")
+    work, before = fetched(run, tmp_path)
+    where = ["--work", work.url, "--bot", str(run.bot), "--run", str(tmp_path / "read")]
+    (tmp_path / "read").rename(tmp_path / "read-review")
+    with open_decisions(tmp_path / "read-review"):
+        assert cli.main(["job", "review", *where]) == 1
+    assert "Another review of" in capsys.readouterr().err
+    assert jsonl_texts(tmp_path / "read-review" / "review.jsonl") == before

@@ -27,7 +27,6 @@ from training.curate import fill
 from training.runs.workspace import Workspace
 
 FILE = "waiting.json"
-FETCHED = ("pool.jsonl", "review.jsonl")
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,9 @@ def _ids(work: Workspace, key: str) -> set[str]:
 
 def fetch(work: Workspace, what: Waiting, folder: Path) -> None:
     """Get the texts into a run's folder. Those set apart before, which were fetched here, stay."""
-    apart, there = folder / "review.jsonl", set(work.store.list(f"{what.out}/"))
-    before = list(jsonl.records(apart)) if apart.exists() else []
-    for name in FETCHED:
-        if f"{what.out}/{name}" in there:
-            work.get(f"{what.out}/{name}", folder, name)
-    new = list(jsonl.records(apart)) if apart.exists() else []
-    texts = {record["text"] for record in new}
+    work.get(f"{what.out}/pool.jsonl", folder, "pool.jsonl")
+    fetched = work.get(f"{what.out}/review.jsonl", folder, "fetched.jsonl")  # not over those that lie there
+    apart, new = folder / "review.jsonl", list(jsonl.records(fetched))
+    before, texts = jsonl.records(apart) if apart.exists() else (), {record["text"] for record in new}
     jsonl.write(apart, [*(record for record in before if record["text"] not in texts), *new])
+    fetched.unlink()
