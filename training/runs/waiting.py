@@ -12,12 +12,15 @@ fetches them and shows them.
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from post_tweet.store import Missing
+from post_tweet.pool import Pool
+from post_tweet.state import Batch, State
+from post_tweet.store import Missing, open_store
 
 from training.common import jsonl
 from training.common.errors import DeepproverbsError
@@ -83,9 +86,18 @@ def look(work: Workspace) -> Waiting | None:
             f"What waits in {work.url} cannot be read ({error}); delete {FILE} there: the next `deepproverbs job fill` "
             "or `job refill` writes it again."
         ) from error
-    known = {text_id(text) for text in fill.history(pool)}
+    there = fill.whole(pool)
+    known = {text_id(text) for text in there.dropped().values()}
+    known = known.union(*(_ids_of(pool, batch) for batch in there.load()[0].batches))
     left, count = len(chosen - known), len(apart - known)
     return Waiting(work.url, out, pool, bot, file, left, count, not chosen) if left or count else None
+
+
+@functools.lru_cache(64)
+def _ids_of(pool: str, batch: Batch) -> frozenset[str]:
+    """Of the texts of a batch, which never changes: `pool status --watch` fetches it once."""
+    records = Pool(open_store(pool)).records(State(batches=(batch,)))
+    return frozenset(text_id(record["text"]) for record in records if record["text"])
 
 
 def _ids(work: Workspace, key: str) -> set[str]:
