@@ -14,13 +14,15 @@ import boto3
 import pytest
 from moto import mock_aws
 from post_tweet.pool import Pool
-from post_tweet.store import open_store
+from post_tweet.store import DirectoryStore, open_store
 
 from tests.helpers import reviewed as made
 from tests.helpers import tiny_run
 from tests.runs.test_damage import KINDS
 from training.cli import main as cli
 from training.common import jsonl
+from training.common.text import text_id
+from training.curate import fill
 from training.curate.decisions import open_decisions
 from training.runs import waiting
 from training.runs.workspace import Workspace
@@ -179,7 +181,7 @@ def test_texts_set_apart_beside_others_are_told_of(
     said = capsys.readouterr().out
     assert "1 text waits in work/out/" in said and f"Added {tiny_run.COUNT} texts" in said
     assert at.read("y\n" * 5, command_in(said)) == 0 and len(at.texts()) == tiny_run.COUNT + 1
-    assert "1 texts to read" in capsys.readouterr().out, "not those of the pool"
+    assert "1 text to read" in capsys.readouterr().out, "not those of the pool"
     assert at.job("fill") == 0 and "wait" not in capsys.readouterr().out
     assert at.job("refill") == 0 and at.outs() == 2
 
@@ -244,3 +246,42 @@ def test_nothing_is_fetched_under_an_open_review(tmp_path: Path, capsys: pytest.
         assert cli.main(["job", "review", *where]) == 1
     assert "Another review of" in capsys.readouterr().err
     assert jsonl_texts(tmp_path / "read-review" / "review.jsonl") == before
+
+
+def test_filling_again_hides_no_refill_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = Reader(tmp_path, monkeypatch, "work", "pool")
+    assert at.job("fill") == 0
+    at.place("after-review")
+    capsys.readouterr()
+    assert at.job("refill") == 0
+    waits_then = waits(capsys.readouterr().out)
+    assert at.job("fill") == 0
+    said = capsys.readouterr().out
+    assert "The pool was chosen before" in said and waits(said) == waits_then > tiny_run.COUNT
+
+
+def test_the_pool_is_fetched_once_however_often_one_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made.run(tmp_path / "plain")
+    work, _ = fetched(run, tmp_path)
+    fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
+    read: list[str] = []
+    get = DirectoryStore.get
+
+    def noted(store: DirectoryStore, key: str) -> tuple[bytes, str]:
+        read.append(key)
+        return get(store, key)
+
+    monkeypatch.setattr(DirectoryStore, "get", noted)
+    for _ in range(3):
+        found = waiting.look(work)
+        assert found and (found.count, found.apart) == (0, 1)
+    assert sum(key.startswith("batches/") for key in read) == 1
+    Pool(open_store(str(run.pool))).drop({text_id("The greeks went home."): "The greeks went home."}, ())
+    assert waiting.look(work) is None
+    jsonl.write(tmp_path / "new.jsonl", jsonl.records(run.folder / "review.jsonl"))
+    work.put(tmp_path / "new.jsonl", "out/new/review.jsonl")
+    assert waiting.look(work)
+    fill.fill(tmp_path / "new.jsonl", str(run.pool), "review")
+    assert waiting.look(work) is None, "a batch that is new is read"
