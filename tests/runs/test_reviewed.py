@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from post_tweet.pool import Pool
 from post_tweet.store import open_store
 
 from tests.helpers import reviewed as made
+from tests.helpers import tiny_run
 from tests.helpers.sampling import quick_bot
 from training.cli.main import main
 from training.common import jsonl
@@ -349,3 +351,23 @@ def test_an_edit_is_not_refused_for_what_it_replaces(tmp_path: Path) -> None:
     decide(run, (text, "edit", text.title()))
     publish(run)
     assert waiting(run) == [text.title()] and fill.dropped(str(run.pool)) == []
+
+
+def test_a_run_whose_texts_were_all_set_apart_goes_on_once_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A language without lists, and a bot that publishes at once: pool.jsonl is empty, and is no reason to stop."""
+    tiny_run.prepare(monkeypatch, tmp_path)
+    bot = tiny_run.make(tmp_path)
+    bot.write_text(bot.read_text().replace("[filter]", '[filter]\nlanguage = "xh"'))
+    where = ["--bot", str(bot), "--run", str(tmp_path / "run"), "--pool", str(tmp_path / "pool")]
+    again = ["run", *where, "--model", str(tmp_path / "base")]
+    assert main(again) == 1 and "Every text of this run is to be read first" in capsys.readouterr().err
+    assert main(again) == 0 and "They come into the pool when you have read them" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 5 + "n\n" * 5))
+    assert main(["review", *where, "--terminal"]) == 0 and "Added 5 texts" in capsys.readouterr().out
+    assert main(again) == 1
+    said = capsys.readouterr()
+    assert "Every text of this run" in said.err and "Earlier texts of this run are in the pool" in said.out
+    apart = [record["text"] for record in jsonl.records(tmp_path / "run" / "review.jsonl")]
+    assert len(apart) == len({*apart}) > tiny_run.COUNT, "those of both rounds"

@@ -73,8 +73,10 @@ def check(run: Path) -> None:
 
 
 def held(run: Path, bot: Bot) -> bool:
-    """Do the texts of RUN/pool.jsonl wait for a person?"""
-    return bot.publish == "after-review" and "filled" not in Manifest(run).stages.get(STAGE, {})
+    """Do the texts of RUN/pool.jsonl wait for a person? Where all were set apart it holds none, and they do."""
+    path = run / POOL
+    reads = bot.publish == "after-review" or (path.exists() and not path.stat().st_size)
+    return reads and "filled" not in Manifest(run).stages.get(STAGE, {})
 
 
 class Publishing:
