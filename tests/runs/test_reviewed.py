@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from post_tweet.pool import Pool
+from post_tweet.state import Claim
 from post_tweet.store import open_store
 
 from tests.helpers import reviewed as made
@@ -27,6 +28,7 @@ from training.runs.anew import Known
 from training.runs.reviewed import Published
 from training.settings import load
 
+NOW = "2026-03-12T09:00:00+00:00"
 NEW = "The moon keeps no ledger of what it lent."
 
 
@@ -114,6 +116,19 @@ def test_what_was_posted_is_too_late(tmp_path: Path) -> None:
     done = publish(run)
     assert (done.late, done.withdrawn) == (1, 1)
     assert any("Too late" in sentence for sentence in reviewed.sentences(done, "pool"))
+
+
+def test_what_is_being_posted_is_too_late(tmp_path: Path) -> None:
+    """It is taken out nonetheless, for the post may fail, but nobody is told that it will not be posted."""
+    run = made.run(tmp_path)
+    fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
+    pool = Pool(open_store(str(run.pool)))
+    state, etag = pool.load()
+    claim = Claim("slot", "somebody", 0, run.texts[0], NOW, NOW, 1)
+    assert pool.save(replace(state, claim=claim, seq=state.seq + 1), etag)
+    decide(run, (run.texts[0], "drop"), (run.texts[1], "drop"))
+    done = publish(run)
+    assert (done.withdrawn, done.late) == (1, 1) and [*pool.load()[0].withdrawn] == [0, 1]
 
 
 @pytest.mark.parametrize("there", [0, 10])
