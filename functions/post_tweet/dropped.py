@@ -58,6 +58,17 @@ def change(store: Store, more: Mapping[str, str], back: Collection[str]) -> None
     raise Unreachable(f"{store.url}/{FILE} kept changing during {TRIES} tries; try again.")
 
 
+def mend(store: Store) -> None:
+    """Keep what can be read of a damaged file; a whole one stays. Raises Unreachable: somebody wrote meanwhile."""
+    data, etag = store.get(FILE)
+    found, wrong = salvaged(data)
+    if wrong:
+        try:
+            store.put_if(FILE, dump(found), etag)
+        except Conflict:
+            raise Unreachable(f"{store.url}/{FILE} was changed during the repair; run it again.") from None
+
+
 def dump(texts: Mapping[str, str]) -> bytes:
     """The file's bytes."""
     lines: list[dict[str, Any]] = [{"texts": len(texts)}, *({"id": id, "text": text} for id, text in texts.items())]

@@ -47,7 +47,8 @@ class Pool(FilledPool):
     """All that can be done with a pool."""
 
     def status(self) -> dict[str, Any]:
-        """What an owner wants to know, JSON-ready. Lists the batches and the records of posts, and reads none."""
+        """What an owner wants to know, JSON-ready. Lists the batches and the records of posts, and reads none; of what
+        people dropped it reads all."""
         posted_keys = self.post_keys()  # before the state: what was recorded by then is in it
         state, etag = self.load()
         damage, gone = look_over(self, state, posted_keys), 0

@@ -59,8 +59,8 @@ class Plan:
     files: list[tuple[Batch, bytes]] = field(default_factory=list)
     records: list[tuple[str, PostRecord]] = field(default_factory=list)
     """(key, what is written there), of posts that have no record or a damaged one."""
-    dropped: dict[str, str] | None = None
-    """What can be read of dropped.jsonl; None: it stays."""
+    dropped: bool = False
+    """Is dropped.jsonl damaged?"""
     given_up: PostRecord | None = None
     state: State | None = None
     """None: it stays."""
@@ -250,9 +250,9 @@ class Repair:
         try:
             dropped.read(self.pool.store)
         except PoolBroken:
-            plan.dropped = dropped.salvaged(self.pool.store.get(dropped.FILE)[0])[0]
+            plan.dropped, kept = True, dropped.salvaged(self.pool.store.get(dropped.FILE)[0])[0]
             plan.said.append(
-                f"{dropped.FILE} is damaged: {len(plan.dropped):,} of the texts that people dropped are kept; the "
+                f"{dropped.FILE} is damaged: {len(kept):,} of the texts that people dropped are kept; the "
                 "others may come again, unless their runs' reviews are published once more."
             )
 
@@ -331,8 +331,8 @@ def carry_out(pool: FilledPool, plan: Plan) -> None:
         pool.put_over(batch.key, data)
     for key, post in plan.records:
         pool.put_over(key, post.dump())
-    if plan.dropped is not None:
-        pool.put_over(dropped.FILE, dropped.dump(plan.dropped))
+    if plan.dropped:
+        dropped.mend(pool.store)
     if plan.state and not pool.save(plan.state, plan.etag):
         raise Unreachable(f"{pool.store.url} was changed during the repair; run it again.")
     if plan.given_up:

@@ -246,3 +246,16 @@ def test_where_a_person_reads_first_the_terminal_does_not_ask_whether(
     assert main(["review", *run.options(), "--terminal"]) == 0
     out = capsys.readouterr().out
     assert "7 texts to read; 0 read before." in out and "Read the" not in out and "2 approved, 5 refused." in out
+
+
+def test_an_edited_text_that_is_published_moves_none_behind_the_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the terminal: what waits to come in is to be read, however many edits are in the pool already."""
+    run = made.run(tmp_path, count=6, names=0, publish="after-review")
+    decide(run, (run.texts[0], "edit", NEW), (run.texts[1], "edit", "A quiet clerk waits for nobody at noon."))
+    publish(run)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n" * 4))
+    assert main(["review", *run.options(), "--terminal"]) == 0
+    out = capsys.readouterr().out
+    assert "4 texts to read; 2 read before." in out and "of the pool" not in out and shown(run, "open") == []

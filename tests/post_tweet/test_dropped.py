@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from post_tweet import dropped
-from post_tweet.errors import PoolBroken
+from post_tweet.errors import PoolBroken, Unreachable
 from post_tweet.pool import Pool
 from post_tweet.repair import Helper, Repair, carry_out
 from post_tweet.xtext import problems
@@ -100,3 +100,21 @@ def test_damage_is_noticed_and_what_can_be_read_is_kept() -> None:
         carry_out(pool, plan)
         assert pool.dropped() == kept and kept.items() <= of(*range(2, 9)).items()
         assert pool.verify() == [] and pool.append([SOME[0]], "run").already == 1
+
+
+def test_two_repairs_at_once() -> None:
+    """The later one writes nothing over what was dropped since the first."""
+    store = MemoryStore()
+    pool = Pool(store)
+    pool.append(SOME[:2], "run")
+    pool.drop(of(2, 3), ())
+    store.objects[dropped.FILE] = store.objects[dropped.FILE][:-1]
+    first, second = (Repair(pool, Helper(lambda text: text, problems), NOW).plan() for _ in range(2))
+    carry_out(pool, first)
+    pool.drop(of(4), ())
+    carry_out(pool, second)
+    assert pool.dropped() == of(2, 3, 4)
+    store.objects[dropped.FILE] = store.objects[dropped.FILE][:-1]
+    store.before[dropped.FILE] = lambda: carry_out(pool, first)
+    with pytest.raises(Unreachable, match="run it again"):
+        carry_out(pool, second)

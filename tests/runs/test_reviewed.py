@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from post_tweet.pool import Pool
+from post_tweet.state import Claim
 from post_tweet.store import open_store
 
 from tests.helpers import reviewed as made
+from tests.helpers import tiny_run
 from tests.helpers.sampling import quick_bot
 from training.cli.main import main
 from training.common import jsonl
@@ -24,6 +28,7 @@ from training.runs.anew import Known
 from training.runs.reviewed import Published
 from training.settings import load
 
+NOW = "2026-03-12T09:00:00+00:00"
 NEW = "The moon keeps no ledger of what it lent."
 
 
@@ -33,9 +38,21 @@ def decide(run: made.Run, *decisions: tuple[str, What] | tuple[str, What, str], 
             log.decide(text, what, *edited)
 
 
-def publish(run: made.Run, unread: bool = False, pool: Path | None = None) -> Published:
+def publish(
+    run: made.Run, unread: bool = False, pool: Path | None = None, meanwhile: Callable[[], object] = lambda: None
+) -> Published:
+    """`meanwhile`: what others do after the pool was read."""
     with open_decisions(run.folder, "anna") as log:
-        return reviewed.publish(run.folder, load(run.bot), str(pool or run.pool), log, unread)
+        publishing = reviewed.Publishing(run.folder, load(run.bot), str(pool or run.pool), log, unread)
+        meanwhile()
+        return publishing.publish()
+
+
+def post(run: made.Run, count: int) -> None:
+    """Let the first texts be posted."""
+    pool = Pool(open_store(str(run.pool)))
+    state, etag = pool.load()
+    assert pool.save(replace(state, next=count, seq=state.seq + 1), etag)
 
 
 def waiting(run: made.Run) -> list[str]:
@@ -94,13 +111,44 @@ def test_what_an_operator_has_withdrawn_stays_out(tmp_path: Path) -> None:
 def test_what_was_posted_is_too_late(tmp_path: Path) -> None:
     run = made.run(tmp_path)
     fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
-    pool = Pool(open_store(str(run.pool)))
-    state, etag = pool.load()
-    assert pool.save(replace(state, next=2, seq=state.seq + 1), etag)
+    post(run, 2)
     decide(run, (run.texts[0], "drop"), (run.texts[2], "drop"))
     done = publish(run)
     assert (done.late, done.withdrawn) == (1, 1)
     assert any("Too late" in sentence for sentence in reviewed.sentences(done, "pool"))
+
+
+def test_what_is_being_posted_is_too_late(tmp_path: Path) -> None:
+    """It is taken out nonetheless, for the post may fail, but nobody is told that it will not be posted."""
+    run = made.run(tmp_path)
+    fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
+    pool = Pool(open_store(str(run.pool)))
+    state, etag = pool.load()
+    claim = Claim("slot", "somebody", 0, run.texts[0], NOW, NOW, 1)
+    assert pool.save(replace(state, claim=claim, seq=state.seq + 1), etag)
+    decide(run, (run.texts[0], "drop"), (run.texts[1], "drop"))
+    done = publish(run)
+    assert (done.withdrawn, done.late) == (1, 1) and [*pool.load()[0].withdrawn] == [0, 1]
+
+
+@pytest.mark.parametrize("there", [0, 10])
+def test_what_others_do_while_it_is_published(tmp_path: Path, there: int) -> None:
+    """Another run may fill in what was just dropped, and a post may come: the pool is looked at after that."""
+    run = made.run(tmp_path)
+    records = [*jsonl.records(run.folder / "pool.jsonl")]
+    jsonl.write(tmp_path / "first.jsonl", records[:there])
+    if there:
+        fill.fill(tmp_path / "first.jsonl", str(run.pool), "run")
+
+    def others() -> None:
+        fill.fill(run.folder / "pool.jsonl", str(run.pool), "another run")
+        post(run, 2)
+
+    decide(run, (run.texts[0], "drop"), (run.texts[20], "drop"))
+    done = publish(run, meanwhile=others)
+    assert waiting(run) == [*run.texts[2:20], *run.texts[21:]] and (done.withdrawn, done.late) == (1, 1)
+    decide(run, (run.texts[20], "keep"))
+    assert publish(run).restored == 1, "and noted: it may come back"
 
 
 def test_an_edited_text_replaces_the_one_before_it(tmp_path: Path) -> None:
@@ -296,6 +344,18 @@ def test_what_was_dropped_comes_from_no_other_run(tmp_path: Path, capsys: pytest
     assert {*fill.dropped(str(one.pool))} == {c, made.NAMES[0]}
 
 
+def test_who_takes_back_that_a_text_is_kept_drops_and_brings_back_nothing(tmp_path: Path) -> None:
+    """What another run's people have dropped stays out."""
+    one, other = (made.run(tmp_path / name, publish="after-review") for name in ("one", "other"))
+    decide(one, (one.texts[0], "drop"))
+    publish(one)
+    decide(other, (one.texts[0], "keep"))
+    with open_decisions(other.folder, "anna") as log:
+        assert log.undo()
+    publish(other, pool=one.pool)
+    assert fill.dropped(str(one.pool)) == [one.texts[0]]
+
+
 def test_an_edit_is_not_refused_for_what_it_replaces(tmp_path: Path) -> None:
     """Its id may be the original's, which was dropped: a text that is to come is not one that is not."""
     run = made.run(tmp_path, publish="after-review")
@@ -306,3 +366,23 @@ def test_an_edit_is_not_refused_for_what_it_replaces(tmp_path: Path) -> None:
     decide(run, (text, "edit", text.title()))
     publish(run)
     assert waiting(run) == [text.title()] and fill.dropped(str(run.pool)) == []
+
+
+def test_a_run_whose_texts_were_all_set_apart_goes_on_once_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A language without lists, and a bot that publishes at once: pool.jsonl is empty, and is no reason to stop."""
+    tiny_run.prepare(monkeypatch, tmp_path)
+    bot = tiny_run.make(tmp_path)
+    bot.write_text(bot.read_text().replace("[filter]", '[filter]\nlanguage = "xh"'))
+    where = ["--bot", str(bot), "--run", str(tmp_path / "run"), "--pool", str(tmp_path / "pool")]
+    again = ["run", *where, "--model", str(tmp_path / "base")]
+    assert main(again) == 1 and "Every text of this run is to be read first" in capsys.readouterr().err
+    assert main(again) == 0 and "They come into the pool when you have read them" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n" * 5 + "n\n" * 5))
+    assert main(["review", *where, "--terminal"]) == 0 and "Added 5 texts" in capsys.readouterr().out
+    assert main(again) == 1
+    said = capsys.readouterr()
+    assert "Every text of this run" in said.err and "Earlier texts of this run are in the pool" in said.out
+    apart = [record["text"] for record in jsonl.records(tmp_path / "run" / "review.jsonl")]
+    assert len(apart) == len({*apart}) > tiny_run.COUNT, "those of both rounds"

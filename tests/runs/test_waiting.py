@@ -14,13 +14,18 @@ import boto3
 import pytest
 from moto import mock_aws
 from post_tweet.pool import Pool
-from post_tweet.store import open_store
+from post_tweet.store import DirectoryStore, open_store
 
+from tests.helpers import reviewed as made
 from tests.helpers import tiny_run
 from tests.runs.test_damage import KINDS
 from training.cli import main as cli
 from training.common import jsonl
+from training.common.text import text_id
+from training.curate import fill
+from training.curate.decisions import open_decisions
 from training.runs import waiting
+from training.runs.workspace import Workspace
 
 
 class Reader:
@@ -176,7 +181,7 @@ def test_texts_set_apart_beside_others_are_told_of(
     said = capsys.readouterr().out
     assert "1 text waits in work/out/" in said and f"Added {tiny_run.COUNT} texts" in said
     assert at.read("y\n" * 5, command_in(said)) == 0 and len(at.texts()) == tiny_run.COUNT + 1
-    assert "1 texts to read" in capsys.readouterr().out, "not those of the pool"
+    assert "1 text to read" in capsys.readouterr().out, "not those of the pool"
     assert at.job("fill") == 0 and "wait" not in capsys.readouterr().out
     assert at.job("refill") == 0 and at.outs() == 2
 
@@ -201,3 +206,82 @@ def test_a_note_of_what_waits_that_is_damaged_is_told(
             note.unlink()
         assert at.job("refill") == 0 and waits(capsys.readouterr().out) >= tiny_run.COUNT
         assert note.read_bytes() == whole and at.outs() == 2, kind
+
+
+def fetched(run: made.Run, folder: Path) -> tuple[Workspace, list[str]]:
+    """A workspace where one new text set apart waits, and those that lie in the person's folder from before."""
+    work, apart = Workspace(str(folder / "work")), [*jsonl.records(run.folder / "review.jsonl")]
+    (folder / "read").mkdir()
+    jsonl.write(folder / "read" / "review.jsonl", apart)
+    jsonl.write(folder / "new.jsonl", [{**apart[0], "text": "The greeks went home."}])
+    work.put(folder / "new.jsonl", "out/new/review.jsonl")
+    work.put(run.folder / "pool.jsonl", "out/new/pool.jsonl")
+    waiting.note(work, "out/new", str(run.pool), "plain", "bot")
+    return work, [record["text"] for record in apart]
+
+
+def test_a_fetch_that_is_killed_loses_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work, before = fetched(made.run(tmp_path / "plain"), tmp_path)
+    found = waiting.look(work)
+    assert found
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jsonl, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            waiting.fetch(work, found, tmp_path / "read")
+    waiting.fetch(work, found, tmp_path / "read")
+    assert jsonl_texts(tmp_path / "read" / "review.jsonl") == [*before, "The greeks went home."]
+    assert sorted(path.name for path in (tmp_path / "read").iterdir()) == ["pool.jsonl", "review.jsonl"]
+
+
+def test_nothing_is_fetched_under_an_open_review(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = made.run(tmp_path / "plain")
+    work, before = fetched(run, tmp_path)
+    where = ["--work", work.url, "--bot", str(run.bot), "--run", str(tmp_path / "read")]
+    (tmp_path / "read").rename(tmp_path / "read-review")
+    with open_decisions(tmp_path / "read-review"):
+        assert cli.main(["job", "review", *where]) == 1
+    assert "Another review of" in capsys.readouterr().err
+    assert jsonl_texts(tmp_path / "read-review" / "review.jsonl") == before
+
+
+def test_filling_again_hides_no_refill_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = Reader(tmp_path, monkeypatch, "work", "pool")
+    assert at.job("fill") == 0
+    at.place("after-review")
+    capsys.readouterr()
+    assert at.job("refill") == 0
+    waits_then = waits(capsys.readouterr().out)
+    assert at.job("fill") == 0
+    said = capsys.readouterr().out
+    assert "The pool was chosen before" in said and waits(said) == waits_then > tiny_run.COUNT
+
+
+def test_the_pool_is_fetched_once_however_often_one_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made.run(tmp_path / "plain")
+    work, _ = fetched(run, tmp_path)
+    fill.fill(run.folder / "pool.jsonl", str(run.pool), "run")
+    read: list[str] = []
+    get = DirectoryStore.get
+
+    def noted(store: DirectoryStore, key: str) -> tuple[bytes, str]:
+        read.append(key)
+        return get(store, key)
+
+    monkeypatch.setattr(DirectoryStore, "get", noted)
+    for _ in range(3):
+        found = waiting.look(work)
+        assert found and (found.count, found.apart) == (0, 1)
+    assert sum(key.startswith("batches/") for key in read) == 1
+    Pool(open_store(str(run.pool))).drop({text_id("The greeks went home."): "The greeks went home."}, ())
+    assert waiting.look(work) is None
+    jsonl.write(tmp_path / "new.jsonl", jsonl.records(run.folder / "review.jsonl"))
+    work.put(tmp_path / "new.jsonl", "out/new/review.jsonl")
+    assert waiting.look(work)
+    fill.fill(tmp_path / "new.jsonl", str(run.pool), "review")
+    assert waiting.look(work) is None, "a batch that is new is read"

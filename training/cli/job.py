@@ -200,6 +200,7 @@ def review(work: str, bot: Path, run: Path | None, terminal: bool, no_browser: b
 
     $ deepproverbs job review --work s3://my-bucket/work --bot data/mybot
     """
+    from training.curate.decisions import open_decisions
     from training.runs import waiting
     from training.runs.workspace import Workspace
 
@@ -210,7 +211,7 @@ def review(work: str, bot: Path, run: Path | None, terminal: bool, no_browser: b
         return
     if left.bot != (name := load_bot(bot).name):
         raise WrongUse(f"What waits in {work} is of the bot {left.bot}, not {name}; name its folder with --bot.")
-    with locked(folder):
+    with locked(folder), open_decisions(folder):  # no review is open that would publish what it has not shown
         waiting.fetch(place, left, folder)
     say(f"Fetched into {folder}; what is kept goes into {left.pool}.")
     given().update(pool=left.pool, **({"publish": "after-review"} if left.count else {}))

@@ -132,8 +132,8 @@ class Reviewed:
         with closing(self.desk(decisions)) as desk:
             numbers = desk.window(Asked("all", count=len(desk.texts))).texts
             records = [{**desk.record(n), **desk.known(n)} for n in numbers]
-        held = reviewed.held(self.run, self.bot)
-        first = sum("names" in record or (held and not record["fate"]) for record in records)
+            held = reviewed.held(self.run, self.bot)
+            first = int((desk.source[numbers] <= held).sum())  # set apart, and, if held, not in the pool yet
         review(records, decisions, sys.stdin, result, objection, first)
         self.publish(decisions)
 

@@ -92,10 +92,15 @@ def filled(url: str) -> list[str]:
     Raises:
         PoolBroken: the pool is damaged: it would take no new text.
     """
+    return [record["text"] for record in whole(url).records() if record["text"]]
+
+
+def whole(url: str) -> Pool:
+    """The pool. Raises PoolBroken: it is damaged."""
     pool = Pool(open_store(url))
     if damage := pool.status()["damage"]:
         raise PoolBroken(f"{url}: {' '.join(damage)}")
-    return [record["text"] for record in pool.records() if record["text"]]
+    return pool
 
 
 def dropped(url: str) -> list[str]:

@@ -7,7 +7,7 @@ Out: the fate of a text; the counts of what waits to be published; the texts of 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,15 +39,24 @@ class InPool:
 
     def __init__(self, url: str, reviews: str = "", see: See = lambda *_: None) -> None:
         self.pool = Pool(open_store(url)) if url else None
-        self.reviews, self.state = reviews, State()
+        self.reviews, self.see, self.state = reviews, see, State()
         self.index: dict[str, int] = {}
         """Text → number, in the order in which they are posted."""
-        if self.pool:
-            self.state = self.pool.load()[0]
-            for number, record in enumerate(self.pool.records(self.state)):
-                if record["text"]:
-                    self.index[record["text"]] = number
-                    see(number, record)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Read what others have done since: what was posted and withdrawn, and batches that are new."""
+        if not self.pool:
+            return
+        state, known = self.pool.load()[0], len(self.state.batches)
+        if state.batches[:known] != self.state.batches:  # it was repaired
+            self.index, known = {}, 0
+        first, new = sum(batch.count for batch in state.batches[:known]), replace(state, batches=state.batches[known:])
+        for number, record in enumerate(self.pool.records(new), first):
+            if record["text"]:
+                self.index[record["text"]] = number
+                self.see(number, record)
+        self.state = state
 
     def fate(self, text: str) -> Fate:
         number = self.index.get(text)

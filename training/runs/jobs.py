@@ -207,8 +207,9 @@ def total(bot: Bot) -> int:
 def pool(bot: Bot, folder: Path, work: Workspace, say: Say) -> Path:
     """Filter all shards into one pool.jsonl, drawing more if too few texts pass. Nothing repeats a text of the pool in
     the store. waiting.json then tells where the texts are that a person reads first. Empty: those are all of them."""
-    out, texts = _chosen(bot, folder, work, say)
-    waiting.note(work, out, bot.pool, bot.name, placed_at(folder))
+    out, texts, before = _chosen(bot, folder, work, say)
+    if not (before and _waits(bot, work)):  # a refill's may wait now, and are not to be forgotten
+        waiting.note(work, out, bot.pool, bot.name, placed_at(folder))
     return texts
 
 
@@ -218,8 +219,8 @@ def placed_at(folder: Path) -> str:
     return str(note_of(path.read_bytes()).get("bot", "")) if path.exists() else ""
 
 
-def _chosen(bot: Bot, folder: Path, work: Workspace, say: Say) -> tuple[str, Path]:
-    """(the folder of the workspace, pool.jsonl here)"""
+def _chosen(bot: Bot, folder: Path, work: Workspace, say: Say) -> tuple[str, Path, bool]:
+    """(the folder of the workspace, pool.jsonl here, was it chosen before?)"""
     model = fetch_model(work, folder, say)
     settings = [Candidates(folder, model, bot.sample).key, plain(bot.filter), bot.count, bot.sample.budget, bot.pool]
     out = f"out/{key_of(settings, folder / 'corpus.txt', *bot.reference_files)}"
@@ -229,7 +230,7 @@ def _chosen(bot: Bot, folder: Path, work: Workspace, say: Say) -> tuple[str, Pat
         if f"{out}/{CHOSEN}" not in there or _is_chosen(work.store.get(f"{out}/{CHOSEN}")[0], before):
             more = "" if bot.publish == "after-review" else "; `deepproverbs job refill` adds more texts"
             say(f"The pool was chosen before, {work.url}/{out}{more}.")
-            return out, before
+            return out, before, True
         say(f"{work.url}/{out}/pool.jsonl is not what was chosen: it is chosen again.")
     shards.merge(bot, folder, model, work.store, say)
     base = folder / "base"
@@ -240,7 +241,7 @@ def _chosen(bot: Bot, folder: Path, work: Workspace, say: Say) -> tuple[str, Pat
     write_note(folder / CHOSEN, {"pool": digest(made)})
     for path in (folder / "verdicts.jsonl", folder / "review.jsonl", folder / CHOSEN, made):
         work.put(path, f"{out}/{path.name}")  # for people, and for this job if it is ended before the texts are in
-    return out, made
+    return out, made, False
 
 
 def _is_chosen(note: bytes, pool: Path) -> bool:

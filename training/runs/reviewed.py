@@ -48,7 +48,7 @@ class Published:
     """Texts taken out of the pool, as they were dropped or edited, or no decision stands for them any more."""
     restored: int = 0
     late: int = 0
-    """Dropped or edited texts that the pool has already posted, or passed."""
+    """Dropped or edited texts that the pool has already posted or passed, or is posting at this moment."""
     refused: list[tuple[str, Objection]] = field(default_factory=list)
     conflicts: int = 0
     waiting: int = 0
@@ -73,8 +73,10 @@ def check(run: Path) -> None:
 
 
 def held(run: Path, bot: Bot) -> bool:
-    """Do the texts of RUN/pool.jsonl wait for a person?"""
-    return bot.publish == "after-review" and "filled" not in Manifest(run).stages.get(STAGE, {})
+    """Do the texts of RUN/pool.jsonl wait for a person? Where all were set apart it holds none, and they do."""
+    path = run / POOL
+    reads = bot.publish == "after-review" or (path.exists() and not path.stat().st_size)
+    return reads and "filled" not in Manifest(run).stages.get(STAGE, {})
 
 
 class Publishing:
@@ -109,7 +111,8 @@ class Publishing:
         done, run, started = self.done, self.run, time.monotonic()
         approved = self.approved()
         done.approved = len(approved)
-        self._note_dropped(approved)  # before it looks into the pool, where another run may just be putting them
+        self._note_dropped(approved)
+        self.there.look_again()  # after that: another run may have put them there, and looks itself from now on
         self._withdraw({record["text"] for record in approved})
         if approved:
             jsonl.write(run / "approved.jsonl", approved)
@@ -167,7 +170,9 @@ class Publishing:
         """Have the pool remember what is not to come, from any run; and no longer what this run's people let come."""
         gone = {*self.decisions.gone()} - {record["text"] for record in approved}
         lines = [*self.decisions.lines.values()]  # others may decide meanwhile
-        spoken_of = {text for line in lines for text in (line.text, line.edited) if text}
+        # Who kept a text and took that back says nothing of it: another run's people may have dropped it.
+        said = [line for line in lines if line.decision in ("drop", "edit") or self.decisions.standing(line.id)]
+        spoken_of = {text for line in said for text in (line.text, line.edited) if text}
         fill.note_dropped(self.pool, gone, spoken_of - gone)
 
     def _withdraw(self, approved: Collection[str]) -> None:
@@ -180,14 +185,16 @@ class Publishing:
         out = [at[text] for text in gone if text in at]
         new = [index for index in out if index >= state.next and index not in state.withdrawn]
         late = [at[text] for text in self.decisions.gone() if text in at and text in gone]
-        self.done.late = sum(index < state.next and index not in state.withdrawn for index in late)
+        self.done.late = sum(there.fate_of(index) == "past" and index not in state.withdrawn for index in late)
         back = [at[text] for text in before if text not in gone and text in at]
         texts = {index: text for text, index in at.items()}
         ours = {*(text for text in before if text in gone), *(texts[index] for index in new)}
         noted = ours | set(before)
         if noted != set(before):  # first, so that a crash forgets none
             _note_withdrawn(self.run, self.pool, noted)
-        self.done.withdrawn = pool.withdraw(new) if new else 0
+        if posting := [index for index in new if there.fate_of(index) == "past"]:
+            pool.withdraw(posting)  # the post may fail
+        self.done.withdrawn = pool.withdraw({*new} - {*posting}) if new else 0
         self.done.restored = pool.restore(back).restored if back else 0
         if ours != noted:
             _note_withdrawn(self.run, self.pool, ours)
@@ -251,7 +258,8 @@ def sentences(done: Published, pool: str, on_page: bool = False) -> Iterator[str
     if done.restored:
         yield f"{some(done.restored)} may be posted from {pool} again."
     if done.late:
-        yield f"Too late for {some(done.late)} of {pool} that you dropped or edited: posted already, or passed over."
+        what = f"{some(done.late)} of {pool} that you dropped or edited"
+        yield f"Too late for {what}: posted already, at this moment, or passed over."
     for text, objection in done.refused:
         yield f"Not published: {text!r}. {objection} Edit it{'' if on_page else ' in `deepproverbs review`'}."
     if done.conflicts:

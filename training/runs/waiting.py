@@ -12,12 +12,15 @@ fetches them and shows them.
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from post_tweet.store import Missing
+from post_tweet.pool import Pool
+from post_tweet.state import Batch, State
+from post_tweet.store import Missing, open_store
 
 from training.common import jsonl
 from training.common.errors import DeepproverbsError
@@ -27,7 +30,6 @@ from training.curate import fill
 from training.runs.workspace import Workspace
 
 FILE = "waiting.json"
-FETCHED = ("pool.jsonl", "review.jsonl")
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,18 @@ def look(work: Workspace) -> Waiting | None:
             f"What waits in {work.url} cannot be read ({error}); delete {FILE} there: the next `deepproverbs job fill` "
             "or `job refill` writes it again."
         ) from error
-    known = {text_id(text) for text in fill.history(pool)}
+    there = fill.whole(pool)
+    known = {text_id(text) for text in there.dropped().values()}
+    known = known.union(*(_ids_of(pool, batch) for batch in there.load()[0].batches))
     left, count = len(chosen - known), len(apart - known)
     return Waiting(work.url, out, pool, bot, file, left, count, not chosen) if left or count else None
+
+
+@functools.lru_cache(64)
+def _ids_of(pool: str, batch: Batch) -> frozenset[str]:
+    """Of the texts of a batch, which never changes: `pool status --watch` fetches it once."""
+    records = Pool(open_store(pool)).records(State(batches=(batch,)))
+    return frozenset(text_id(record["text"]) for record in records if record["text"])
 
 
 def _ids(work: Workspace, key: str) -> set[str]:
@@ -95,11 +106,9 @@ def _ids(work: Workspace, key: str) -> set[str]:
 
 def fetch(work: Workspace, what: Waiting, folder: Path) -> None:
     """Get the texts into a run's folder. Those set apart before, which were fetched here, stay."""
-    apart, there = folder / "review.jsonl", set(work.store.list(f"{what.out}/"))
-    before = list(jsonl.records(apart)) if apart.exists() else []
-    for name in FETCHED:
-        if f"{what.out}/{name}" in there:
-            work.get(f"{what.out}/{name}", folder, name)
-    new = list(jsonl.records(apart)) if apart.exists() else []
-    texts = {record["text"] for record in new}
+    work.get(f"{what.out}/pool.jsonl", folder, "pool.jsonl")
+    fetched = work.get(f"{what.out}/review.jsonl", folder, "fetched.jsonl")  # not over those that lie there
+    apart, new = folder / "review.jsonl", list(jsonl.records(fetched))
+    before, texts = jsonl.records(apart) if apart.exists() else (), {record["text"] for record in new}
     jsonl.write(apart, [*(record for record in before if record["text"] not in texts), *new])
+    fetched.unlink()
