@@ -70,18 +70,23 @@ def _named(words: Sequence[Path], asks: bool) -> tuple[str, list[Path]]:
     from training.runs import new_bot
 
     first, *others = words
+    if str(first) != "-" and first.suffix and not first.exists():
+        raise WrongUse(
+            f"There is no file {first}; correct it, or give a name of letters, digits and - first: "
+            "`deepproverbs new NAME FILE…`."
+        )
     if others and (new_bot.is_name(str(first)) or not first.is_file()):
         return str(first), others
     if not first.exists():
         call = shlex.join(["deepproverbs", "new", str(first)])
         why = f"give the name first: `deepproverbs new NAME {first}`" if str(first) == "-" else f"`{call} FILE…`"
         raise WrongUse(f"Name the bot and the files that hold your texts: {why}.")
-    name = new_bot.name_like(first.stem)
+    name = new_bot.name_of(first)
     if asks:
         return str(click.prompt("What should the bot be called?", default=name or None)), list(words)
     call = shlex.join(["deepproverbs", "new", "NAME", str(first)])
     if not name:
-        raise WrongUse(f"No name can be made of {first.name!r}; say one: `{call}`.")
+        raise WrongUse(f"No name can be made of {first.name!r}; give one: `{call}`.")
     say(f"The bot is called {name}, after {first.name}; `{call}` gives it another name.\n")
     return name, list(words)
 

@@ -16,9 +16,10 @@ LOOKED_AT, EVERY = 20_000, 101
 _MARKUP = re.compile(r"</?[a-zA-Z][^>]{0,40}>|\*\*|\]\(|\\n|&(?:#\d+|#x[0-9a-fA-F]+|[A-Za-z]{2,8});")
 _PLACEHOLDER = re.compile(
     r"\{\s*(?:\w[\w .:-]{0,30})?\s*\}|(?<![\w%])%(?:\(\w+\)|\d\$)?[sd]\b|\[[A-Z][A-Z0-9_ -]{1,30}\]"
-    r"|<[A-Z][A-Z0-9_ -]*>|(?<!\w)#\w+#|__\w+?__|(?<!_)_{3,}"
+    r"|<[A-Z][A-Z0-9_ -]*>|(?<!\w)#[a-z][A-Za-z0-9_.]*#(?!\w)|__[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*__|(?<![\w^>;=~-])_{3,}"
 )
-"""{L}, {name}, {{name}}, ${name}, %s, %(name)s, [NAME], <NAME>, #animal#, __NAME__, and a blank: ____."""
+"""{L}, {name}, {{name}}, ${name}, %s, %(name)s, [NAME], <NAME>, #animal#, __NAME__, and a blank: ____. Not -___-, nor
+#one#two and Weibo's #...#, which are hashtags."""
 _LINK = re.compile(r"https?://|\bt\.co/|\bwww\.")
 _OPENINGS = 50_000
 

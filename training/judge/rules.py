@@ -54,10 +54,14 @@ _JOINS_NOTHING = re.compile("(?:^|\\s)[\u200c\u200d]|[\u2190-\u2bff\ufe0f\U0001f
 
 
 def emoji_in(text: str) -> frozenset[str]:
-    """Its emoji and other symbols; a skin's colour is none."""
+    """Its emoji and other symbols; a skin's colour is none, and a flag is one, not its two letters."""
     if text.isascii():
         return frozenset()
-    return frozenset(c for c in set(text) if is_emoji(c) and not "\U0001f3fb" <= c <= "\U0001f3ff")
+    return frozenset(c for c in set(text) if is_emoji(c) and not _PART.match(c)) | frozenset(_FLAG.findall(text))
+
+
+_PART = re.compile("[\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
+_FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{1,2}")
 
 
 def emoji_of(corpus: Sequence[str]) -> frozenset[str] | None:
