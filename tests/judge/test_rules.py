@@ -248,8 +248,8 @@ def test_each_rule_can_be_skipped_and_own_ones_asked(tmp_path: Path) -> None:
         ("", "yours.py:f", "no such file there"),
         ("x = 1", "mine.py:f", "has no function 'f'"),
         ("1/0", "mine.py:f", "does not load: ZeroDivisionError"),
-        ("def kept(text):\n    return None", "mine.py:kept", "has the name of a rule or verdict that exists"),
-        ("def copied_run(text):\n    return None", "mine.py:copied_run", "has the name of a rule"),
+        ("def kept(text):\n    return None", "mine.py:kept", "has the name of an existing rule or verdict"),
+        ("def copied_run(text):\n    return None", "mine.py:copied_run", "has the name of an existing rule"),
         ("def f(text):\n    return text[100]", "mine.py:f", r"failed on 'a wise son': IndexError"),
     ],
 )

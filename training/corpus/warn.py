@@ -29,8 +29,8 @@ LIMITS: dict[str, tuple[float, str, str]] = {
              "nothing to keep"),
     "script": (0.05, "are in another script than the rest", "take them out if the bot should speak one language"),
     "markup": (0.01, "hold markup (<tag>, **, ](, \\n, &amp;)", "take it out, or the bot learns to write it"),
-    "placeholders": (0.0, PLACEHOLDERS, "the bot learns to write it as it stands: write what it stands for, or "
-                     "take these texts out"),
+    "placeholders": (0.0, PLACEHOLDERS, "the bot would write it as it is: put in what belongs there, or take "
+                     "these texts out"),
     "links": (0.2, "begin with an @name or hold a link", "[corpus] links and mentions say whether these stay"),
     "wrapped": (0.3, "end in the middle of a sentence that the next goes on with",
                 "lines were wrapped: put blank lines between the texts, or say --form paragraphs"),
