@@ -197,8 +197,8 @@ def test_a_bar_that_ends_in_another_thread_leaves_no_closed_pipe_to_signals() ->
 
 
 def test_a_beat_that_fails_does_not_fail_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    died, heard = threading.Event(), []
-    monkeypatch.setattr(threading, "excepthook", lambda what: (heard.append(what.exc_type), died.set()))
+    heard: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda what: heard.append(what.exc_type))
 
     def fails() -> None:
         raise RuntimeError("a bar of somebody else's")
@@ -206,7 +206,6 @@ def test_a_beat_that_fails_does_not_fail_the_work(monkeypatch: pytest.MonkeyPatc
     before = set(threading.enumerate())
     pulse.add(fails, say)
     (thread,) = set(threading.enumerate()) - before
-    assert died.wait(60)
     thread.join()
     pulse.remove(fails)
     assert heard == [RuntimeError]
