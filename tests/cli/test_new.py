@@ -26,6 +26,7 @@ from training.judge import rates
 from training.judge.judge import Judge, Reference
 from training.judge.rules import PASSED
 from training.runs.fit import NEVER, apply, fit
+from training.runs.new_bot import name_of
 from training.sample.candidates import Candidate
 from training.settings import Bot, FilterSettings, find
 
@@ -293,6 +294,28 @@ def test_without_a_name_it_is_called_as_its_file(capsys: pytest.CaptureFixture[s
     assert main(["new", "my 2 posts.txt", "alike.txt", "--yes"]) == 2 and "is there already" in capsys.readouterr().err
     Path("2024.txt").write_text(Path("alike.txt").read_text(encoding="utf-8"), encoding="utf-8")
     assert main(["new", "2024.txt", "--yes"]) == 2 and "`deepproverbs new NAME 2024.txt`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("Städte.txt", "Stadte"), ("naïve café.txt", "naive-cafe"), ("posts.tar.gz", "posts"), ("my.own.csv", "my-own")],
+)
+def test_the_name_nearest_to_a_file_s(file: str, name: str) -> None:
+    assert name_of(Path(file)) == name
+
+
+def test_of_a_folder_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path("archive").resolve()
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    assert name_of(Path(".")) == "archive"
+
+
+@pytest.mark.parametrize("more", [[], ["few.txt"]])
+def test_a_file_that_is_not_there_is_no_name(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    write("few")
+    assert main(["new", "my-post.txt", *more, "--yes"]) == 2
+    assert capsys.readouterr().err.startswith("deepproverbs: There is no file my-post.txt; correct it, or")
 
 
 @pytest.mark.parametrize(("answer", "name"), [("\n", "few"), ("other\n", "other")])

@@ -219,7 +219,7 @@ def test_what_a_stranger_would_miss_is_said(odd: Path, capsys: pytest.CaptureFix
 
     assert told("--pool", "pool", "--at", "09:00") == []
     assert told("--pool", "pool") == [
-        "No time was given, so it is 09:00 by this machine's clock; --at HH:MM chooses others, one --at for each."
+        "No time was given, so it is 09:00 by this machine's clock; --at HH:MM sets another, and may be repeated."
     ]
     (line,) = told("--pool", "nowhere", "--at", "09:00")
     assert (

@@ -171,8 +171,66 @@ def test_nothing_is_left_behind() -> None:
     with step("one"):
         pass
     assert signal.set_wakeup_fd(-1) == mine[1], "somebody else's stays"
+    with step("one"):
+        signal.set_wakeup_fd(-1)
+        with step("two"):
+            signal.set_wakeup_fd(mine[1])
+    assert signal.set_wakeup_fd(-1) == mine[1], "also what came later"
     for end in mine:
         os.close(end)
+
+
+def test_a_bar_that_ends_in_another_thread_leaves_no_closed_pipe_to_signals() -> None:
+    pulse.add(object, say)  # here
+    thread = threading.Thread(target=pulse.remove, args=(object,))
+    thread.start()
+    thread.join()
+    end = signal.set_wakeup_fd(-1)
+    assert end != -1, "only the main thread may take it back"
+    os.fstat(end)  # still ours: a byte of a signal would go into whatever file took its number
+    signal.set_wakeup_fd(end)
+    with step("the next"):
+        pass
+    assert signal.set_wakeup_fd(-1) == -1
+    with pytest.raises(OSError):
+        os.fstat(end)
+
+
+def test_a_beat_that_fails_does_not_fail_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda what: heard.append(what.exc_type))
+
+    def fails() -> None:
+        raise RuntimeError("a bar of somebody else's")
+
+    before = set(threading.enumerate())
+    pulse.add(fails, say)
+    (thread,) = set(threading.enumerate()) - before
+    thread.join()
+    pulse.remove(fails)
+    assert heard == [RuntimeError]
+
+
+def test_tqdm_may_be_switched_off() -> None:
+    code = """
+from training.common.progress import Progress, say, step
+from training.common.pulse import pulse
+with step("Loading"), Progress(3, "sampled") as shown:
+    shown.update(1, 1, 9)
+say(f"left: {pulse.beats}")
+"""
+    os.environ["TQDM_DISABLE"] = "1"
+    try:
+        with Terminal(code) as terminal:
+            terminal.wait_for(r"left: \[\]")
+    finally:
+        del os.environ["TQDM_DISABLE"]
+
+
+def test_a_log_of_sampling_answers_ctrl_c_too() -> None:
+    with progress.Progress(3, "sampled") as shown:
+        assert [tell for _, tell in pulse.beats] == [shown.bar.say]
+    assert not pulse.beats
 
 
 def test_details_are_for_who_asks(capsys: pytest.CaptureFixture[str]) -> None:

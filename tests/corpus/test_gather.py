@@ -204,7 +204,7 @@ def test_a_good_corpus_is_not_warned_of(tmp_path: Path) -> None:
     "text",
     ["Hello {L}!", "Dear {first name}, hello", "Hi {{user}}", "Hi ${user}", "Hello %s", "%(name)s is here", "%1$s won",
      "Hello [NAME]", "Call [PHONE NUMBER] now", "Hello <NAME>", "the #animal# of the day", "see __TITLE__",
-     "I like ____."],
+     "I like ____.", "two ____s", "{}, you", "Dear #first_name#,"],
 )  # fmt: skip
 def test_placeholders_are_told(tmp_path: Path, text: str) -> None:
     own = [f"This is the text number {word}." for word in ("one", "two", "three", "four", "five", "six")]
@@ -217,7 +217,8 @@ def test_placeholders_are_told(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["100%so", "50%d or more", "a 5 % discount", "he [laughs] at it", "[…] and so on", "set {1, 2; 3}", "#one #two",
-     "a_b_c", "C# and F# are languages", "I <3 U", "Hm... [1]", "a lone {"],
+     "a_b_c", "C# and F# are languages", "I <3 U", "Hm... [1]", "a lone {", "so tired -___-", "yay ^___^ o____o T___T",
+     "#love#peace", "#周末愉快# 出去玩", "__really__ good"],
 )  # fmt: skip
 def test_what_is_no_placeholder(tmp_path: Path, text: str) -> None:
     own = [f"This is the text number {word}." for word in ("one", "two", "three", "four", "five", "six")]

@@ -248,8 +248,8 @@ def test_each_rule_can_be_skipped_and_own_ones_asked(tmp_path: Path) -> None:
         ("", "yours.py:f", "no such file there"),
         ("x = 1", "mine.py:f", "has no function 'f'"),
         ("1/0", "mine.py:f", "does not load: ZeroDivisionError"),
-        ("def kept(text):\n    return None", "mine.py:kept", "has the name of a rule or verdict that exists"),
-        ("def copied_run(text):\n    return None", "mine.py:copied_run", "has the name of a rule"),
+        ("def kept(text):\n    return None", "mine.py:kept", "has the name of an existing rule or verdict"),
+        ("def copied_run(text):\n    return None", "mine.py:copied_run", "has the name of an existing rule"),
         ("def f(text):\n    return text[100]", "mine.py:f", r"failed on 'a wise son': IndexError"),
     ],
 )
@@ -388,6 +388,8 @@ def with_emoji(*endings: str) -> list[str]:
         (with_emoji("\U0001f600", "\U0001f600"), "a new one \U0001f600", PASSED),
         (with_emoji("\U0001f44d", "\U0001f44d\U0001f3fd"), "in another skin \U0001f44d\U0001f3ff", PASSED),
         (with_emoji("\U0001f600", "\U0001f600"), "a new one \U0001f600 and \U0001f680", "characters"),
+        (with_emoji(*["\U0001f1e9\U0001f1ea \U0001f1fa\U0001f1f8"] * 2), "ours \U0001f1e9\U0001f1ea", PASSED),
+        (with_emoji(*["\U0001f1e9\U0001f1ea \U0001f1fa\U0001f1f8"] * 2), "not \U0001f1fa\U0001f1ea", "characters"),
         # Where each text brings its own, the next may, too.
         (with_emoji("\U0001f600", "\U0001f601", "\U0001f602"), "a new one \U0001f680", PASSED),
         (with_emoji()[:10], "of ten texts nobody can tell \U0001f680", PASSED),

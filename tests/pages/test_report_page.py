@@ -233,7 +233,7 @@ def test_a_run_of_which_little_is_there(tmp_path: Path, capsys: pytest.CaptureFi
 def test_many_settings_are_told_apart(run: Path, found: facts.Facts) -> None:
     html = page.render(replace(found, chosen=["filter.copy_run"]), run)
     chosen, others = html.split("The other settings, at their defaults")
-    assert "copy_run" in chosen[chosen.index("What this bot chose") :] and "copy_run" not in others
+    assert "copy_run" in chosen[chosen.index("Settings that this bot chose") :] and "copy_run" not in others
 
 
 def test_a_writer_reads_first_whether_it_worked(run: Path, found: facts.Facts) -> None:

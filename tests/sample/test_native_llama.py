@@ -163,5 +163,5 @@ def test_the_model_itself_refuses_in_a_sentence(tmp_path: Path, small: Path) -> 
     ):
         load(folder)
     (folder / "config.json").write_text("[]")
-    with pytest.raises(DeepproverbsError, match=r"is not a converted model's .* converts again"):
+    with pytest.raises(DeepproverbsError, match=r"is not part of a converted model .* converts again"):
         unsupported(folder)

@@ -35,7 +35,7 @@ program = Group(completion.PROGRAM, help=PROGRAM)
 
 
 @command("help", section=ABOUT)
-@argument("words", nargs=-1, metavar="[COMMAND…]", help="The command that is explained. [default: all of them]")
+@argument("words", nargs=-1, metavar="[COMMAND…]", help="The command to explain. [default: all of them]")
 def help_(words: tuple[str, ...]) -> None:
     """Explain a command, as its -h does.
 

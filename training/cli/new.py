@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path, allow_dash=True)
 WORDS = (
-    "What the bot is called (letters, digits and -; without it, as the first file is), then your texts, in any form; - "
-    "is what is piped in."
+    "The bot's name (letters, digits and -; by default that of the first file), then your texts, in any form; - reads "
+    "what is piped in."
 )
 SHOWN = 60
 """Characters of a setting's value that are printed."""
@@ -45,7 +45,7 @@ SHOWN = 60
 def new(words: tuple[Path, ...], yes: bool) -> None:
     """Make a bot of your own texts, with settings that fit them.
 
-    It writes data/NAME/, which git does not see: your texts, and a short bot.toml that gives its reasons.
+    It writes data/NAME/, which git ignores: your texts, and a short bot.toml that gives its reasons.
 
     $ deepproverbs new my-posts.txt
     $ deepproverbs new tweets ~/Downloads/twitter-archive.zip
@@ -70,19 +70,24 @@ def _named(words: Sequence[Path], asks: bool) -> tuple[str, list[Path]]:
     from training.runs import new_bot
 
     first, *others = words
+    if str(first) != "-" and first.suffix and not first.exists():
+        raise WrongUse(
+            f"There is no file {first}; correct it, or give a name of letters, digits and - first: "
+            "`deepproverbs new NAME FILE…`."
+        )
     if others and (new_bot.is_name(str(first)) or not first.is_file()):
         return str(first), others
     if not first.exists():
         call = shlex.join(["deepproverbs", "new", str(first)])
         why = f"give the name first: `deepproverbs new NAME {first}`" if str(first) == "-" else f"`{call} FILE…`"
         raise WrongUse(f"Name the bot and the files that hold your texts: {why}.")
-    name = new_bot.name_like(first.stem)
+    name = new_bot.name_of(first)
     if asks:
         question = "What should the bot be called?"
         return click.prompt(question, default=name or None, value_proc=_free), list(words)
     call = shlex.join(["deepproverbs", "new", "NAME", str(first)])
     if not name:
-        raise WrongUse(f"No name can be made of {first.name!r}; say one: `{call}`.")
+        raise WrongUse(f"No name can be made of {first.name!r}; give one: `{call}`.")
     say(f"The bot is called {name}, after {first.name}; `{call}` gives it another name.\n")
     return name, list(words)
 
@@ -126,14 +131,14 @@ def _make(name: str, files: list[Path], asks: bool) -> None:
         say(_described(found))
         for line in _warnings(found, possible, made):
             say(f"  ! {line}")
-        say("\nWhat was chosen for them, and why:")
+        say("\nSettings that were chosen for them, and why:")
         for each in fits:
             say(f"  {'# ' * each.suggested}{each.key} = {_short(toml(each.value))}\n      {each.reason}.")
         odd = any(warning.what.endswith(PLACEHOLDERS) for told in gathered.told for warning in told.warnings)
         question = f"\nWrite {folder}" + ", placeholders and all" * odd + "?"
         if asks and not click.confirm(question, default=not odd):
             raise DeepproverbsError("Nothing was written. Change the texts, or their reading (`deepproverbs new -h`).")
-        with step("Reckoning how long it will take"):
+        with step("Estimating how long it will take"):
             following = _next(folder, made, found)
         new_bot.finish(part, folder, fits, _repeated(name, files, gathered))
     chosen = {each.key: each.value for each in fits if not each.suggested}
@@ -186,14 +191,14 @@ def _described(look: Look) -> str:
         f"{share:.0%} hold {kind}" for kind, share in look.holding.items() if share >= 0.01 and kind != "capitals"
     ]
     holding += [f"{look.unclosed:.0%} end without a closing mark"] if look.unclosed >= 0.01 else []
-    alike = f"{look.duplicates:,} of them say what another one says" if look.duplicates else "no two the same"
+    alike = f"{look.duplicates:,} of them repeat another" if look.duplicates else "no two the same"
     lines = "each on one line" if look.lines.most == 1 else f"with up to {look.lines.most} lines"
     share, opening = look.openings[2]
     return "\n".join(
         [
             f"{look.texts:,} texts, {look.language.name}, {alike}.",
-            f"Half are longer than {look.words.median} words ({look.graphemes.median} characters), hardly any than "
-            f"{look.words.high}; {lines}.",
+            f"Half are longer than {look.words.median} words ({look.graphemes.median} characters), hardly any longer "
+            f"than {look.words.high}; {lines}.",
             *([f"{'; '.join(holding)}."] if holding else []),
             *([f'{share:.0%} begin with "{opening}".'] if share >= 0.05 else []),
         ]
@@ -203,7 +208,7 @@ def _described(look: Look) -> str:
 def _warnings(look: Look, found: Preflight, bot: Bot) -> Iterator[str]:
     """What the owner should know before anything is trained."""
     if look.duplicates > 0.1 * look.texts:
-        yield f"{look.duplicates / look.texts:.0%} of the texts say what another one says; each is learnt as it stands."
+        yield f"{look.duplicates / look.texts:.0%} of the texts repeat another; each is learnt as it stands."
     if look.language.others:
         yield (
             f"The texts are {look.language.name}; if it is not the first, put language = "
@@ -212,7 +217,7 @@ def _warnings(look: Look, found: Preflight, bot: Bot) -> Iterator[str]:
     for objection in found.objections:
         yield str(objection)
     if found.possible < bot.count / 2:
-        yield f"at most {found.possible:,} of {bot.count:,} wanted texts can come of this: {found.hindrance}"
+        yield f"at most {found.possible:,} of the {bot.count:,} wanted texts can come of this: {found.hindrance}"
 
 
 def _repeated(name: str, files: Sequence[Path], gathered: Gathered) -> str:
@@ -235,7 +240,7 @@ def _next(folder: Path, bot: Bot, look: Look) -> str:
         size = sum(map(len, look.sample)) / len(look.sample) * look.texts
         took = f"   # about {nano.minutes(bot.model, size)} to fine-tune here without a GPU"
     ours = shlex.quote(str(folder))
-    written = f"Written: {folder / 'bot.toml'} and {folder / 'corpus.txt'}; git does not see them."
+    written = f"Written: {folder / 'bot.toml'} and {folder / 'corpus.txt'}; git ignores them."
     commands = next_steps(
         f"deepproverbs run --bot {ours} --setup{took}",
         f"deepproverbs review --bot {ours}   # read the texts: keep, drop or edit each",

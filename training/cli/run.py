@@ -72,7 +72,7 @@ def run_all(bot: Path, run: Path | None, setup: bool, force: bool = False, more:
         if wait := reviewed.held(folder, settings):
             say(f"They come into the pool when you have read them: `{owner.command('review', folder)}`.")
         else:
-            with step("Putting them into the pool"):
+            with step("Adding them to the pool"):
                 added = rounds.fill_round(folder, texts, settings.pool, settings.name)
     if wait:
         return

@@ -72,7 +72,7 @@ def schedule(form: str | None, times: tuple[time, ...], creds: Path, bot: Path) 
     settings = load_bot(bot)
     if not times:
         clock = "UTC" if form == "github" else "by this machine's clock"
-        warn(f"No time was given, so it is 09:00 {clock}; --at HH:MM chooses others, one --at for each.")
+        warn(f"No time was given, so it is 09:00 {clock}; --at HH:MM sets another, and may be repeated.")
     times = tuple(sorted(set(times))) or (time(9),)
     if form == "github":
         result(workflow(times, settings.pool))

@@ -113,7 +113,8 @@ def _tqdm(**options: Any) -> Bar:
 
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            pulse.add(self.beat, self.say)
+            if not self.disable:  # as TQDM_DISABLE=1 does
+                pulse.add(self.beat, self.say)
 
         def beat(self) -> None:
             with self.get_lock():  # type: ignore[no-untyped-call]
@@ -121,7 +122,7 @@ def _tqdm(**options: Any) -> Bar:
                     self.refresh()
 
         def refresh(self, *args: Any, **options: Any) -> Any:
-            if self.delay and time.time() < getattr(self, "start_t", 0) + self.delay:
+            if self.disable or (self.delay and time.time() < getattr(self, "start_t", 0) + self.delay):
                 return False
             self.seen = True
             return super().refresh(*args, **options)
@@ -234,6 +235,7 @@ class Progress:
         """Since the first batch came: how long that one took is not known."""
 
     def __enter__(self) -> Progress:
+        self.bar.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -50,11 +50,9 @@ class Pulse:
     def remove(self, beat: Beat) -> None:
         with self.lock:
             self.beats = [pair for pair in self.beats if pair[0] != beat]
-            if not self.beats and self.ends:
-                if self.listening and threading.current_thread() is threading.main_thread():
-                    signal.set_wakeup_fd(-1)
-                    self.listening = False
-                os.write(self.ends[1], b"\0")
+            if not self.beats and self.ends and self._let_go(self.ends[1]):
+                with contextlib.suppress(BrokenPipeError):  # the thread has ended, by a beat that failed
+                    os.write(self.ends[1], b"\0")
                 os.close(self.ends[1])
                 self.ends = None
 
@@ -66,6 +64,19 @@ class Pulse:
         if not self.listening:  # somebody else's, as asyncio's
             signal.set_wakeup_fd(before)
 
+    def _let_go(self, end: int) -> bool:
+        """Whether signals write there no more. Only the main thread can stop them; from another one the pipe stays open
+        until the next bar ends, for its number may soon be that of another file."""
+        if not self.listening:
+            return True
+        if threading.current_thread() is not threading.main_thread():
+            return False
+        now = signal.set_wakeup_fd(-1)
+        if now != end:  # somebody else's that came later
+            signal.set_wakeup_fd(now)
+        self.listening = False
+        return True
+
     def _run(self, end: int) -> None:
         interrupts, answered = 0, False
         try:
@@ -74,7 +85,7 @@ class Pulse:
                 heard = os.read(end, 64) if woken else b""
                 if b"\0" in heard or (woken and not heard):
                     return
-                interrupts += heard.count(signal.SIGINT)
+                interrupts, answered = (interrupts + heard.count(signal.SIGINT), answered) if self.beats else (0, False)
                 if interrupts and not answered:
                     answered = True
                     self._answer()

@@ -91,7 +91,7 @@ _STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("invisible characters taken out", _replaced(_INVISIBLE)),
     ("direction marks taken out", _directions),
     ("control characters turned into spaces", _replaced(_CONTROLS, " ")),
-    ("numbers that stand for no characters taken out", _replaced(_NONCHARACTERS)),
+    ("code points that are not characters taken out", _replaced(_NONCHARACTERS)),
 )
 
 

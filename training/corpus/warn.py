@@ -16,9 +16,10 @@ LOOKED_AT, EVERY = 20_000, 101
 _MARKUP = re.compile(r"</?[a-zA-Z][^>]{0,40}>|\*\*|\]\(|\\n|&(?:#\d+|#x[0-9a-fA-F]+|[A-Za-z]{2,8});")
 _PLACEHOLDER = re.compile(
     r"\{\s*(?:\w[\w .:-]{0,30})?\s*\}|(?<![\w%])%(?:\(\w+\)|\d\$)?[sd]\b|\[[A-Z][A-Z0-9_ -]{1,30}\]"
-    r"|<[A-Z][A-Z0-9_ -]*>|(?<!\w)#\w+#|__\w+?__|(?<!_)_{3,}"
+    r"|<[A-Z][A-Z0-9_ -]*>|(?<!\w)#[a-z][A-Za-z0-9_.]*#(?!\w)|__[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*__|(?<![\w^>;=~-])_{3,}"
 )
-"""{L}, {name}, {{name}}, ${name}, %s, %(name)s, [NAME], <NAME>, #animal#, __NAME__, and a blank: ____."""
+"""{L}, {name}, {{name}}, ${name}, %s, %(name)s, [NAME], <NAME>, #animal#, __NAME__, and a blank: ____. Not -___-, nor
+#one#two and Weibo's #...#, which are hashtags."""
 _LINK = re.compile(r"https?://|\bt\.co/|\bwww\.")
 _OPENINGS = 50_000
 
@@ -28,8 +29,8 @@ LIMITS: dict[str, tuple[float, str, str]] = {
              "nothing to keep"),
     "script": (0.05, "are in another script than the rest", "take them out if the bot should speak one language"),
     "markup": (0.01, "hold markup (<tag>, **, ](, \\n, &amp;)", "take it out, or the bot learns to write it"),
-    "placeholders": (0.0, PLACEHOLDERS, "the bot learns to write it as it stands: write what it stands for, or "
-                     "take these texts out"),
+    "placeholders": (0.0, PLACEHOLDERS, "the bot would write it as it is: put in what belongs there, or take "
+                     "these texts out"),
     "links": (0.2, "begin with an @name or hold a link", "[corpus] links and mentions say whether these stay"),
     "wrapped": (0.3, "end in the middle of a sentence that the next goes on with",
                 "lines were wrapped: put blank lines between the texts, or say --form paragraphs"),

@@ -45,9 +45,7 @@ def own_rules(settings: FilterSettings, folder: Path, taken: Collection[str]) ->
         if not callable(found):
             raise WrongUse(f"[filter] own: {path} has no function {function!r}.")
         if title in taken or title in rules:
-            raise WrongUse(
-                f"[filter] own: {name!r} has the name of a rule or verdict that exists; rename the function."
-            )
+            raise WrongUse(f"[filter] own: {name!r} has the name of an existing rule or verdict; rename the function.")
         rules[title] = Rule(title, question=_question(name, found))
     return list(rules.values())
 

@@ -54,10 +54,14 @@ _JOINS_NOTHING = re.compile("(?:^|\\s)[\u200c\u200d]|[\u2190-\u2bff\ufe0f\U0001f
 
 
 def emoji_in(text: str) -> frozenset[str]:
-    """Its emoji and other symbols; a skin's colour is none."""
+    """Its emoji and other symbols; a skin's colour is none, and a flag is one, not its two letters."""
     if text.isascii():
         return frozenset()
-    return frozenset(c for c in set(text) if is_emoji(c) and not "\U0001f3fb" <= c <= "\U0001f3ff")
+    return frozenset(c for c in set(text) if is_emoji(c) and not _PART.match(c)) | frozenset(_FLAG.findall(text))
+
+
+_PART = re.compile("[\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
+_FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{1,2}")
 
 
 def emoji_of(corpus: Sequence[str]) -> frozenset[str] | None:
@@ -275,7 +279,7 @@ RULES: tuple[Rule, ...] = (
     Rule("unfinished", "cut off before its end", unfinished, of_sampling=True),
     Rule("characters", "a character or an emoji that yours do not hold", characters, stop=stops.at_characters),
     Rule("lines", "more or fewer lines than yours", lines),
-    Rule("edges", "begins or ends as hardly any of yours does", edges),
+    Rule("edges", "begins or ends as hardly any of yours do", edges),
     Rule("digits", "a number", digits, marks="0123456789"),
     Rule("mention", "an @name", mention, marks="@"),
     Rule("hashtag", "a #hashtag", hashtag, marks="#"),
@@ -288,7 +292,7 @@ RULES: tuple[Rule, ...] = (
     Rule("repetition", "says the same words again and again", repetition),
     Rule(
         "vocabulary",
-        "a word that is neither in yours nor common",
+        "a word that is neither common nor in yours",
         vocabulary,
         leave_one_out=vocabulary_of_others,
         stop=stops.at_vocabulary,
@@ -306,8 +310,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("copy", "hardly different from one of yours", comparison=copies.copy, leave_one_out=copies.copy_of_others),
     Rule("near-duplicate", "hardly different from another new one", comparison=copies.near_history),
-    Rule("base-like", "what the model wrote before it had read yours"),
-    Rule("opening", "too many others begin like it"),
+    Rule("base-like", "what the model wrote before it learnt from yours"),
+    Rule("opening", "too many others begin the same way"),
     Rule("set-apart", "a person reads it first", set_apart, rejects=False),
 )
 

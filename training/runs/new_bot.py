@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import textwrap
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -44,8 +45,14 @@ def is_name(text: str) -> bool:
 
 
 def name_like(text: str) -> str:
-    """The name nearest to a text; empty where it has no letter."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"^[^A-Za-z]+", "", text)).strip("-")[:40]
+    """The name nearest to a text, ü as u; empty where it has no letter."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"^[^A-Za-z]+", "", plain))[:40].strip("-")
+
+
+def name_of(file: Path) -> str:
+    """The name nearest to a file's or folder's."""
+    return name_like((file if file.stem else file.resolve()).stem.removesuffix(".tar"))
 
 
 def folder_of(name: str) -> Path:

@@ -52,7 +52,7 @@ def choose_plan(converted: Converted, settings: SampleSettings, say: Say = print
     if key in known:
         return Plan(**known[key])
     started = time.monotonic()
-    with step("Trying how this machine writes fastest"):
+    with step("Finding out how this machine writes fastest"):
         tried = list(_measured(plans, converted, settings))
     best = max(tried, key=lambda plan: plan.speed)
     write_note(path, {**known, key: asdict(best)})

@@ -188,8 +188,8 @@ class FilterSettings:
     copy_run: int = setting(8, "This many words in a row from the corpus or its references are a copy.", (2, 1000))
     band: float = setting(
         3.0,
-        "How much less or more probable than real texts a text may be, in standard deviations from their mean; upwards "
-        "the learnt texts count, too. Of few texts the deviation is hardly known, and the band is wider.",
+        "How much less or more probable than real texts a text may be, in standard deviations from their mean; at "
+        "the top the learnt texts count, too. Few texts make the band wider: they say little of the deviation.",
         (0.1, 1000),
     )
     aim: float = setting(
@@ -200,7 +200,8 @@ class FilterSettings:
     )
     ratio: bool = setting(
         True,
-        "Compare with the base: a text as probable there has nothing of this corpus. For smollm2-135m: false.",
+        "Compare with the base model: a text just as probable there owes nothing to the corpus. For smollm2-135m: "
+        "false.",
     )
     choose_from: float = setting(
         2.0,
@@ -208,7 +209,7 @@ class FilterSettings:
         (1, 100),
     )
     near_ratio: float = setting(
-        75.0, "Of two texts this similar, only the better one comes into the pool: rapidfuzz's ratio.", (1, 101)
+        75.0, "Of two texts this similar, only the better one goes into the pool: rapidfuzz's ratio.", (1, 101)
     )
     opening_words: int = setting(2, "How many words make up a text's opening.", (1, 10))
     opening_share: float = setting(
@@ -220,7 +221,7 @@ class FilterSettings:
 class RefillSettings:
     """When `deepproverbs refill` adds texts, and how many."""
 
-    days: int = setting(30, "Add texts when those in the pool last for fewer days than this.", (1, 3650))
+    days: int = setting(30, "Add texts when those in the pool will last for fewer days than this.", (1, 3650))
     count: int = setting(0, "How many texts a refill adds. 0: the bot's count.", (0, 10_000_000))
 
 

@@ -19,7 +19,7 @@ def recognise(source: Source) -> Found | None:
     if shape.broken_marker:
         raise DeepproverbsError(
             f"{source.name}, line {shape.broken_marker}: half of a mark such as <|endoftext|>, as models write it; "
-            "the file looks like what one sampled, not like a corpus. Fix the line or delete it."
+            "the file looks like a model's output, not like a corpus. Fix the line or delete it."
         )
     found = said(source)
     if found and shape.filled > 60 * shape.markers:

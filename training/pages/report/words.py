@@ -90,11 +90,11 @@ def _time(days: int) -> str:
 
 
 def _new(pool: dict[str, Any], unseen: dict[str, Any] | None) -> Answer:
-    share = f"{_percent(pool['novelty']['4'])} of all four words in a row are in none of the texts that it learnt from"
+    share = f"{_percent(pool['novelty']['4'])} of all sequences of four words are in none of the texts it learnt from"
     beside = f" ({_percent(unseen['novelty']['4'])} in texts of the corpus that it never saw)" if unseen else ""
     if unseen and pool["novelty"]["4"] < unseen["novelty"]["4"] - HARDLY:
         beside += ": it borrows more than people do"
-    most = f"The text most like one of the corpus is {_percent(pool['nearest']['1'] / 100)} alike, letter by letter."
+    most = f"The text closest to one of the corpus is {_percent(pool['nearest']['1'] / 100)} like it, letter by letter."
     return Answer("Are they new?", f"{share}{beside}.", most)
 
 
@@ -102,10 +102,10 @@ def _varied(facts: Facts) -> Answer:
     pair = next((each.texts for each in facts.extremes if each.what == "most alike in the pool"), None)
     openings = facts.openings.get("pool", [])
     if not pair or not openings:
-        return Answer("Are they varied?", "There is only one text.", "")
+        return Answer("Are they varied?", "There are too few texts to tell.", "")
     alike = f"The two most alike are {_percent(int(pair[0][1].split()[0]) / 100)} alike"
     words, share = openings[0]
-    return Answer("Are they varied?", f"{alike}; {_percent(share)} begin with “{words}”, the commonest beginning.", "")
+    return Answer("Are they varied?", f"{alike}; {_percent(share)} have the most common beginning, “{words}”.", "")
 
 
 def _percent(share: float) -> str:
@@ -134,7 +134,7 @@ def _cures(facts: Facts, base: str) -> Iterator[str]:
     if last and len(losses) > 2 and losses[-1] < (1 - HARDLY) * losses[-2]:
         yield f"train longer, for it was still learning when training ended (--epochs {2 * (len(losses) - 1)})"
     if base == "nano":
-        yield "take a larger model, of whose texts a reader found twice as many good (--model smollm2-135m)"
+        yield "take a larger model, whose texts a reader found good twice as often (--model smollm2-135m)"
     yield "add texts to the corpus"
     if base != "nano":
         yield "take a larger base model (--model)"

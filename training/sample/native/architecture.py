@@ -128,7 +128,7 @@ def epsilon(folder: Path) -> float | None:
         return None if value is None else float(value)
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise DeepproverbsError(
-            f"{path} is not a converted model's ({error}); delete its folder, and the next run converts again."
+            f"{path} is not part of a converted model ({error}); delete its folder, and the next run converts again."
         ) from error
 
 
