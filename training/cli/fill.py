@@ -75,7 +75,7 @@ def told_added(url: str, added: Appended, pool: dict[str, Any]) -> str:
 @run_option
 @json_option
 def report(bot: Path, run: Path | None) -> None:
-    """Tell all about a run on one page: RUN/report.html.
+    """Make a page of all there is to know about a run: RUN/report.html.
 
     It opens with the texts, whether it worked and what to do next; every number comes after, each explained. --json
     prints the numbers of the pool, beside people's texts.

@@ -238,7 +238,7 @@ def _next(folder: Path, bot: Bot, look: Look) -> str:
     took = ""
     if bot.model in nano.INSTEAD:
         size = sum(map(len, look.sample)) / len(look.sample) * look.texts
-        took = f"   # about {nano.minutes(bot.model, size)} to fine-tune here without a GPU"
+        took = f"   # about {nano.minutes(bot.model, size)} to fine-tune here without a GPU, if little else runs"
     ours = shlex.quote(str(folder))
     written = f"Written: {folder / 'bot.toml'} and {folder / 'corpus.txt'}; git ignores them."
     commands = next_steps(

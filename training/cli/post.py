@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shlex
+import sys
 from datetime import UTC, datetime
 from datetime import time as TimeOfDay
 from pathlib import Path
@@ -15,7 +16,7 @@ from post_tweet.daily import latest_slot
 from post_tweet.errors import Busy, PostError, Undecided, Unreachable
 
 from training.cli.command import command, option
-from training.cli.console import as_json, console, warn
+from training.cli.console import as_json, console, result, warn
 from training.cli.options import bot_option, keys_of, load_bot, setting_options
 from training.cli.pool import POOL, low, no_pool
 from training.cli.schedule import at_option
@@ -45,7 +46,7 @@ def post(
 ) -> None:
     """Post one text of the pool.
 
-    The code is that of the function in AWS, and the result a line of JSON.
+    The code is that of the function in AWS, and the result a line of JSON; a dry run shows a terminal the text alone.
 
     $ deepproverbs post --pool s3://my-bucket/mybot --dry-run
     $ deepproverbs post --pool pool --creds twitter.json
@@ -82,7 +83,11 @@ def post(
         raise
     # From here on nothing may look like a post that was not made.
     try:
-        as_json(outcome)
+        if dry_run and outcome["text"] and sys.stdout.isatty():
+            result(f"{outcome['text']}\n")
+            say("This would be posted now; nothing was.")
+        else:
+            as_json(outcome)
     except OSError as error:
         if dry_run:
             raise

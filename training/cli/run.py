@@ -116,4 +116,5 @@ def demo(bot: Path, run: Path | None, setup: bool, force: bool) -> None:
     result("\nPosted dry, through the function's own code:")
     result("  " + indented(post_once(str(folder / "pool"), None, "demo", dry_run=True)["text"], 2))
     result(f"\nDone in {time.monotonic() - started:.0f} s. The pool: {folder / 'pool'}")
-    say(next_steps("deepproverbs new my-posts.txt   # a bot of your own texts"))
+    better = ["make demo MODEL=smollm2-135m   # the same by a larger model, which writes better"] * (model == "nano")
+    say(next_steps(*better, "deepproverbs new my-posts.txt   # a bot of your own texts"))

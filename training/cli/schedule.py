@@ -59,7 +59,7 @@ at_option = option(
 @bot_option
 @setting_options("pool")
 def schedule(form: str | None, times: tuple[time, ...], creds: Path, bot: Path) -> None:
-    """Print what posts every day without AWS: on this machine, or on GitHub's.
+    """Set up daily posts without AWS, on this machine or on GitHub's: print what does it.
 
     A slot posts once: the lines repeat each call after some minutes, and a repeated call posts nothing.
 

@@ -31,6 +31,7 @@ from training.curate import fill
 from training.curate.decisions import WHAT, Decisions, conflict
 from training.judge.rules import set_apart
 from training.pages.places import looks
+from training.runs import owner
 from training.runs.anew import APART, POOL
 from training.runs.in_pool import InPool, Pending, See, pending
 from training.runs.reviewed import NOTED
@@ -146,7 +147,7 @@ class Desk:
             self.look_again(id)
         self._note_gone()
         if self.gone.all():
-            raise WrongUse(f"There is nothing to review in {self.run}; `deepproverbs run` makes texts.")
+            raise WrongUse(f"There is nothing to review in {self.run}; `{owner.command('run', self.run)}` makes texts.")
         self._orders: dict[tuple[str, bool], tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         folded = [_folded(text).encode("utf-8", "surrogatepass") for text in self.texts]
         self._starts = np.cumsum([0, *(len(text) + 1 for text in folded)])
