@@ -191,7 +191,7 @@ def _described(look: Look) -> str:
         f"{share:.0%} hold {kind}" for kind, share in look.holding.items() if share >= 0.01 and kind != "capitals"
     ]
     holding += [f"{look.unclosed:.0%} end without a closing mark"] if look.unclosed >= 0.01 else []
-    alike = f"{look.duplicates:,} of them repeat another" if look.duplicates else "no two the same"
+    alike = f"{look.duplicates:,} of them repeat another" if look.duplicates else "no two alike"
     lines = "each on one line" if look.lines.most == 1 else f"with up to {look.lines.most} lines"
     share, opening = look.openings[2]
     return "\n".join(

@@ -56,7 +56,7 @@ export function showLooks(looks) {
   }));
 }
 
-const NAMES = { score: "log-probability", nearest_ratio: "like an original", length: "characters" };
+const NAMES = { score: "how probable (at most 0)", nearest_ratio: "like an original", length: "characters" };
 
 export function showNotes(text) {
   $("why").hidden = !text.names;
