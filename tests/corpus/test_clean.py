@@ -24,7 +24,7 @@ ALTERED = {
     "\u200eabc\u200f": ("abc", "direction"),
     "a bell\x07rings": ("a bell rings", "control"),
     "\ud83d\ude42 and \ud83d": ("🙂 and", "halves"),
-    "a\uffff\ufdd0b\U0001fffe": ("ab", "no characters"),
+    "a\uffff\ufdd0b\U0001fffe": ("ab", "not characters"),
 }
 SPACES = {
     "a\xa0b\u3000c\u202fd\te  f ": "a b c d e f",

@@ -33,7 +33,7 @@ from training.model.openai import FILES, RELEASES, SIZES, WEIGHTS
 def test_a_size_is_downloaded_once(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG, "training")
     model = locate("124M", cloud.cache, progress=False)
     assert (model.name, model.folder, model.hparams) == ("124M", cloud.cache / "124M", HPARAMS)
     assert content(model.folder) == cloud.files

@@ -49,7 +49,7 @@ def huggingface(tmp_path: Path) -> Path:
 
 
 def test_nano_for_pytorch_needs_neither_library(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "training")
     found = locate("nano", tmp_path, HF)
     with np.load(nano.NANO / "weights.npz") as weights:
         assert_same(read_gpt2(found.folder)[0], {name: weights[name].astype(np.float32) for name in weights.files})

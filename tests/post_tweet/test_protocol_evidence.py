@@ -124,7 +124,7 @@ def test_a_damaged_record_is_evidence_too() -> None:
     world = World()
     world.store.objects["posts/2026/0.json"] = b"{"
     for slot in ("monday", "tuesday"):
-        with pytest.raises(PoolBroken, match="no record of a post"):
+        with pytest.raises(PoolBroken, match="is not a record of a post"):
             world.invoke(slot)
     assert world.x.published == []
 

@@ -134,7 +134,7 @@ def test_no_text_of_an_earlier_pool_comes_again() -> None:
 def test_a_pool_that_cannot_be_is_not_written_down() -> None:
     bot, file = made("mine")
     used(bot, file, pool="one")
-    with pytest.raises(Exception, match="is no pool"):
+    with pytest.raises(Exception, match="is not a pool"):
         used(bot, file, pool="http://x")
     assert used(bot, file)[0].pool == "one"
 
