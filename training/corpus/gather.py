@@ -144,7 +144,8 @@ def gather(files: list[Path], settings: CorpusSettings, take: Callable[[list[str
                 bar.say(f"Recognising {path}, {path.stat().st_size / 1e6:,.0f} MB, over all of it …")
             gathered.told.append(_one(open_corpus(path, settings), settings, seen, take, bar))
     if (kept := gathered.ledger.kept) < FEW:
-        few = Warning(f"Only {kept:,} text{'s' * (kept != 1)}", "", "a bot does better with a few hundred: add more if you can")
+        cure = "a bot does better with a few hundred: add more if you can"
+        few = Warning(f"Only {kept:,} text{'s' * (kept != 1)}", "", cure)
         gathered.told[-1].warnings.append(few)
     return gathered
 
